@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# One static library per folder: what a folder may include is what it links, so the layering is checked by every build.
+#
+#   berth_library(plan SOURCES allocate.cc place.cc DEPS berth::model)       -> target berth_plan, alias berth::plan
+#   berth_test(plan_test TIER unit SOURCES allocate_test.cc DEPS berth::plan) -> executable, its cases registered with CTest
+
+function(berth_library NAME)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  if(ARG_SOURCES)
+    add_library(berth_${NAME} STATIC ${ARG_SOURCES})
+    target_include_directories(berth_${NAME} PUBLIC ${CMAKE_SOURCE_DIR})
+    target_link_libraries(berth_${NAME} PUBLIC ${ARG_DEPS} PRIVATE berth::warnings ${ARG_PRIVATE_DEPS})
+  else()
+    add_library(berth_${NAME} INTERFACE)
+    target_include_directories(berth_${NAME} INTERFACE ${CMAKE_SOURCE_DIR})
+    target_link_libraries(berth_${NAME} INTERFACE ${ARG_DEPS})
+  endif()
+  add_library(berth::${NAME} ALIAS berth_${NAME})
+endfunction()
+
+# A generated protobuf + gRPC library. Generated code is compiled without our warnings.
+function(berth_proto_library NAME)
+  cmake_parse_arguments(ARG "" "" "PROTOS;DEPS" ${ARGN})
+  add_library(berth_${NAME} STATIC ${ARG_PROTOS})
+  target_link_libraries(berth_${NAME} PUBLIC protobuf::libprotobuf gRPC::grpc++ ${ARG_DEPS})
+  target_include_directories(berth_${NAME} SYSTEM PUBLIC ${CMAKE_BINARY_DIR}/proto)
+  protobuf_generate(TARGET berth_${NAME} LANGUAGE cpp
+    IMPORT_DIRS ${CMAKE_SOURCE_DIR}/proto PROTOC_OUT_DIR ${CMAKE_BINARY_DIR}/proto)
+  protobuf_generate(TARGET berth_${NAME} LANGUAGE grpc GENERATE_EXTENSIONS .grpc.pb.h .grpc.pb.cc
+    PLUGIN "protoc-gen-grpc=\$<TARGET_FILE:gRPC::grpc_cpp_plugin>"
+    IMPORT_DIRS ${CMAKE_SOURCE_DIR}/proto PROTOC_OUT_DIR ${CMAKE_BINARY_DIR}/proto)
+  add_library(berth::${NAME} ALIAS berth_${NAME})
+endfunction()
+
+function(berth_test NAME)
+  cmake_parse_arguments(ARG "" "TIER;TIMEOUT" "SOURCES;DEPS;PROPERTIES" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 60)
+  endif()
+  add_executable(${NAME} ${ARG_SOURCES})
+  target_include_directories(${NAME} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${NAME} PRIVATE berth_catch_main berth::warnings ${ARG_DEPS})
+  catch_discover_tests(${NAME} TEST_PREFIX "${ARG_TIER}:" DISCOVERY_MODE PRE_TEST
+    PROPERTIES LABELS ${ARG_TIER} TIMEOUT ${ARG_TIMEOUT} ${ARG_PROPERTIES})
+  add_dependencies(berth_${ARG_TIER}_tests ${NAME})
+endfunction()
