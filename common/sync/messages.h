@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// common/sync/messages.h -- what controller and agents say to each other, as plain values.
+//
+// proto/berth/agent/v1/agent.proto is the wire form and the reference; push/ (controller side) and link/ (agent side)
+// translate, so that both cores and the tests that run a whole cluster in one process never touch protobuf.
+#ifndef BERTH_COMMON_SYNC_MESSAGES_H_
+#define BERTH_COMMON_SYNC_MESSAGES_H_
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/net/cidr.h"
+#include "common/net/ip_addr.h"
+#include "common/net/mac_addr.h"
+
+namespace berth::sync {
+
+// How an address is announced. OpenELB: Eip.spec.protocol.
+enum class Protocol : std::uint8_t { kLayer2, kBgp, kVip };
+
+// What an agent does with an address it is told of. An address it is not told of is not there.
+enum class Role : std::uint8_t {
+  kPrepare,   // make it local, stay silent, acknowledge: the next holder of a planned move, or of a failover under probe
+  kAnnounce,  // make it local, send gratuitous frames on gaining it, answer for it
+  kMute,      // keep it local and go on forwarding, but do not answer: the former holder of a planned move
+};
+
+// Orders states across leaders: the term of leadership, then the version within it. Between rivals the higher wins.
+struct Stamp {
+  std::uint64_t term = 0;
+  std::uint64_t version = 0;
+  friend auto operator<=>(const Stamp&, const Stamp&) = default;
+};
+
+struct Candidate {
+  std::string node;
+  std::vector<MacAddr> macs;    // of the interfaces that carry the address; what the LAN sees this node speak with
+  std::string probe_endpoint;   // HOST:PORT for agent-to-agent probes, may be empty
+  friend bool operator==(const Candidate&, const Candidate&) = default;
+};
+
+struct PortRef {
+  std::string protocol;  // "TCP", "UDP", "SCTP"
+  std::uint16_t port = 0;
+  friend bool operator==(const PortRef&, const PortRef&) = default;
+};
+
+struct ServiceRef {
+  std::string ns, name;
+  std::vector<PortRef> ports;
+  friend bool operator==(const ServiceRef&, const ServiceRef&) = default;
+};
+
+struct Assignment {
+  IpAddr address;
+  Protocol protocol = Protocol::kLayer2;
+  std::string interface;  // the Eip's rule, for example "eth0"; each agent resolves it against its own links
+  Role role = Role::kPrepare;
+  Stamp since;            // the state in which this role was decided
+  std::vector<Candidate> candidates;  // best first; an agent's rank is its place in it
+  // For a holder that is being relieved: mute as soon as one of these MACs announces the address.
+  std::vector<MacAddr> yield_to;
+  std::vector<ServiceRef> services;
+  friend bool operator==(const Assignment&, const Assignment&) = default;
+};
+
+// An address the agent shall no longer have. `released` means that no Service has it any more, so it may also be taken
+// off an interface that others share with us (kube-ipvs0); otherwise it only moved elsewhere.
+struct Removal {
+  IpAddr address;
+  bool released = false;
+  friend bool operator==(const Removal&, const Removal&) = default;
+};
+
+struct Settings {
+  absl::Duration heartbeat = absl::Milliseconds(200);
+  absl::Duration agent_timeout = absl::Milliseconds(600);
+  friend bool operator==(const Settings&, const Settings&) = default;
+};
+
+// ---- controller to agent ----------------------------------------------------------------------------------------------
+
+struct Snapshot {  // the whole desired state; always first in a term
+  std::uint64_t term = 0, version = 0;
+  Settings settings;
+  std::vector<Assignment> assignments;
+  std::vector<Removal> removals;  // of what the Hello said is local: which of it is gone, and which was released
+};
+struct Delta {  // applies to `base_version` of the same term only
+  std::uint64_t term = 0, base_version = 0, version = 0;
+  std::vector<Assignment> upserts;
+  std::vector<Removal> removals;
+};
+enum class ProbeKind : std::uint8_t {
+  kNewAddress,  // RFC 5227 probing before an address is given out: several requests, ends at `timeout`
+  kTakeOver,    // does anybody still answer? ends for each address with its first answer, or at `timeout`
+};
+struct ProbeTarget {
+  IpAddr address;
+  std::string interface;  // rule, as in Assignment
+};
+struct ProbeRequest {
+  std::uint64_t term = 0, id = 0;  // ids are unique within a term and agent
+  ProbeKind kind = ProbeKind::kNewAddress;
+  absl::Duration timeout;
+  std::vector<ProbeTarget> targets;
+};
+struct SettingsUpdate {
+  std::uint64_t term = 0;
+  Settings settings;
+};
+struct NotLeader {
+  std::uint64_t term = 0;
+  std::string leader;  // may be empty when unknown
+};
+struct Superseded {  // a newer instance of this node is connected: fall silent, leave the kernel to it
+  std::uint64_t term = 0;
+  std::string by_instance;
+  std::string message;
+};
+struct Cleanup {  // take everything off this node
+  std::uint64_t term = 0;
+};
+using ControllerMessage =
+    std::variant<Snapshot, Delta, ProbeRequest, SettingsUpdate, NotLeader, Superseded, Cleanup>;
+
+// The term that a controller message carries.
+std::uint64_t TermOf(const ControllerMessage& message);
+
+// ---- agent to controller ----------------------------------------------------------------------------------------------
+
+struct InterfaceInfo {  // only what can carry addresses for the LAN: no loopback, no kube-ipvs0, not our own interface
+  std::string name;
+  MacAddr mac;
+  bool up = false;  // administratively up and with carrier
+  std::vector<Cidr> prefixes;       // the node's own addresses with their prefix; never Berth's
+  std::vector<IpAddr> gateways;     // next hops of routes through it
+  friend bool operator==(const InterfaceInfo&, const InterfaceInfo&) = default;
+};
+struct AnnouncedAddress {  // an address this agent answers for now
+  IpAddr address;
+  std::vector<std::string> interfaces;
+  Stamp since;              // from the assignment that made it announce
+  std::uint32_t rank = 0;   // its place among that assignment's candidates
+  friend bool operator==(const AnnouncedAddress&, const AnnouncedAddress&) = default;
+};
+struct Conflict {  // somebody who is no candidate claims an address
+  IpAddr address;
+  std::string interface;
+  MacAddr mac;
+  friend bool operator==(const Conflict&, const Conflict&) = default;
+};
+struct Hello {  // always first on a stream
+  std::string node;
+  std::string instance_id;     // unique per process
+  std::string boot_id;         // of the node's kernel
+  std::int64_t started_ns = 0; // CLOCK_BOOTTIME at process start: orders instances of one boot
+  std::string version;         // software
+  std::uint64_t highest_term = 0;  // seen from anybody, kept on disk
+  Stamp state;                 // newest state held
+  std::vector<InterfaceInfo> interfaces;
+  std::vector<AnnouncedAddress> announced;
+  std::vector<IpAddr> local;   // addresses Berth made local on this node and that are there still
+  std::string probe_endpoint;  // HOST:PORT of --peer-listen, may be empty
+};
+struct Heartbeat {
+  std::uint64_t sequence = 0;
+};
+struct Applied {
+  std::uint64_t term = 0, version = 0;
+};
+enum class RejectCode : std::uint8_t {
+  kUnspecified, kInterfaceMissing, kInterfaceDown, kAddressConflict, kNetlinkError, kSilenceUnavailable,
+  kOwnAddress, kUnsupported, kStaleTerm, kBadBaseVersion,
+};
+struct Rejection {
+  std::optional<IpAddr> address;  // absent: the whole version
+  RejectCode code = RejectCode::kUnspecified;
+  std::string message;
+  std::optional<MacAddr> rival;
+  friend bool operator==(const Rejection&, const Rejection&) = default;
+};
+struct Rejected {  // everything in that version that is not named here is in force
+  std::uint64_t term = 0, version = 0;
+  std::uint64_t seen_term = 0;  // with kStaleTerm: the term that made the agent refuse
+  std::vector<Rejection> rejections;
+};
+struct ProbeAnswer {
+  IpAddr address;
+  bool probed = true;          // false: could not be asked, see `message`
+  std::vector<MacAddr> macs;   // who answered, none when silent
+  std::string message;
+};
+struct ProbeResult {
+  std::uint64_t term = 0, id = 0;
+  std::vector<ProbeAnswer> answers;
+};
+struct Report {  // sections that are absent have not changed since the last Hello or Report
+  std::optional<std::vector<InterfaceInfo>> interfaces;
+  std::optional<std::vector<AnnouncedAddress>> announced;
+  std::optional<std::vector<Conflict>> conflicts;
+  bool leaving = false;   // SIGTERM: hand my addresses over, then I end
+};
+using AgentMessage = std::variant<Hello, Heartbeat, Applied, Rejected, ProbeResult, Report>;
+
+}  // namespace berth::sync
+
+#endif  // BERTH_COMMON_SYNC_MESSAGES_H_
