@@ -8,6 +8,9 @@
 #ifndef BERTH_COMMON_NET_IP_RANGE_H_
 #define BERTH_COMMON_NET_IP_RANGE_H_
 
+#include <compare>
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <ostream>
@@ -99,10 +102,10 @@ class IpRangeSet {
   std::optional<IpAddr> Last() const;
   // The lowest member at or after `a` in the order of IpAddr.
   std::optional<IpAddr> NextAtOrAfter(const IpAddr& a) const;
-  AddressCount size() const;         // O(ranges)
+  AddressCount size() const;  // O(ranges)
   std::size_t range_count() const { return ranges_.size(); }
   std::vector<IpRange> ranges() const;
-  std::string ToString() const;      // comma list, sorted
+  std::string ToString() const;  // comma list, sorted
   friend bool operator==(const IpRangeSet&, const IpRangeSet&) = default;
 
  private:
