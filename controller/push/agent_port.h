@@ -41,8 +41,8 @@ class AgentPort {
   };
   virtual ~AgentPort() = default;
 
-  // Begins to accept streams. `observer` must outlive the port, or Shutdown. Errors: Unavailable when the listen address
-  // is taken or not ours, InvalidArgument when it is no address.
+  // Begins to accept streams. `observer` must outlive the port, or Shutdown. Errors: Unavailable when the listen
+  // address is taken or not ours, InvalidArgument when it is no address.
   virtual absl::Status Start(Observer& observer) = 0;
   // Queues `message` for the stream, in the order sent; never blocks. A stream that is gone or closing is ignored; one
   // whose agent reads too slowly to keep the queue within its bound is ended (OnStreamClosed tells).
