@@ -114,6 +114,9 @@ struct Service {
   Labels selector;                       // spec.selector
   bool marked = false;                   // bears our finalizer or our pool label
   std::vector<Allocation> allocations;   // recorded, in the order of ip_families
+  // How it was ours when `allocations` were recorded: "annotation", "class:<loadBalancerClass>" or "unclassed"; empty on
+  // records that do not tell. With it a changed flag is told from a changed Service (rule 1).
+  std::string managed_by;
   bool foreign_ingress = false;          // status.loadBalancer.ingress has entries that we did not write
   friend bool operator==(const Service&, const Service&) = default;
 };

@@ -43,6 +43,7 @@ struct ServiceWrite {
   ObjectId id;
   std::string revision;         // of the object the decision was based on
   std::vector<Allocation> allocations;
+  std::string managed_by;       // recorded with the allocations; see Service::managed_by
   bool hold = false;            // keep the finalizer although there is no allocation (release not finished)
   std::string condition_reason; // berth.io/Assigned: machine-readable reason, empty when assigned
   std::string condition_message;

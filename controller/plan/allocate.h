@@ -37,6 +37,8 @@ struct Decision {
   Reason reason;
   bool satisfied = false;                     // every family the Service must have is in `want`
   std::vector<std::string> candidate_pools;   // the pools looked at, best first, for `explain`
+  // How the Service is ours, to be recorded with the allocations; empty unless kOurs. See model::Service::managed_by.
+  std::string managed_by;
 };
 
 // `service.allocations` is what it holds now; the ledger knows those claims too. Candidate addresses that are blocked
