@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// controller/model/views.h -- what the controller tells people, as plain values. The admin API prints them.
+//
+// proto/berth/admin/v1/admin.proto documents each field; this is its shape without protobuf.
+#ifndef BERTH_CONTROLLER_MODEL_VIEWS_H_
+#define BERTH_CONTROLLER_MODEL_VIEWS_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/net/ip_range.h"
+#include "common/sync/messages.h"
+#include "controller/model/objects.h"
+
+namespace berth::model {
+
+struct PoolView {
+  std::string name, range, interface;
+  Protocol protocol = Protocol::kLayer2;
+  bool disabled = false;
+  AddressCount used, total;
+  std::vector<IpAddr> conflicted;
+  std::string message;   // refused spec, orphans, deletion that waits: empty when all is well
+};
+
+enum class ServiceState : std::uint8_t { kAssigned, kPending, kIgnored };
+struct ServiceView {
+  ObjectId id;
+  std::optional<Protocol> protocol;    // of its allocation, else as its annotation wishes
+  std::vector<std::string> pools;      // of its allocations
+  std::vector<IpAddr> addresses;
+  ServiceState state = ServiceState::kPending;
+  std::string reason, message;         // plan/reason.h; empty reason when there is nothing to say
+  std::vector<std::string> ports;      // "80/TCP"
+  std::vector<std::string> candidate_pools;  // the pools looked at, best first
+};
+
+enum class AddressState : std::uint8_t { kProbing, kAnnounced, kUnheld, kConflict };
+struct AddressView {
+  IpAddr address;
+  std::string pool;
+  Protocol protocol = Protocol::kLayer2;
+  std::vector<ObjectId> services;
+  std::string holder;                    // empty when nobody
+  std::vector<std::string> candidates;   // best first
+  AddressState state = AddressState::kUnheld;
+  absl::Time since = absl::InfinitePast();  // wall time of the last change of state or holder
+  std::string message;
+  std::vector<std::string> refusals;     // "node2: interface eth0 has no carrier"
+};
+
+enum class AgentState : std::uint8_t { kReady, kDraining, kControlLost, kLost, kRejected };
+struct AgentView {
+  std::string node;
+  AgentState state = AgentState::kLost;
+  std::string version;
+  std::vector<sync::InterfaceInfo> interfaces;
+  std::vector<IpAddr> announced;
+  absl::Time last_heartbeat = absl::InfinitePast();  // wall time
+  std::string message;
+};
+
+// One change, for `watch`. Exactly one of the optionals is set; `gone` means that the object is no more.
+struct ChangeView {
+  bool gone = false;
+  std::optional<PoolView> pool;
+  std::optional<ServiceView> service;
+  std::optional<AddressView> address;
+  std::optional<AgentView> agent;
+};
+
+struct StatusView {
+  bool leader = false;
+  bool synced = false;           // caches complete
+  bool started = false;          // the start gate is open
+  std::string leader_name;
+  std::uint64_t term = 0;
+  std::vector<std::string> problems;   // of the source: "web.yaml:12: ..."
+};
+
+// What the admin service asks of the controller. All methods are for the loop thread.
+class AdminBackend {
+ public:
+  virtual ~AdminBackend() = default;
+  virtual std::vector<PoolView> Pools() const = 0;          // by name
+  virtual std::vector<ServiceView> Services() const = 0;    // by namespace, name
+  virtual std::vector<AddressView> Addresses() const = 0;   // by address
+  virtual std::vector<AgentView> Agents() const = 0;        // by node
+  // Errors: NotFound.
+  virtual absl::StatusOr<ServiceView> ExplainService(const ObjectId& id) const = 0;
+  virtual absl::StatusOr<AddressView> ExplainAddress(const IpAddr& address) const = 0;
+  virtual StatusView Status() const = 0;
+  // Calls `on_change` on the loop thread for every later change until Unsubscribe; changes of one turn are coalesced.
+  virtual std::uint64_t Subscribe(std::function<void(const std::vector<ChangeView>&)> on_change) = 0;
+  virtual void Unsubscribe(std::uint64_t id) = 0;
+};
+
+}  // namespace berth::model
+
+#endif  // BERTH_CONTROLLER_MODEL_VIEWS_H_
