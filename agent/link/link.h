@@ -4,8 +4,7 @@
 // Two implementations: ControllerLink (controller_link.h: gRPC) and the wire of the whole-cluster tests (tests/fakes).
 // Every method and every Observer call belongs to the loop thread.
 //
-//   Start(core) ... OnLinkUp() -> [core: Send(Hello)] -> OnControllerMessage(...) ... -> OnLinkDown(why) ... OnLinkUp()
-//   ...
+//   Start(core) .. OnLinkUp() -> [core: Send(Hello)] -> OnControllerMessage(..) .. -> OnLinkDown(why) .. OnLinkUp() ..
 //
 // The port dials for ever, within 1 s of each loss, until Stop; the core has no timer for it.
 #ifndef BERTH_AGENT_LINK_LINK_H_

@@ -17,7 +17,7 @@
 #include "absl/status/status.h"
 #include "common/sync/messages.h"
 
-namespace berth {
+namespace berth::push {
 
 using StreamId = std::uint64_t;  // counts up from 1 within a process, never used again; 0 is never a stream
 
@@ -53,6 +53,6 @@ class AgentPort {
   virtual void Shutdown() = 0;
 };
 
-}  // namespace berth
+}  // namespace berth::push
 
 #endif  // BERTH_CONTROLLER_PUSH_AGENT_PORT_H_
