@@ -28,7 +28,8 @@ class Clock {
 
 using TimerId = std::uint64_t;  // 0 is never a timer
 
-// Two implementations: RealEventLoop (common/base/real_event_loop.h), ManualEventLoop (tests/fakes/manual_event_loop.h).
+// Two implementations: RealEventLoop (common/base/real_event_loop.h), ManualEventLoop
+// (tests/fakes/manual_event_loop.h).
 class EventLoop : public Clock {
  public:
   // Any thread. Tasks run on the loop thread, in the order posted.

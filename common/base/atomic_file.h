@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// common/base/atomic_file.h -- small state files that survive a crash: after a return with OK the new bytes are on
+// disk, after an error or a power cut the file holds either all old or all new bytes.
+//
+// Errors of all: the code follows errno (NotFound, PermissionDenied, ResourceExhausted for a full disk,
+// FailedPrecondition for a read-only one, Internal else); the message has what was tried, the path and errno's text.
+#ifndef BERTH_COMMON_BASE_ATOMIC_FILE_H_
+#define BERTH_COMMON_BASE_ATOMIC_FILE_H_
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace berth {
+
+// Replaces `path` by way of a new file in the same folder: write, fsync, rename, fsync of the folder. `mode` is not cut
+// by the umask. The folder must exist. On an error the old file is untouched and no temporary is left. Blocks on the
+// disk.
+absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes, mode_t mode = 0600);
+
+// All bytes of `path`, or nullopt when there is no such file (an absent folder counts too).
+absl::StatusOr<std::optional<std::string>> ReadFile(const std::string& path);
+
+// Renames `path` to `path`.corrupt-N with the lowest N >= 1 that is free, and returns that name: unreadable state is
+// kept for a person to look at. Errors: NotFound when there is no such file.
+absl::StatusOr<std::string> MoveAside(const std::string& path);
+
+// Makes `path` and the folders above it where absent (`mode` for each new one).
+absl::Status MakeFolders(const std::string& path, mode_t mode = 0700);
+
+}  // namespace berth
+
+#endif  // BERTH_COMMON_BASE_ATOMIC_FILE_H_
