@@ -17,9 +17,9 @@ absl::uint128 HostMask(Family family, int length) {
   return (absl::uint128(1) << host_bits) - 1;
 }
 
-// One to three digits without sign, blank or leading zero; range is the caller's affair.
+// Digits without sign, blank or leading zero; whether the family has that length is for the caller to say.
 bool ParseLength(absl::string_view text, int* length) {
-  if (text.empty() || text.size() > 3 || (text.size() > 1 && text[0] == '0')) return false;
+  if (text.empty() || (text.size() > 1 && text[0] == '0')) return false;
   for (const char c : text) {
     if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) return false;
   }

@@ -14,7 +14,7 @@
 namespace berth {
 namespace {
 
-// `status` with the text it is about put in front.
+// The refusal of `text`, quoted, because of `why`.
 absl::Status About(absl::string_view text, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(Quote(text), ": ", why));
 }

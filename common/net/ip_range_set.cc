@@ -91,8 +91,8 @@ void IpRangeSet::Remove(const IpRange& range) {
   }
 }
 
+// Safe for a set added to itself: each range is found there already, so nothing changes under the walk.
 void IpRangeSet::Add(const IpRangeSet& other) {
-  if (&other == this) return;
   for (const auto& [first, last] : other.ranges_) Add(*IpRange::Make(first, last));
 }
 
