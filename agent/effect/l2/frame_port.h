@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -29,9 +30,9 @@ struct PortInterface {
 
 // What the answer path knows of one interface.
 struct InterfaceTable {
-  MacAddr mac;                           // goes into answers as sender
-  absl::flat_hash_set<IpAddr> answer;    // requests for these are answered
-  absl::flat_hash_set<IpAddr> watch;     // frames that carry one of these as sender are reported as sightings
+  MacAddr mac;                         // goes into answers as sender
+  absl::flat_hash_set<IpAddr> answer;  // requests for these are answered
+  absl::flat_hash_set<IpAddr> watch;   // frames that carry one of these as sender are reported as sightings
 };
 // Immutable once published; keyed by interface index.
 struct AnswerTable {
@@ -41,9 +42,9 @@ struct AnswerTable {
 // A frame in which somebody else claims a watched address: sender IP is watched, sender MAC is not this interface's.
 struct Sighting {
   int ifindex = 0;
-  IpAddr address;       // sender protocol address
-  MacAddr mac;          // sender hardware address
-  bool request = false; // else a reply
+  IpAddr address;           // sender protocol address
+  MacAddr mac;              // sender hardware address
+  bool request = false;     // else a reply
   bool gratuitous = false;  // sender IP == target IP
 };
 
@@ -53,6 +54,10 @@ struct PortStats {  // cumulative since the interface was first opened
   std::uint64_t replies = 0;     // answers sent
   std::uint64_t gratuitous = 0;  // gratuitous frames sent through Send
   std::uint64_t malformed = 0, stale = 0, dropped = 0, send_errors = 0;
+  // Capture timestamp to answer sent, a histogram: {upper bound in seconds, answers at most that slow}, cumulative and
+  // ascending, the last bound infinite. Empty in ports without a capture timestamp.
+  std::vector<std::pair<double, std::uint64_t>> reply_seconds;
+  double reply_seconds_sum = 0;
 };
 
 class FramePort {
@@ -71,9 +76,11 @@ class FramePort {
   virtual void SetInterfaces(const std::vector<PortInterface>& interfaces) = 0;
   // Replaces the table the answer path reads. On return no frame received later is judged by the old one.
   virtual void Publish(std::shared_ptr<const AnswerTable> table) = 0;
-  // Answers only until `until` (the loop's monotonic time): the core renews it, so a process that stood still wakes mute.
+  // Answers only until `until` (the loop's monotonic time): the core renews it, so a process that stood still wakes
+  // mute.
   virtual void AnswerUntil(absl::Time until) = 0;
-  // Queues a whole Ethernet frame. Never blocks. Errors: NotFound for an interface not open, Unavailable when it failed.
+  // Queues a whole Ethernet frame. Never blocks. Errors: NotFound for an interface not open, Unavailable when it
+  // failed.
   virtual absl::Status Send(int ifindex, const std::string& frame) = 0;
   virtual std::vector<PortStats> Stats() const = 0;
 };
