@@ -64,7 +64,7 @@ class RealEventLoop final : public EventLoop {
 
  private:
   struct Watch {
-    std::uint64_t generation;  // travels through epoll, so that a stale event never reaches a new watch of the same fd
+    std::uint32_t generation;  // travels through epoll, so that a stale event never reaches a new watch of the same fd
     std::function<void(std::uint32_t)> on_events;
   };
   using TimerKey = std::pair<absl::Time, TimerId>;
