@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// agent/core/events.h -- everything that can happen to an agent, as values.
+#ifndef BERTH_AGENT_CORE_EVENTS_H_
+#define BERTH_AGENT_CORE_EVENTS_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "agent/desired/stored_state.h"
+#include "agent/effect/kernel/kernel.h"
+#include "agent/effect/l2/frame_port.h"
+#include "common/sync/messages.h"
+
+namespace berth::agent {
+
+struct Started {  // always the first event
+  std::optional<StoredState> stored;
+};
+// ---- from the controller's link
+struct LinkUp {};
+struct LinkDown {
+  std::string reason;
+};
+struct FromController {
+  sync::ControllerMessage message;
+};
+// ---- from the kernel
+struct KernelChanged {  // first one before or right after Started
+  std::shared_ptr<const KernelState> state;
+};
+struct SilenceDisturbed {};
+struct VipInterfaceDone {  // outcome of EnsureVipInterface
+  absl::Status status;
+  std::optional<VipInterface> interface;  // absent on an error, and for --vip-interface=none
+};
+struct AddressResult {
+  int ifindex = 0;
+  IpAddr address;
+  bool added = false;  // else removed
+  absl::Status status;
+};
+struct AddressesDone {  // outcomes of AddAddress and RemoveAddress, some at a time, in the order asked for
+  std::vector<AddressResult> results;
+};
+struct SilenceDone {  // outcome of the oldest ApplySilence not answered yet
+  absl::Status status;
+};
+struct CleanupDone {  // outcome of RemoveEverything
+  absl::Status status;
+};
+// ---- from the wire
+struct Seen {
+  Sighting sighting;
+};
+struct PortError {
+  int ifindex = 0;
+  absl::Status status;
+};
+// ---- from the disk, the clock and the people
+struct Stored {  // outcome of the Store with this number, or of a newer one that overtook it
+  std::uint64_t number = 0;
+  absl::Status status;
+};
+struct Timer {};      // the time asked for by the last WakeAt has come
+struct Terminate {};  // SIGTERM; the second one ends at once
+
+using Event = std::variant<Started, LinkUp, LinkDown, FromController, KernelChanged, SilenceDisturbed, VipInterfaceDone,
+                           AddressesDone, SilenceDone, CleanupDone, Seen, PortError, Stored, Timer, Terminate>;
+
+}  // namespace berth::agent
+
+#endif  // BERTH_AGENT_CORE_EVENTS_H_
