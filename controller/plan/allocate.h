@@ -43,6 +43,9 @@ struct Decision {
 
 // `service.allocations` is what it holds now; the ledger knows those claims too. Candidate addresses that are blocked
 // in the ledger are skipped, except those the Service itself has. `namespace_labels` are those of its Namespace.
+// When a Service changed, decide before its new claims are assigned: that the claim in the ledger differs from what the
+// Service would claim now shows who brought about a port clash. An entry of `want` with an address that the Service holds
+// is that allocation, even where its pool, protocol or interface differ (an Eip adopted an orphan): nothing to probe.
 Decision Decide(const model::Service& service, const Ledger& ledger, const model::Labels& namespace_labels,
                 const Rules& rules);
 

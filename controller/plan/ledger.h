@@ -33,7 +33,8 @@ Claim MakeClaim(const model::Service& service, const model::Allocation& allocati
 
 class Ledger {
  public:
-  // Pools that are in force (already validated). Upsert replaces.
+  // Pools that are in force (already validated, so no two overlap). Upsert replaces; it costs O(used in the pool) when
+  // the range changes and nothing much when it does not.
   void UpsertPool(const model::Pool& pool);
   void RemovePool(const std::string& name);
   const std::map<std::string, model::Pool>& pools() const { return pools_; }
@@ -52,6 +53,7 @@ class Ledger {
   std::vector<IpAddr> Used() const;
   std::vector<IpAddr> UsedIn(const std::string& pool) const;   // O(used in pool)
   std::uint64_t UsedCount(const std::string& pool) const;      // O(log n)
+  std::vector<IpAddr> UsedWithin(const IpRange& range) const;  // whatever pool, if any, contains it
 
   // Addresses that must not be given out, for four reasons. Each call replaces or edits one of them.
   void SetExcluded(const IpRangeSet& excluded);                // node addresses, gateways, network and broadcast
@@ -63,6 +65,8 @@ class Ledger {
   bool IsQuarantined(const IpAddr& a) const { return quarantined_.count(a) != 0; }
   bool IsReserved(const IpAddr& a) const { return reserved_.count(a) != 0; }
   const std::set<IpAddr>& conflicted() const { return conflicted_; }
+  // In use, or blocked for any of the four reasons.
+  bool IsBlocked(const IpAddr& address) const;
 
   // The lowest address of the pool that may be given out now. O(log n).
   std::optional<IpAddr> LowestFree(const std::string& pool) const;
@@ -71,16 +75,28 @@ class Ledger {
   AddressCount Capacity(const std::string& pool) const;
 
  private:
-  friend class LedgerTestPeer;
+  // Takes an address out of its pool's free set; puts it back unless something else still blocks it.
+  void Block(const IpAddr& address);
+  void Unblock(const IpAddr& address);
+  void BlockRange(const IpRange& range);
+  // Puts back all of a range that lies in pools, less what is blocked in it. O(blocked in the range).
+  void RestoreRange(const IpRange& range);
+  void Mark(std::set<IpAddr>& marks, const IpAddr& address, bool on);
+
   std::map<std::string, model::Pool> pools_;
   std::map<IpAddr, std::pair<IpAddr, std::string>> pool_ranges_;  // first -> (last, pool)
-  std::map<std::string, IpRangeSet> free_;       // per pool: its range less everything blocked
+  // Per pool: its range less everything blocked. In a pool with avoid_buggy_ips the .0 and .255 stay in as long as they
+  // touch a useful address (so a /8 needs no carving), and no run of it consists of such addresses alone.
+  std::map<std::string, IpRangeSet> free_;
   std::map<IpAddr, std::vector<Claim>> owners_;
   std::map<model::ObjectId, std::set<IpAddr>> by_service_;
   std::map<std::string, std::uint64_t> used_count_;
   IpRangeSet excluded_;
   std::set<IpAddr> conflicted_, quarantined_, reserved_;
 };
+
+// Whether an address ends in .0 or .255, which some old clients take for a network or broadcast address.
+bool IsBuggy(const IpAddr& address);
 
 }  // namespace berth::plan
 
