@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// agent/effect/kernel/netlink/link_table.h -- links and their addresses, kept up to date message by message. Pure.
+//
+// Messages may be older than a dump that was applied before them: each names its object in full, so once the last one
+// is applied the table is right whatever came between.
+#ifndef BERTH_AGENT_EFFECT_KERNEL_NETLINK_LINK_TABLE_H_
+#define BERTH_AGENT_EFFECT_KERNEL_NETLINK_LINK_TABLE_H_
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/effect/kernel/kernel.h"
+#include "agent/effect/kernel/netlink/netlink_messages.h"
+
+namespace berth::agent {
+
+class LinkTable {
+ public:
+  enum class Change {
+    kNone,
+    kState,           // what Snapshot returns differs now
+    kStateAndRoutes,  // and routes may have changed along, of which the kernel does not always tell
+    kRoutes,          // a gatewayed route came or went
+  };
+  // Any route netlink message; others than links, addresses and routes are ignored.
+  Change Apply(const nlmsghdr& message);
+
+  void ClearLinks() { links_.clear(); }
+  void ClearAddresses();
+  // The gateways of a whole dump, put in place of the former ones. True when they differ.
+  bool ReplaceGateways(std::map<int, std::set<IpAddr>> gateways);
+
+  KernelState Snapshot() const;
+
+  struct NamedLink {
+    int index = 0;
+    std::string kind;
+  };
+  std::optional<NamedLink> FindLink(const std::string& name) const;
+  // What interface `ifindex` has of `address`, with any prefix length.
+  std::vector<LinkAddress> AddressesEqualTo(int ifindex, const IpAddr& address) const;
+  // Every marked address, with its interface.
+  std::vector<std::pair<int, Cidr>> MarkedAddresses() const;
+
+ private:
+  struct Entry {
+    Link link;
+    std::string kind;
+  };
+  Change ApplyLink(LinkMessage message);
+  Change ApplyAddress(const AddressMessage& message);
+
+  std::map<int, Entry> links_;
+  // Apart from links_: an address message may overtake its link's after a resync. Ordered by cidr, then peer; the value
+  // says whether it carries our mark.
+  std::map<int, std::map<std::pair<Cidr, IpAddr>, bool>> addresses_;
+  std::map<int, std::set<IpAddr>> gateways_;
+};
+
+}  // namespace berth::agent
+
+#endif  // BERTH_AGENT_EFFECT_KERNEL_NETLINK_LINK_TABLE_H_

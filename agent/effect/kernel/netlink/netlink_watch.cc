@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/effect/kernel/netlink/netlink_watch.h"
+
+#include <linux/rtnetlink.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "common/base/status_macros.h"
+
+namespace berth::agent {
+
+NetlinkWatch::~NetlinkWatch() {
+  if (timer_ != 0) loop_.Cancel(timer_);
+  if (on_state_ && events_.is_open()) loop_.UnwatchFd(events_.fd());
+}
+
+absl::Status NetlinkWatch::Open() {
+  if (events_.is_open()) return Refresh();
+  RETURN_IF_ERROR(requests_.OpenForRequests());
+  RETURN_IF_ERROR(events_.OpenForEvents(event_buffer_bytes_));
+  RETURN_IF_ERROR(DumpLinksAndAddresses());
+  return DumpRoutes();
+}
+
+absl::Status NetlinkWatch::Start(StateFn on_state) {
+  if (on_state_) return absl::FailedPreconditionError("netlink watch: started already");
+  RETURN_IF_ERROR(Open());
+  RETURN_IF_ERROR(loop_.WatchFd(events_.fd(), EPOLLIN, [this](std::uint32_t) { Refresh().IgnoreError(); }));
+  on_state_ = std::move(on_state);
+  RETURN_IF_ERROR(Refresh());
+  Publish();
+  return absl::OkStatus();
+}
+
+absl::Status NetlinkWatch::Refresh() {
+  const bool complete = events_.Drain([this](const nlmsghdr& message) {
+    const LinkTable::Change change = table_.Apply(message);
+    if (change == LinkTable::Change::kState || change == LinkTable::Change::kStateAndRoutes) changed_ = true;
+    if (change == LinkTable::Change::kRoutes || change == LinkTable::Change::kStateAndRoutes) routes_stale_ = true;
+  });
+  all_stale_ |= !complete;
+  absl::Status status;
+  if (all_stale_) {
+    status = DumpLinksAndAddresses();
+    if (status.ok()) {
+      all_stale_ = false;
+      ++resyncs_;
+    }
+    changed_ = routes_stale_ = true;
+  }
+  // A dump that failed is tried again with the next publication.
+  if (changed_ || routes_stale_ || all_stale_) Schedule();
+  return status;
+}
+
+absl::Status NetlinkWatch::DumpLinksAndAddresses() {
+  const auto apply = [this](const nlmsghdr& message) { table_.Apply(message); };
+  ifinfomsg links{};
+  links.ifi_family = AF_UNSPEC;
+  RETURN_IF_ERROR(requests_.Dump(RTM_GETLINK, &links, sizeof(links), [this] { table_.ClearLinks(); }, apply));
+  ifaddrmsg addresses{};
+  addresses.ifa_family = AF_UNSPEC;
+  return requests_.Dump(RTM_GETADDR, &addresses, sizeof(addresses), [this] { table_.ClearAddresses(); }, apply);
+}
+
+absl::Status NetlinkWatch::DumpRoutes() {
+  const absl::Time begin = loop_.Now();
+  std::map<int, std::set<IpAddr>> gateways;
+  for (const unsigned char family : {AF_INET, AF_INET6}) {
+    std::map<int, std::set<IpAddr>> of_family;
+    rtmsg header{};
+    header.rtm_family = family;
+    header.rtm_type = RTN_UNICAST;  // else every address of our own comes along as a local route
+    RETURN_IF_ERROR(requests_.Dump(
+        RTM_GETROUTE, &header, sizeof(header), [&] { of_family.clear(); },
+        [&](const nlmsghdr& message) {
+          for (const auto& [index, gateway] : DecodeRoute(message)) of_family[index].insert(gateway);
+        }));
+    for (auto& [index, addresses] : of_family) gateways[index].merge(addresses);
+  }
+  routes_stale_ = false;
+  next_route_dump_ = loop_.Now() + std::max(kMinInterval, 10 * (loop_.Now() - begin));
+  changed_ |= table_.ReplaceGateways(std::move(gateways));
+  return absl::OkStatus();
+}
+
+void NetlinkWatch::Schedule() {
+  if (!on_state_ || timer_ != 0) return;
+  const absl::Time earliest = changed_ ? next_publish_ : std::max(next_publish_, next_route_dump_);
+  timer_ = loop_.RunAt(std::max(loop_.Now(), earliest), [this] {
+    timer_ = 0;
+    Publish();
+  });
+}
+
+void NetlinkWatch::Publish() {
+  next_publish_ = loop_.Now() + kMinInterval;
+  if (all_stale_) Refresh().IgnoreError();
+  if (routes_stale_ && loop_.Now() >= next_route_dump_ && !DumpRoutes().ok()) {
+    next_route_dump_ = loop_.Now() + absl::Seconds(1);
+  }
+  if (changed_ || published_ == nullptr) {
+    changed_ = false;
+    auto state = std::make_shared<const KernelState>(table_.Snapshot());
+    if (published_ == nullptr || *state != *published_) {
+      published_ = std::move(state);
+      on_state_(published_);  // may call back into us
+    }
+  }
+  if (changed_ || routes_stale_ || all_stale_) Schedule();
+}
+
+}  // namespace berth::agent

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// agent/effect/kernel/nft/nft_rules.h -- the rules by which the node's kernel keeps silent. Pure.
+//
+// As `nft list` would print them, with @addresses the set and eth0 -> 10.9.0.2 one rewrite:
+//
+//   table arp berth {                                       table ip6 berth {
+//     input:  request, target in @addresses: drop             input:  solicitation, target in @addresses: drop
+//     output: reply, sender in @addresses: drop               output: advertisement, target in @addresses: drop
+//             request, target in @addresses: drop           }
+//             request, oif eth0, sender in @addresses: sender := 10.9.0.2, accept
+//             request, sender in @addresses: drop
+//   }
+//
+// Frames that the agent injects by libpcap pass none of these chains.
+#ifndef BERTH_AGENT_EFFECT_KERNEL_NFT_NFT_RULES_H_
+#define BERTH_AGENT_EFFECT_KERNEL_NFT_NFT_RULES_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/effect/kernel/kernel.h"
+
+struct nftnl_rule;
+struct nlmsghdr;
+
+namespace berth::agent {
+
+inline constexpr char kNftTable[] = "berth";    // in each family
+inline constexpr char kNftSet[] = "addresses";  // in each table
+
+enum class NftFamily : std::uint8_t { kArp = 3, kIp6 = 10 };  // NFPROTO_ARP, NFPROTO_IPV6
+const char* NftFamilyName(NftFamily family);                  // "arp", "ip6"
+// The family whose table silences an address.
+inline NftFamily NftFamilyOf(const IpAddr& address) { return address.is_v4() ? NftFamily::kArp : NftFamily::kIp6; }
+
+struct NftRuleFree {
+  void operator()(nftnl_rule* rule) const;
+};
+using NftRulePtr = std::unique_ptr<nftnl_rule, NftRuleFree>;
+
+// A base chain of type filter, priority 0, policy accept.
+struct NftChain {
+  NftFamily family;
+  const char* name;
+  std::uint32_t hook;
+  std::vector<NftRulePtr> rules;
+};
+std::vector<NftChain> NftChainsOf(NftFamily family, const Silence& silence);
+
+// What a rule does, in libnftnl's own words, counters left out: equal for a rule and what the kernel made of it.
+std::string NftRuleText(nftnl_rule* rule);
+
+}  // namespace berth::agent
+
+#endif  // BERTH_AGENT_EFFECT_KERNEL_NFT_NFT_RULES_H_
