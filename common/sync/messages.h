@@ -90,11 +90,13 @@ struct Snapshot {  // the whole desired state; always first in a term
   Settings settings;
   std::vector<Assignment> assignments;
   std::vector<Removal> removals;  // of what the Hello said is local: which of it is gone, and which was released
+  friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
 struct Delta {  // applies to `base_version` of the same term only
   std::uint64_t term = 0, base_version = 0, version = 0;
   std::vector<Assignment> upserts;
   std::vector<Removal> removals;
+  friend bool operator==(const Delta&, const Delta&) = default;
 };
 enum class ProbeKind : std::uint8_t {
   kNewAddress,  // RFC 5227 probing before an address is given out: several requests, ends at `timeout`
@@ -103,28 +105,34 @@ enum class ProbeKind : std::uint8_t {
 struct ProbeTarget {
   IpAddr address;
   std::string interface;  // rule, as in Assignment
+  friend bool operator==(const ProbeTarget&, const ProbeTarget&) = default;
 };
 struct ProbeRequest {
   std::uint64_t term = 0, id = 0;  // ids are unique within a term and agent
   ProbeKind kind = ProbeKind::kNewAddress;
   absl::Duration timeout;
   std::vector<ProbeTarget> targets;
+  friend bool operator==(const ProbeRequest&, const ProbeRequest&) = default;
 };
 struct SettingsUpdate {
   std::uint64_t term = 0;
   Settings settings;
+  friend bool operator==(const SettingsUpdate&, const SettingsUpdate&) = default;
 };
 struct NotLeader {
   std::uint64_t term = 0;
   std::string leader;  // may be empty when unknown
+  friend bool operator==(const NotLeader&, const NotLeader&) = default;
 };
 struct Superseded {  // a newer instance of this node is connected: fall silent, leave the kernel to it
   std::uint64_t term = 0;
   std::string by_instance;
   std::string message;
+  friend bool operator==(const Superseded&, const Superseded&) = default;
 };
 struct Cleanup {  // take everything off this node
   std::uint64_t term = 0;
+  friend bool operator==(const Cleanup&, const Cleanup&) = default;
 };
 using ControllerMessage =
     std::variant<Snapshot, Delta, ProbeRequest, SettingsUpdate, NotLeader, Superseded, Cleanup>;
@@ -167,12 +175,15 @@ struct Hello {  // always first on a stream
   std::vector<AnnouncedAddress> announced;
   std::vector<IpAddr> local;   // addresses Berth made local on this node and that are there still
   std::string probe_endpoint;  // HOST:PORT of --peer-listen, may be empty
+  friend bool operator==(const Hello&, const Hello&) = default;
 };
 struct Heartbeat {
   std::uint64_t sequence = 0;
+  friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 struct Applied {
   std::uint64_t term = 0, version = 0;
+  friend bool operator==(const Applied&, const Applied&) = default;
 };
 enum class RejectCode : std::uint8_t {
   kUnspecified, kInterfaceMissing, kInterfaceDown, kAddressConflict, kNetlinkError, kSilenceUnavailable,
@@ -189,22 +200,26 @@ struct Rejected {  // everything in that version that is not named here is in fo
   std::uint64_t term = 0, version = 0;
   std::uint64_t seen_term = 0;  // with kStaleTerm: the term that made the agent refuse
   std::vector<Rejection> rejections;
+  friend bool operator==(const Rejected&, const Rejected&) = default;
 };
 struct ProbeAnswer {
   IpAddr address;
   bool probed = true;          // false: could not be asked, see `message`
   std::vector<MacAddr> macs;   // who answered, none when silent
   std::string message;
+  friend bool operator==(const ProbeAnswer&, const ProbeAnswer&) = default;
 };
 struct ProbeResult {
   std::uint64_t term = 0, id = 0;
   std::vector<ProbeAnswer> answers;
+  friend bool operator==(const ProbeResult&, const ProbeResult&) = default;
 };
 struct Report {  // sections that are absent have not changed since the last Hello or Report
   std::optional<std::vector<InterfaceInfo>> interfaces;
   std::optional<std::vector<AnnouncedAddress>> announced;
   std::optional<std::vector<Conflict>> conflicts;
   bool leaving = false;   // SIGTERM: hand my addresses over, then I end
+  friend bool operator==(const Report&, const Report&) = default;
 };
 using AgentMessage = std::variant<Hello, Heartbeat, Applied, Rejected, ProbeResult, Report>;
 
