@@ -72,6 +72,7 @@ class RuleBuilder {
     nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
     nftnl_expr_set_str(lookup, NFTNL_EXPR_LOOKUP_SET, kNftSet);
     nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_SET_ID, kSetId);
+    nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_FLAGS, 0);  // as the kernel gives it back, for NftRuleText
     return *this;
   }
   RuleBuilder& Count() {
