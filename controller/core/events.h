@@ -20,31 +20,77 @@
 
 namespace berth::core {
 
-// ---- events -----------------------------------------------------------------------------------------------------------
+using push::StreamId;
+using push::StreamPeer;
 
-struct SourceChanged { model::ClusterDelta delta; };
-struct SourceSynced { std::vector<model::ClusterSource::KnownAgent> known_agents; };
-struct Leadership { bool leader = false; std::uint64_t term = 0; std::string leader_name; };
-struct ServiceWritten { std::uint64_t write_id = 0; absl::Status status; std::string revision; };
-struct SourceProblems { std::vector<std::string> problems; };
-struct StreamOpened { StreamId stream = 0; StreamPeer peer; };
-struct FromAgent { StreamId stream = 0; sync::AgentMessage message; };
-struct StreamClosed { StreamId stream = 0; std::string reason; };
-struct Tick {};   // the time asked for by WakeAt has come
+// ---- events
+// -----------------------------------------------------------------------------------------------------------
+
+struct SourceChanged {
+  model::ClusterDelta delta;
+};
+struct SourceSynced {
+  std::vector<model::ClusterSource::KnownAgent> known_agents;
+};
+struct Leadership {
+  bool leader = false;
+  std::uint64_t term = 0;
+  std::string leader_name;
+};
+struct ServiceWritten {
+  std::uint64_t write_id = 0;
+  absl::Status status;
+  std::string revision;
+};
+struct SourceProblems {
+  std::vector<std::string> problems;
+};
+struct StreamOpened {
+  StreamId stream = 0;
+  StreamPeer peer;
+};
+struct FromAgent {
+  StreamId stream = 0;
+  sync::AgentMessage message;
+};
+struct StreamClosed {
+  StreamId stream = 0;
+  std::string reason;
+};
+struct Tick {};  // the time asked for by WakeAt has come
 
 using Event = std::variant<SourceChanged, SourceSynced, Leadership, ServiceWritten, SourceProblems, StreamOpened,
                            FromAgent, StreamClosed, Tick>;
 
-// ---- effects ----------------------------------------------------------------------------------------------------------
+// ---- effects
+// ----------------------------------------------------------------------------------------------------------
 
-struct SendToAgent { StreamId stream = 0; sync::ControllerMessage message; };
-struct CloseStream { StreamId stream = 0; absl::Status status; };
-struct WriteService { model::ServiceWrite write; };
-struct WritePoolStatus { model::PoolStatus status; };
-struct RecordEvent { model::EventRecord event; };
-struct RaiseTerm { std::uint64_t at_least = 0; };
-struct RememberAgents { std::vector<model::ClusterSource::KnownAgent> agents; };
-struct WakeAt { absl::Time at; };   // replaces an earlier one; InfiniteFuture: none needed
+struct SendToAgent {
+  StreamId stream = 0;
+  sync::ControllerMessage message;
+};
+struct CloseStream {
+  StreamId stream = 0;
+  absl::Status status;
+};
+struct WriteService {
+  model::ServiceWrite write;
+};
+struct WritePoolStatus {
+  model::PoolStatus status;
+};
+struct RecordEvent {
+  model::EventRecord event;
+};
+struct RaiseTerm {
+  std::uint64_t at_least = 0;
+};
+struct RememberAgents {
+  std::vector<model::ClusterSource::KnownAgent> agents;
+};
+struct WakeAt {
+  absl::Time at;
+};  // replaces an earlier one; InfiniteFuture: none needed
 struct LogLine {
   enum class Level : std::uint8_t { kDebug, kInfo, kWarn, kError };
   Level level = Level::kInfo;
@@ -56,7 +102,7 @@ struct Observe {
   enum class What : std::uint8_t { kAllocationSeconds, kPushAckSeconds, kFailoverSeconds, kFailover };
   What what = What::kFailover;
   double value = 0;
-  std::string label;   // kFailover: the reason
+  std::string label;  // kFailover: the reason
 };
 
 using Effect = std::variant<SendToAgent, CloseStream, WriteService, WritePoolStatus, RecordEvent, RaiseTerm,

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// controller/core/context.h -- what the parts of the controller's core share: options, the time of the event in hand,
+// the term, the deadlines, and where effects go. Loop thread only; owned by ControllerCore.
+#ifndef BERTH_CONTROLLER_CORE_CONTEXT_H_
+#define BERTH_CONTROLLER_CORE_CONTEXT_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "controller/core/events.h"
+#include "controller/core/timer_queue.h"
+#include "controller/plan/ledger.h"
+#include "controller/plan/rules.h"
+
+namespace berth::core {
+
+struct Options {
+  plan::Rules rules;
+  absl::Duration heartbeat = absl::Milliseconds(200);
+  absl::Duration agent_timeout = absl::Milliseconds(600);
+  // A source without EndpointSlices of its own (manifests in a folder) counts a Service without any as served
+  // everywhere.
+  bool absent_endpoints_are_ready = false;
+  absl::Duration start_wait = absl::Seconds(3);    // the start gate opens then at the latest
+  absl::Duration release_wait = absl::Seconds(2);  // an agent that has not acknowledged by then is left behind
+  absl::Duration new_address_probe = absl::Milliseconds(200);
+  absl::Duration takeover_probe = absl::Milliseconds(30);
+  absl::Duration forward_after_move = absl::Seconds(30);  // the former holder goes on forwarding
+  absl::Duration bar_time = absl::Seconds(30);            // a node that rejected an address is not asked again before
+  absl::Duration recheck = absl::Milliseconds(250);       // of agents that answer on the LAN but not to us
+  absl::Duration quarantine_recheck = absl::Seconds(5);
+  absl::Duration conflict_recheck = absl::Seconds(60);
+  absl::Duration write_retry = absl::Seconds(1);
+  absl::Duration ack_limit = absl::Seconds(15);  // an agent that acknowledges nothing for so long is redialled
+};
+
+class Context {
+ public:
+  explicit Context(Options opts) : options(std::move(opts)) {}
+
+  const Options options;
+  absl::Time now = absl::UnixEpoch();  // of the event in hand, monotonic
+  Effects* out = nullptr;              // of the event in hand
+  TimerQueue timers;
+  plan::Ledger ledger;
+  std::uint64_t term = 0;
+  std::uint64_t version = 0;  // counts up within a term: messages and decisions alike
+  bool active = false;        // leader, caches complete, start gate open
+
+  std::uint64_t NextVersion() { return ++version; }
+  void Emit(Effect effect) { out->push_back(std::move(effect)); }
+  TimerQueue::Id After(absl::Duration delay, std::function<void()> task) {
+    return timers.At(now + delay, std::move(task));
+  }
+  using Fields = std::vector<std::pair<std::string, std::string>>;
+  void Info(std::string sentence, Fields fields = {}) { Log(LogLine::Level::kInfo, std::move(sentence), fields); }
+  void Warn(std::string sentence, Fields fields = {}) { Log(LogLine::Level::kWarn, std::move(sentence), fields); }
+  void Debug(std::string sentence, Fields fields = {}) { Log(LogLine::Level::kDebug, std::move(sentence), fields); }
+  void Log(LogLine::Level level, std::string sentence, Fields fields) {
+    Emit(LogLine{level, std::move(sentence), std::move(fields)});
+  }
+  void ServiceEvent(const model::ObjectId& id, bool warning, std::string reason, std::string message) {
+    Emit(RecordEvent{{model::EventRecord::Kind::kService, id, warning, std::move(reason), std::move(message)}});
+  }
+  void PoolEvent(const std::string& pool, bool warning, std::string reason, std::string message) {
+    Emit(RecordEvent{
+        {model::EventRecord::Kind::kPool, model::ObjectId{"", pool}, warning, std::move(reason), std::move(message)}});
+  }
+  void Count(Observe::What what, double value, std::string label = "") { Emit(Observe{what, value, std::move(label)}); }
+};
+
+}  // namespace berth::core
+
+#endif  // BERTH_CONTROLLER_CORE_CONTEXT_H_

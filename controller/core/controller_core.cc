@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/core/controller_core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "controller/plan/exclude.h"
+
+namespace berth::core {
+
+ControllerCore::ControllerCore(Options options)
+    : ctx_(std::move(options)),
+      agents_(ctx_),
+      probes_(ctx_, agents_),
+      holders_(ctx_, cluster_, agents_, probes_),
+      pools_(ctx_,
+             [this](const model::Pool& pool) {
+               return pool.addresses.First() && !holders_.ProberFor(*pool.addresses.First(), pool.interface).empty();
+             }),
+      services_(ctx_, cluster_, agents_, probes_, holders_, pools_) {
+  Agents::Observer agents;
+  agents.on_contact = [this](Agent& a) { OnContact(a); };
+  agents.on_lost = [this](Agent& a) { OnLost(a); };
+  agents.on_acked = [this](Agent& a, const IpAddr& address, const sync::Rejection* r) {
+    holders_.OnAcked(a, address, r);
+    changes_.addresses.insert(address);
+  };
+  agents.on_interfaces = [this](Agent& a) {
+    changes_.agents.insert(a.node);
+    Exclude();
+    if (!ctx_.active) return;
+    holders_.OnInterfaces(a);
+    pools_.TouchAll();
+    services_.Wake();
+  };
+  agents.on_announced = [this](Agent& a) {
+    changes_.agents.insert(a.node);
+    if (ctx_.active) holders_.OnAnnounced(a);
+  };
+  agents.on_conflicts = [this](Agent& a) {
+    if (ctx_.active) holders_.OnConflicts(a);
+  };
+  agents.on_leaving = [this](Agent& a) {
+    changes_.agents.insert(a.node);
+    if (ctx_.active) holders_.OnLeaving(a);
+  };
+  agents.on_probe_result = [this](Agent& a, const sync::ProbeResult& result) { probes_.OnResult(a.node, result); };
+  agents.on_higher_term = [this](std::uint64_t term) {
+    // Somebody led in a later term than ours: whatever we decided, we decide anew above it.
+    if (raising_ > term) return;
+    raising_ = term + 1;
+    ctx_.Warn("an agent has seen a higher term", {{"ours", absl::StrCat(ctx_.term)}, {"seen", absl::StrCat(term)}});
+    CloseGate();
+    ctx_.Emit(RaiseTerm{raising_});
+  };
+  agents.on_known_changed = [this](const Agent& a) {
+    changes_.agents.insert(a.node);
+    if (leader_) ctx_.Emit(RememberAgents{agents_.Known()});
+    Exclude();
+  };
+  agents_.SetObserver(std::move(agents));
+  Holders::Observer holders;
+  holders.on_changed = [this](const IpAddr& address) {
+    changes_.addresses.insert(address);
+    for (const plan::Claim& c : ctx_.ledger.OwnersOf(address)) changes_.services.insert(c.service);
+  };
+  holders.on_unquarantined = [this](const IpAddr&) { services_.Wake(); };
+  holders_.SetObserver(std::move(holders));
+  services_.on_changed = [this](const model::ObjectId& id) {
+    changes_.services.insert(id);
+    for (const IpAddr& a : ctx_.ledger.AddressesOf(id)) {
+      changes_.addresses.insert(a);
+      if (const model::Pool* pool = ctx_.ledger.PoolOf(a)) changes_.pools.insert(pool->name);
+    }
+  };
+}
+
+Effects ControllerCore::Handle(const Event& event, absl::Time now) {
+  Effects out;
+  ctx_.out = &out;
+  // A process that stood still itself must not blame its agents.
+  const bool stood_still = last_event_ != absl::InfinitePast() && now - last_event_ > ctx_.options.agent_timeout / 2;
+  ctx_.now = std::max(now, ctx_.now);
+  last_event_ = ctx_.now;
+  if (stood_still && agents_.connected_count() != 0 && ctx_.timers.Next() + ctx_.options.agent_timeout / 2 < ctx_.now) {
+    agents_.ForgiveSilence();
+  }
+  std::visit([this](const auto& e) { On(e); }, event);
+  ctx_.timers.RunDue(ctx_.now);
+  Settle();
+  ctx_.Emit(WakeAt{ctx_.timers.Next()});
+  ctx_.out = nullptr;
+  return out;
+}
+
+void ControllerCore::Settle() {
+  services_.Settle();
+  holders_.Settle();
+  probes_.Flush();
+  agents_.Flush();
+}
+
+void ControllerCore::On(const SourceChanged& e) {
+  const bool pools = pools_.Apply(e.delta);
+  for (const model::Pool& p : e.delta.pools) changes_.pools.insert(p.name);
+  for (const std::string& p : e.delta.gone_pools) changes_.pools.insert(p);
+  const Cluster::Changes changed = cluster_.Apply(e.delta);
+  services_.Apply(e.delta);
+  if (pools) services_.OnPoolsChanged();
+  if (pools || changed.namespaces) services_.Wake();
+  if (!ctx_.active) return;
+  for (const std::string& node : changed.gone_nodes) {
+    holders_.OnNodeGone(node);
+    agents_.Forget(node);
+  }
+  if (changed.nodes || pools) holders_.OnNodesChanged();
+  for (const model::ObjectId& service : changed.endpoints) holders_.OnEndpointsChanged(service);
+}
+
+void ControllerCore::On(const SourceSynced& e) {
+  synced_ = true;
+  agents_.Remember(e.known_agents);
+  if (leader_ && !ctx_.active) CloseGate();  // now it is known whom to wait for
+  TryOpenGate();
+}
+
+void ControllerCore::On(const Leadership& e) {
+  leader_name_ = e.leader_name;
+  if (!e.leader) {
+    leader_ = false;
+    CloseGate();
+    agents_.EndTerm(e.leader_name);
+    return;
+  }
+  leader_ = true;
+  ctx_.term = e.term;
+  ctx_.version = 0;
+  if (e.term >= raising_) raising_ = 0;
+  ctx_.Info("leading", {{"term", absl::StrCat(e.term)}});
+  CloseGate();
+  agents_.BeginTerm();
+  TryOpenGate();
+}
+
+// From here on nothing is sent, allocated or moved until the agents known have spoken, or start_wait has passed.
+void ControllerCore::CloseGate() {
+  if (ctx_.active) {
+    services_.Pause();
+    holders_.Pause();
+  }
+  ctx_.active = false;
+  probes_.Forget();
+  awaited_.clear();
+  for (const auto& known : agents_.Known()) {
+    const Agent* agent = agents_.Find(known.node);
+    if (agent == nullptr || !agent->connected()) awaited_.insert(known.node);
+  }
+  gate_deadline_ = ctx_.now + ctx_.options.start_wait;
+  ctx_.timers.Cancel(gate_timer_);
+  gate_timer_ = ctx_.timers.At(gate_deadline_, [this] {
+    gate_timer_ = 0;
+    TryOpenGate();
+  });
+}
+
+void ControllerCore::TryOpenGate() {
+  if (ctx_.active || !leader_ || !synced_ || raising_ != 0) return;
+  const bool everybody = awaited_.empty() && !agents_.Known().empty();
+  if (!everybody && ctx_.now < gate_deadline_) return;
+  ctx_.timers.Cancel(std::exchange(gate_timer_, 0));
+  ctx_.active = true;
+  ctx_.Info("started",
+            {{"agents", absl::StrCat(agents_.connected_count())}, {"missing", absl::StrCat(awaited_.size())}});
+  Exclude();
+  services_.Claim();
+  holders_.Adopt();
+  services_.Begin();
+  pools_.Begin();
+}
+
+void ControllerCore::OnContact(Agent& agent) {
+  changes_.agents.insert(agent.node);
+  awaited_.erase(agent.node);
+  Exclude();
+  if (!ctx_.active) return TryOpenGate();
+  holders_.OnContact(agent);
+  pools_.TouchAll();
+  services_.Wake();
+}
+
+void ControllerCore::OnLost(Agent& agent) {
+  changes_.agents.insert(agent.node);
+  if (!ctx_.active) return;
+  holders_.OnLost(agent);
+  pools_.TouchAll();
+  if (agent.leaving) return;
+  losses_.push_back(ctx_.now);
+  while (losses_.front() + agents_.settings().agent_timeout < ctx_.now) losses_.pop_front();
+  const std::size_t before = agents_.connected_count() + losses_.size();
+  if (losses_.size() < 2 || losses_.size() * 2 <= before) return;
+  // More likely we are the one cut off: nothing moves, and a new term starts by listening.
+  ctx_.Log(LogLine::Level::kError, "lost more than half of the agents at once: nothing is moved, starting over",
+           {{"lost", absl::StrCat(losses_.size())}, {"of", absl::StrCat(before)}});
+  losses_.clear();
+  raising_ = ctx_.term + 1;
+  CloseGate();
+  ctx_.Emit(RaiseTerm{raising_});
+}
+
+void ControllerCore::On(const ServiceWritten& e) { services_.OnWritten(e.write_id, e.status, e.revision); }
+void ControllerCore::On(const SourceProblems& e) { problems_ = e.problems; }
+void ControllerCore::On(const StreamOpened& e) { agents_.OnOpened(e.stream, e.peer); }
+void ControllerCore::On(const FromAgent& e) { agents_.OnMessage(e.stream, e.message); }
+void ControllerCore::On(const StreamClosed& e) { agents_.OnClosed(e.stream, e.reason); }
+
+void ControllerCore::Exclude() {
+  IpRangeSet excluded = plan::ExcludedAddresses(holders_.NodeViews());
+  if (excluded == ctx_.ledger.excluded()) return;
+  ctx_.ledger.SetExcluded(excluded);
+  pools_.TouchAll();
+  services_.Wake();
+}
+
+}  // namespace berth::core

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// controller/core/controller_core.h -- the controller as a state machine: Handle(event, now) -> effects.
+//
+//   source ──► Cluster, Pools, Services ──► Ledger ──► Holders ──► Agents ──► streams
+//                                  ▲                     │  ▲         │
+//                                  └────── Probes ◄──────┘  └─────────┘ acknowledgements, reports
+//
+// Deterministic: same events at the same times, same effects. Loop thread only.
+#ifndef BERTH_CONTROLLER_CORE_CONTROLLER_CORE_H_
+#define BERTH_CONTROLLER_CORE_CONTROLLER_CORE_H_
+
+#include <deque>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "controller/core/agents.h"
+#include "controller/core/cluster.h"
+#include "controller/core/context.h"
+#include "controller/core/events.h"
+#include "controller/core/holders.h"
+#include "controller/core/pools.h"
+#include "controller/core/probes.h"
+#include "controller/core/services.h"
+#include "controller/model/views.h"
+
+namespace berth::core {
+
+class ControllerCore {
+ public:
+  explicit ControllerCore(Options options);
+  ControllerCore(const ControllerCore&) = delete;
+  ControllerCore& operator=(const ControllerCore&) = delete;
+
+  Effects Handle(const Event& event, absl::Time now);
+
+  // Views, as of the last event. `wall_offset` turns monotonic times into wall times: wall = monotonic + offset.
+  std::vector<model::PoolView> PoolViews() const;
+  std::vector<model::ServiceView> ServiceViews() const;
+  std::vector<model::AddressView> AddressViews(absl::Duration wall_offset) const;
+  std::vector<model::AgentView> AgentViews(absl::Duration wall_offset) const;
+  absl::StatusOr<model::ServiceView> ServiceViewOf(const model::ObjectId& id) const;
+  absl::StatusOr<model::AddressView> AddressViewOf(const IpAddr& address, absl::Duration wall_offset) const;
+  model::StatusView Status() const;
+
+  // What changed since the last call, for `watch`: names only.
+  struct Changes {
+    std::set<std::string> pools, agents;
+    std::set<model::ObjectId> services;
+    std::set<IpAddr> addresses;
+    bool empty() const { return pools.empty() && agents.empty() && services.empty() && addresses.empty(); }
+  };
+  Changes TakeChanges() { return std::exchange(changes_, {}); }
+  const plan::Ledger& ledger() const { return ctx_.ledger; }
+  const Agents& agents() const { return agents_; }
+  const Holders& holders() const { return holders_; }
+
+ private:
+  void On(const SourceChanged& e);
+  void On(const SourceSynced& e);
+  void On(const Leadership& e);
+  void On(const ServiceWritten& e);
+  void On(const SourceProblems& e);
+  void On(const StreamOpened& e);
+  void On(const FromAgent& e);
+  void On(const StreamClosed& e);
+  void On(const Tick&) {}
+
+  void OnContact(Agent& agent);
+  void OnLost(Agent& agent);
+  void CloseGate();
+  void TryOpenGate();
+  void Exclude();
+  void Settle();
+  model::ServiceView View(const ServiceRecord& r) const;
+  model::AddressView View(const IpAddr& address, absl::Duration wall_offset) const;
+  model::AgentView View(const Agent& agent, absl::Duration wall_offset) const;
+  model::PoolView View(const model::Pool& pool) const;
+
+  Context ctx_;
+  Cluster cluster_;
+  Agents agents_;
+  Probes probes_;
+  Holders holders_;
+  Pools pools_;
+  Services services_;
+
+  bool leader_ = false, synced_ = false;
+  std::string leader_name_;
+  std::uint64_t raising_ = 0;  // a term asked for and not granted yet
+  absl::Time gate_deadline_ = absl::InfiniteFuture();
+  TimerQueue::Id gate_timer_ = 0;
+  std::set<std::string> awaited_;  // known agents that have not said Hello in this term
+  std::deque<absl::Time> losses_;
+  absl::Time last_event_ = absl::InfinitePast();
+  std::vector<std::string> problems_;
+  Changes changes_;
+};
+
+}  // namespace berth::core
+
+#endif  // BERTH_CONTROLLER_CORE_CONTROLLER_CORE_H_

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/core/holders.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace berth::core {
+namespace {
+
+using Phase = Holding::Phase;
+// As many candidates as an agent needs to know: for rank, and to tell a rival from a stranger.
+constexpr std::size_t kCandidates = 4;
+
+bool InMove(Phase p) { return p == Phase::kPreparing || p == Phase::kYielding || p == Phase::kTakingOver; }
+
+}  // namespace
+
+const Holding* Holders::Find(const IpAddr& address) const {
+  auto it = holdings_.find(address);
+  return it == holdings_.end() ? nullptr : &it->second;
+}
+
+void Holders::Refresh(const IpAddr& address, bool verified) {
+  const auto& owners = ctx_.ledger.OwnersOf(address);
+  if (!owners.empty() && owners.front().allocation.protocol == model::Protocol::kLayer2) {
+    Holding& h = holdings_[address];
+    if (h.address != address) {
+      h.address = address;
+      h.since = ctx_.now;
+    }
+    h.verified |= verified;
+  }
+  Dirty(address);
+}
+
+std::map<std::string, plan::NodeView> Holders::NodeViews() const {
+  std::map<std::string, plan::NodeView> views;
+  for (const auto& [name, agent] : agents_.all()) {
+    plan::NodeView& v = views[name];
+    v.name = name;
+    v.connected = agent.connected();
+    v.leaving = agent.leaving;
+    v.interfaces = agent.hello.interfaces;
+    v.node.name = name;
+    auto it = cluster_.nodes.find(name);
+    if (it != cluster_.nodes.end()) v.node = it->second;
+    v.preferred = v.node.ready && !v.node.unschedulable;
+  }
+  return views;
+}
+
+std::optional<std::set<std::string>> Holders::LocalNodes(const IpAddr& address) const {
+  std::optional<std::set<std::string>> out;
+  for (const plan::Claim& claim : ctx_.ledger.OwnersOf(address)) {
+    if (claim.traffic_policy != model::TrafficPolicy::kLocal) continue;
+    auto nodes = cluster_.EndpointNodes(claim.service);
+    if (!nodes && ctx_.options.absent_endpoints_are_ready) continue;
+    std::set<std::string> of = nodes.value_or(std::set<std::string>{});
+    if (!out) {
+      out = std::move(of);
+    } else {
+      std::erase_if(*out, [&](const std::string& n) { return of.count(n) == 0; });
+    }
+  }
+  return out;
+}
+
+plan::AddressView Holders::ViewOf(const Holding& h) const {
+  plan::AddressView view;
+  view.address = h.address;
+  const auto& owners = ctx_.ledger.OwnersOf(h.address);
+  if (!owners.empty()) view.interface = owners.front().allocation.interface;
+  if (const model::Pool* pool = ctx_.ledger.PoolOf(h.address); pool != nullptr) {
+    view.interface = pool->interface;
+    view.node_selector = pool->node_selector;
+  }
+  view.endpoint_nodes = LocalNodes(h.address);
+  if (!h.holder.empty()) view.holder = h.holder;
+  return view;
+}
+
+sync::Assignment Holders::MakeAssignment(const Holding& h, sync::Role role) const {
+  sync::Assignment a;
+  a.address = h.address;
+  a.interface = ViewOf(h).interface;
+  a.role = role;
+  for (const std::string& node : h.candidates) {
+    const Agent* agent = agents_.Find(node);
+    if (agent != nullptr) a.candidates.push_back({node, agent->Macs(), agent->hello.probe_endpoint});
+  }
+  for (const plan::Claim& claim : ctx_.ledger.OwnersOf(h.address)) {
+    sync::ServiceRef ref{claim.service.ns, claim.service.name, {}};
+    for (const model::ServicePort& p : claim.ports) ref.ports.push_back({p.protocol, p.port});
+    a.services.push_back(std::move(ref));
+  }
+  return a;
+}
+
+void Holders::DirtyAll() {
+  for (const auto& [address, h] : holdings_) dirty_.insert(address);
+}
+
+bool Holders::MayLeaveUnpreferred() const {
+  std::size_t unready = 0;
+  for (const auto& [name, agent] : agents_.all()) {
+    auto it = cluster_.nodes.find(name);
+    if (it != cluster_.nodes.end() && !it->second.ready) ++unready;
+  }
+  return unready * 2 <= agents_.all().size();
+}
+
+void Holders::Settle() {
+  if (!ctx_.active || dirty_.empty()) return;
+  const std::set<IpAddr> dirty = std::exchange(dirty_, {});
+  const auto nodes = NodeViews();
+  std::map<std::string, std::size_t> load;
+  std::vector<plan::AddressView> together, alone;
+  for (auto it = holdings_.begin(); it != holdings_.end();) {
+    Holding& h = it->second;
+    if (ctx_.ledger.OwnersOf(h.address).empty() && !h.withdrawing) {
+      Unhold(h, "");
+      observer_.on_changed(h.address);
+      it = holdings_.erase(it);
+      continue;
+    }
+    const Agent* holder = h.holder.empty() ? nullptr : agents_.Find(h.holder);
+    // An agent that answers on the LAN though not to us keeps what it has until the LAN says otherwise.
+    const bool kept = h.withdrawing || (holder != nullptr && holder->control_lost);
+    if (dirty.count(h.address) != 0 && !kept) {
+      (h.barred.empty() ? together : alone).push_back(ViewOf(h));
+    } else if (!h.next.empty() || !h.holder.empty()) {
+      ++load[h.next.empty() ? h.holder : h.next];
+    }
+    ++it;
+  }
+  const bool may_leave = MayLeaveUnpreferred();
+  auto act = [&](const std::map<IpAddr, plan::Placement>& placements) {
+    for (const auto& [address, placement] : placements) Act(holdings_.at(address), placement);
+  };
+  act(plan::Place(together, nodes, ctx_.options.rules, load, may_leave));
+  for (const plan::AddressView& view : alone) {
+    auto others = nodes;
+    for (const std::string& node : holdings_.at(view.address).barred) others.erase(node);
+    act(plan::Place({view}, others, ctx_.options.rules, load, may_leave));
+  }
+}
+
+void Holders::Act(Holding& h, const plan::Placement& placement) {
+  h.refusals = placement.refusals;
+  for (const std::string& node : h.barred) h.refusals.push_back({node, "it rejected the address a moment ago"});
+  h.candidates = placement.candidates;
+  if (h.candidates.size() > kCandidates) h.candidates.resize(kCandidates);
+  // The holder that is being left stays known, last, so that its successor tells it from a stranger.
+  if (!h.holder.empty() && std::find(h.candidates.begin(), h.candidates.end(), h.holder) == h.candidates.end()) {
+    h.candidates.push_back(h.holder);
+  }
+  const Agent* holder = h.holder.empty() ? nullptr : agents_.Find(h.holder);
+  const bool in_contact = holder != nullptr && holder->connected();
+  if (!placement.holder) {
+    if (h.holder.empty() || in_contact) {
+      Unhold(h, h.refusals.empty() ? "no agent is connected" : "no node can hold it");
+    } else {
+      CancelMove(h);
+      h.message = absl::StrCat("its holder ", h.holder, " is lost and no other node can hold it");
+    }
+    return observer_.on_changed(h.address);
+  }
+  const std::string& target = *placement.holder;
+  if (h.holder.empty()) {
+    if (h.phase == Phase::kVerifying && h.next == target) return;  // already being asked about
+    if (!h.next.empty() && h.next != target) agents_.Drop(h.next, h.address);
+    return h.verified ? Announce(h, target) : Verify(h, target);
+  }
+  if (target == h.holder) {
+    if (InMove(h.phase) || h.phase == Phase::kVerifying) CancelMove(h);
+    agents_.SetRole(h.holder, MakeAssignment(h, sync::Role::kAnnounce));
+    return;
+  }
+  if (h.next == target && (InMove(h.phase) || h.phase == Phase::kVerifying)) return;
+  if (!h.next.empty()) CancelMove(h);
+  return in_contact ? StartMove(h, target) : Verify(h, target);
+}
+
+void Holders::Verify(Holding& h, const std::string& node) {
+  const auto kind = h.holder.empty() ? sync::ProbeKind::kNewAddress : sync::ProbeKind::kTakeOver;
+  h.next = node;
+  Changed(h, Phase::kVerifying);
+  h.probe = ++last_probe_;
+  agents_.SetRole(node, MakeAssignment(h, sync::Role::kPrepare));
+  probes_.Ask(node, kind, h.address, ViewOf(h).interface,
+              [this, address = h.address, probe = h.probe](const sync::ProbeAnswer& answer) {
+                OnVerified(address, probe, answer);
+              });
+}
+
+void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, const sync::ProbeAnswer& answer) {
+  auto it = holdings_.find(address);
+  if (it == holdings_.end() || it->second.probe != probe || it->second.phase != Phase::kVerifying) return;
+  Holding& h = it->second;
+  const std::string next = h.next;
+  if (!answer.probed) {
+    h.message = answer.message;
+    Bar(h, next);
+    CancelMove(h);
+    return Dirty(address);
+  }
+  std::optional<MacAddr> stranger;
+  for (const MacAddr& mac : answer.macs) {
+    const std::string node = agents_.NodeOfMac(mac);
+    if (node == next) continue;
+    if (node.empty()) {
+      stranger = mac;
+      continue;
+    }
+    Agent& answering = agents_.all()[node];
+    answering.node = node;
+    if (answering.connected()) {
+      // It has not heard yet that the address went elsewhere; ask again when it has.
+      CancelMove(h);
+      ctx_.After(ctx_.options.recheck, [this, address] { Dirty(address); });
+      return;
+    }
+    if (!answering.control_lost) {
+      answering.control_lost = true;
+      answering.message = "no contact, yet it answers on the LAN: nothing is moved";
+      ctx_.Warn("agent out of contact still answers", {{"node", node}, {"address", address.ToString()}});
+    }
+    CancelMove(h);
+    if (h.holder != node) agents_.Drop(h.holder, address);
+    h.holder = node;
+    h.verified = true;
+    h.move_reason.clear();
+    agents_.SetRole(node, MakeAssignment(h, sync::Role::kAnnounce));
+    Changed(h, Phase::kHeld);
+    if (recheck_timer_ == 0) recheck_timer_ = ctx_.After(ctx_.options.recheck, [this] { Recheck(); });
+    return;
+  }
+  h.rival = stranger;
+  if (stranger && h.holder.empty() && !h.verified) {
+    h.message = absl::StrCat(stranger->ToString(), " on the LAN answers for it: not announced until that ends");
+    MoveEvents(h, absl::StrCat("address ", address.ToString(), ": ", h.message));
+    CancelMove(h);
+    observer_.on_changed(address);
+    ctx_.After(ctx_.options.quarantine_recheck, [this, address] { Dirty(address); });
+    return;
+  }
+  h.verified = true;
+  Announce(h, next);
+}
+
+void Holders::Announce(Holding& h, const std::string& node) {
+  if (!h.holder.empty() && h.holder != node) {
+    h.moving_from = h.holder;
+    agents_.Drop(h.holder, h.address);
+  }
+  h.holder = node;
+  h.next.clear();
+  h.message.clear();
+  Changed(h, Phase::kAnnouncing);
+  agents_.SetRole(node, MakeAssignment(h, sync::Role::kAnnounce));
+}
+
+void Holders::StartMove(Holding& h, const std::string& next) {
+  h.next = next;
+  h.moving_from = h.holder;
+  if (h.move_started == absl::InfinitePast()) h.move_started = ctx_.now;
+  if (h.move_reason.empty()) {
+    const Agent* holder = agents_.Find(h.holder);
+    h.move_reason = holder != nullptr && holder->leaving ? "agent ending" : "node can hold it no longer";
+  }
+  Changed(h, Phase::kPreparing);
+  agents_.SetRole(next, MakeAssignment(h, sync::Role::kPrepare));
+}
+
+void Holders::CancelMove(Holding& h) {
+  const Phase was = h.phase;
+  if (!h.next.empty()) agents_.Drop(h.next, h.address);
+  h.next.clear();
+  h.probe = 0;
+  if (was == Phase::kVerifying || InMove(was)) Changed(h, h.holder.empty() ? Phase::kUnheld : Phase::kHeld);
+  if (InMove(was)) {
+    // The holder may have fallen silent for the successor already: say it anew.
+    agents_.SetRole(h.holder, MakeAssignment(h, sync::Role::kAnnounce), was != Phase::kPreparing);
+  }
+}
+
+void Holders::FinishMove(Holding& h) {
+  const std::string from = std::exchange(h.holder, std::exchange(h.next, ""));
+  Mute(h, from);
+  Changed(h, Phase::kHeld);
+}
+
+void Holders::Mute(Holding& h, const std::string& node) {
+  const Agent* agent = agents_.Find(node);
+  if (agent == nullptr || !agent->connected()) return agents_.Drop(node, h.address);
+  agents_.SetRole(node, MakeAssignment(h, sync::Role::kMute));
+  h.muted[node] = ctx_.After(ctx_.options.forward_after_move, [this, node, address = h.address] {
+    auto it = holdings_.find(address);
+    if (it == holdings_.end() || it->second.muted.erase(node) == 0) return;
+    if (!Responsible(it->second, node)) agents_.Drop(node, address);
+  });
+}
+
+void Holders::DropMuted(Holding& h) {
+  for (const auto& [node, timer] : h.muted) {
+    ctx_.timers.Cancel(timer);
+    agents_.Drop(node, h.address);
+  }
+  h.muted.clear();
+}
+
+void Holders::Bar(Holding& h, const std::string& node) {
+  h.barred.insert(node);
+  ctx_.After(ctx_.options.bar_time, [this, node, address = h.address] {
+    auto it = holdings_.find(address);
+    if (it != holdings_.end() && it->second.barred.erase(node) != 0) Dirty(address);
+  });
+}
+
+// Nobody holds it from now on.
+void Holders::Unhold(Holding& h, const std::string& why) {
+  DropMuted(h);
+  for (const std::string& node : {h.next, h.holder}) {
+    if (!node.empty()) agents_.Drop(node, h.address);
+  }
+  h.next.clear();
+  h.holder.clear();
+  h.probe = 0;
+  h.message = why;
+  h.move_reason.clear();
+  h.move_started = absl::InfinitePast();
+  Changed(h, Phase::kUnheld);
+}
+
+void Holders::Changed(Holding& h, Phase phase) {
+  const Phase was = std::exchange(h.phase, phase);
+  if (phase != was && (phase == Phase::kHeld || phase == Phase::kUnheld)) h.since = ctx_.now;
+  if (phase == Phase::kHeld && (was == Phase::kAnnouncing || was == Phase::kTakingOver)) {
+    if (h.moving_from.empty()) {
+      MoveEvents(h, absl::StrCat("success to add nexthops [", h.holder, "] for ", h.address.ToString()));
+    } else {
+      const absl::Duration took =
+          h.move_started == absl::InfinitePast() ? absl::ZeroDuration() : ctx_.now - h.move_started;
+      MoveEvents(
+          h, absl::StrCat("address ", h.address.ToString(), " moved from ", h.moving_from, " to ", h.holder, ": ",
+                          h.move_reason, "; took ", absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1)))));
+      ctx_.Count(Observe::What::kFailover, 1, h.move_reason);
+      if (h.move_reason == "agent lost") ctx_.Count(Observe::What::kFailoverSeconds, absl::ToDoubleSeconds(took));
+    }
+    h.moving_from.clear();
+    h.move_reason.clear();
+    h.move_started = absl::InfinitePast();
+  }
+  observer_.on_changed(h.address);
+}
+
+void Holders::MoveEvents(const Holding& h, const std::string& text) {
+  for (const plan::Claim& claim : ctx_.ledger.OwnersOf(h.address)) {
+    ctx_.ServiceEvent(claim.service, h.rival.has_value(), "SetBalancer", text);
+  }
+}
+
+}  // namespace berth::core

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// controller/core/holders.h -- one holder for each announced address, and how it changes hands.
+//
+//   kUnheld -> kVerifying -> kAnnouncing -> kHeld          (gaining; verifying asks the LAN first)
+//   kHeld -> kVerifying -> ...                             (the holder is lost: does anybody still answer?)
+//   kHeld -> kPreparing -> kYielding -> kTakingOver -> kHeld   (planned: make before break)
+//
+// docs/sync-protocol.md has the table of states. An address is announced by the node in `holder`; `next` is the one
+// being prepared. Decisions are gathered as "dirty" addresses and taken together in Settle. Loop thread only.
+#ifndef BERTH_CONTROLLER_CORE_HOLDERS_H_
+#define BERTH_CONTROLLER_CORE_HOLDERS_H_
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "controller/core/agents.h"
+#include "controller/core/cluster.h"
+#include "controller/core/context.h"
+#include "controller/core/probes.h"
+#include "controller/plan/place.h"
+
+namespace berth::core {
+
+struct Holding {
+  enum class Phase : std::uint8_t { kUnheld, kVerifying, kAnnouncing, kHeld, kPreparing, kYielding, kTakingOver };
+  IpAddr address;
+  Phase phase = Phase::kUnheld;
+  std::string holder, next;
+  std::map<std::string, TimerQueue::Id> muted;  // former holders that still forward
+  std::set<std::string> barred;                 // rejected it not long ago
+  bool verified = false;                        // nobody on the LAN was found to answer for it when it was given out
+  bool withdrawing = false;
+  std::uint64_t probe = 0;  // of the answers waited for; older ones are ignored
+  std::vector<std::string> candidates;
+  std::vector<plan::Refusal> refusals;
+  std::optional<MacAddr> rival;  // a stranger that claims it
+  std::string rival_interface;
+  std::string message;
+  absl::Time since;  // monotonic: last change of holder or phase kHeld
+  // Of the move under way, for the Event and the metric.
+  std::string moving_from, move_reason;
+  absl::Time move_started = absl::InfinitePast();
+};
+
+class Holders {
+ public:
+  struct Observer {
+    std::function<void(const IpAddr&)> on_changed;        // its view is another now
+    std::function<void(const IpAddr&)> on_unquarantined;  // may be given out again
+  };
+  Holders(Context& context, Cluster& cluster, Agents& agents, Probes& probes)
+      : ctx_(context), cluster_(cluster), agents_(agents), probes_(probes) {}
+  void SetObserver(Observer observer) { observer_ = std::move(observer); }
+
+  // The ledger's owners of `address`, or what they ask for, changed. `verified`: the LAN was asked and nobody answered.
+  void Refresh(const IpAddr& address, bool verified = false);
+  // The gate opened: takes over what agents report to hold.
+  void Adopt();
+  // Leadership ended, or begins anew: forgets moves and probes under way, keeps who holds what.
+  void Pause();
+  void Settle();
+
+  // Takes `address` from every agent. `done` is called in a later turn with the nodes that have not acknowledged within
+  // release_wait; those are quarantining it.
+  void Withdraw(const IpAddr& address, std::function<void()> done);
+  // The release was called off before it ended: announce again.
+  void Restore(const IpAddr& address);
+  void Quarantine(const IpAddr& address, const std::string& node);
+
+  void OnContact(Agent& agent);
+  void OnLost(Agent& agent);
+  void OnAcked(Agent& agent, const IpAddr& address, const sync::Rejection* rejection);
+  void OnInterfaces(Agent& agent);
+  void OnAnnounced(Agent& agent);
+  void OnConflicts(Agent& agent);
+  void OnLeaving(Agent& agent);
+  void OnNodesChanged();
+  void OnEndpointsChanged(const model::ObjectId& service);
+  void OnNodeGone(const std::string& node);
+
+  const std::map<IpAddr, Holding>& all() const { return holdings_; }
+  const Holding* Find(const IpAddr& address) const;
+  // A connected agent that could ask the LAN about an address of a pool with this interface rule, or empty. `except` is
+  // not asked.
+  std::string ProberFor(const IpAddr& address, const std::string& interface, const std::string& except = "") const;
+  std::map<std::string, plan::NodeView> NodeViews() const;
+
+ private:
+  struct Release {
+    std::set<std::string> waiting;
+    TimerQueue::Id limit = 0;
+    std::function<void()> done;
+  };
+  plan::AddressView ViewOf(const Holding& h) const;
+  std::optional<std::set<std::string>> LocalNodes(const IpAddr& address) const;
+  sync::Assignment MakeAssignment(const Holding& h, sync::Role role) const;
+  void Act(Holding& h, const plan::Placement& placement);
+  void Verify(Holding& h, const std::string& node);
+  void OnVerified(const IpAddr& address, std::uint64_t probe, const sync::ProbeAnswer& answer);
+  void Announce(Holding& h, const std::string& node);
+  void StartMove(Holding& h, const std::string& next);
+  void CancelMove(Holding& h);
+  void FinishMove(Holding& h);
+  void LoseHolder(Holding& h);
+  void Unhold(Holding& h, const std::string& why);
+  void Mute(Holding& h, const std::string& node);
+  void DropMuted(Holding& h);
+  void Bar(Holding& h, const std::string& node);
+  void AdoptFrom(Agent& agent);
+  void Recheck();
+  void RecheckQuarantined();
+  void FinishRelease(const IpAddr& address);
+  void Unquarantine(const IpAddr& address, const std::string& node);
+  void Dirty(const IpAddr& address) { dirty_.insert(address); }
+  void DirtyAll();
+  void Changed(Holding& h, Holding::Phase phase);
+  void MoveEvents(const Holding& h, const std::string& text);
+  bool MayLeaveUnpreferred() const;
+  bool Responsible(const Holding& h, const std::string& node) const { return h.holder == node || h.next == node; }
+
+  Context& ctx_;
+  Cluster& cluster_;
+  Agents& agents_;
+  Probes& probes_;
+  Observer observer_;
+  std::map<IpAddr, Holding> holdings_;
+  std::set<IpAddr> dirty_;
+  std::map<IpAddr, Release> releases_;
+  std::map<IpAddr, std::set<std::string>> quarantine_;
+  std::map<std::string, IpAddr> recheck_cursor_;
+  TimerQueue::Id recheck_timer_ = 0, quarantine_timer_ = 0;
+  std::uint64_t last_probe_ = 0;
+};
+
+}  // namespace berth::core
+
+#endif  // BERTH_CONTROLLER_CORE_HOLDERS_H_

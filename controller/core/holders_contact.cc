@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of Holders that listens: to agents, to nodes, and to what a release needs from them.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "controller/core/holders.h"
+
+namespace berth::core {
+namespace {
+using Phase = Holding::Phase;
+constexpr std::size_t kRecheckSample = 4;  // addresses asked of each lost agent at a time, in turn
+}  // namespace
+
+void Holders::Adopt() {
+  for (const IpAddr& address : ctx_.ledger.Used()) Refresh(address);
+  struct Best {
+    std::string node;
+    sync::AnnouncedAddress report;
+  };
+  std::map<IpAddr, Best> best;
+  for (const auto& [node, agent] : agents_.all()) {
+    if (!agent.connected()) continue;
+    for (const auto& [address, report] : agent.announced) {
+      auto [it, first] = best.try_emplace(address, Best{node, report});
+      if (first) continue;
+      const auto& other = it->second.report;
+      const bool better = report.since > other.since || (report.since == other.since && report.rank < other.rank);
+      if (better) it->second = {node, report};
+    }
+  }
+  for (auto& [address, h] : holdings_) {
+    auto it = best.find(address);
+    if (it != best.end()) {
+      h.holder = it->second.node;
+      h.verified = true;
+      h.candidates = {h.holder};
+      agents_.SetRole(h.holder, MakeAssignment(h, sync::Role::kAnnounce));
+      Changed(h, Phase::kHeld);
+    } else if (const Agent* holder = agents_.Find(h.holder); holder != nullptr && holder->connected()) {
+      Announce(h, h.holder);  // it was told before and does not say so any more: tell it again
+    }
+  }
+  for (auto& [node, agent] : agents_.all()) {
+    if (agent.connected()) AdoptFrom(agent);
+  }
+  DirtyAll();
+}
+
+// What an agent says to announce and nobody gave it: adopted where the address has no holder, else quarantined or
+// dropped by the Snapshot that it gets.
+void Holders::AdoptFrom(Agent& agent) {
+  for (const auto& [address, report] : agent.announced) {
+    auto it = holdings_.find(address);
+    if (it == holdings_.end()) {
+      if (ctx_.ledger.OwnersOf(address).empty()) Quarantine(address, agent.node);
+      continue;
+    }
+    Holding& h = it->second;
+    if (h.holder == agent.node || h.withdrawing) continue;
+    const Agent* holder = h.holder.empty() ? nullptr : agents_.Find(h.holder);
+    const bool vacant = holder == nullptr || (!holder->connected() && !holder->control_lost);
+    if (!vacant || h.phase == Phase::kAnnouncing) continue;
+    CancelMove(h);
+    if (!h.holder.empty()) agents_.Drop(h.holder, address);
+    h.holder = agent.node;
+    h.verified = true;
+    h.move_reason.clear();
+    agents_.SetRole(agent.node, MakeAssignment(h, sync::Role::kAnnounce));
+    Changed(h, Phase::kHeld);
+  }
+}
+
+void Holders::Pause() {
+  probes_.Forget();
+  for (auto& [address, h] : holdings_) {
+    for (const auto& [node, timer] : h.muted) ctx_.timers.Cancel(timer);
+    h.muted.clear();
+    h.next.clear();
+    h.probe = 0;
+    h.withdrawing = false;
+    h.phase = h.holder.empty() ? Phase::kUnheld : Phase::kHeld;
+  }
+  for (auto& [address, release] : releases_) ctx_.timers.Cancel(release.limit);
+  releases_.clear();
+  dirty_.clear();
+}
+
+void Holders::OnContact(Agent& agent) {
+  AdoptFrom(agent);
+  for (auto& [address, h] : holdings_) h.barred.erase(agent.node);
+  DirtyAll();
+}
+
+void Holders::OnLost(Agent& agent) {
+  probes_.OnAgentGone(agent.node, "its agent is lost");
+  for (auto& [address, h] : holdings_) {
+    if (auto it = h.muted.find(agent.node); it != h.muted.end()) {
+      ctx_.timers.Cancel(it->second);
+      h.muted.erase(it);
+      agents_.Drop(agent.node, address);
+    }
+    if (h.next == agent.node) {
+      CancelMove(h);
+      Dirty(address);
+    }
+    if (h.holder != agent.node) continue;
+    h.move_reason = "agent lost";
+    h.move_started = agent.last_heard;
+    if (h.phase == Phase::kTakingOver) {
+      Announce(h, h.next);  // its successor is announcing already
+    } else {
+      CancelMove(h);
+      Dirty(address);
+    }
+  }
+}
+
+void Holders::OnAcked(Agent& agent, const IpAddr& address, const sync::Rejection* rejection) {
+  const sync::Assignment* role = agents_.RoleOf(agent.node, address);
+  if (role == nullptr) {
+    if (auto it = releases_.find(address); it != releases_.end()) {
+      it->second.waiting.erase(agent.node);
+      if (it->second.waiting.empty()) FinishRelease(address);
+    }
+    Unquarantine(address, agent.node);
+  }
+  auto it = holdings_.find(address);
+  if (it == holdings_.end() || role == nullptr || it->second.withdrawing) return;
+  Holding& h = it->second;
+  if (rejection != nullptr) {
+    if (!Responsible(h, agent.node)) return;
+    ctx_.Warn("agent rejected an address",
+              {{"node", agent.node}, {"address", address.ToString()}, {"message", rejection->message}});
+    const bool holds = h.holder == agent.node;
+    Bar(h, agent.node);
+    if (holds) {
+      Unhold(h, rejection->message);
+    } else {
+      CancelMove(h);
+      h.message = rejection->message;
+    }
+    return Dirty(address);
+  }
+  if (h.phase == Phase::kAnnouncing && agent.node == h.holder) {
+    Changed(h, Phase::kHeld);
+  } else if (h.phase == Phase::kPreparing && agent.node == h.next) {
+    sync::Assignment yielding = MakeAssignment(h, sync::Role::kAnnounce);
+    yielding.yield_to = agent.Macs();
+    agents_.SetRole(h.holder, std::move(yielding));
+    Changed(h, Phase::kYielding);
+  } else if (h.phase == Phase::kYielding && agent.node == h.holder && !role->yield_to.empty()) {
+    agents_.SetRole(h.next, MakeAssignment(h, sync::Role::kAnnounce));
+    Changed(h, Phase::kTakingOver);
+  } else if (h.phase == Phase::kTakingOver && agent.node == h.next) {
+    FinishMove(h);
+  }
+}
+
+void Holders::OnInterfaces(Agent& agent) {
+  for (auto& [address, h] : holdings_) h.barred.erase(agent.node);
+  DirtyAll();
+}
+
+void Holders::OnAnnounced(Agent& agent) {
+  for (auto& [address, h] : holdings_) {
+    if (h.holder != agent.node || h.phase != Phase::kHeld || h.withdrawing) continue;
+    const sync::Assignment* role = agents_.RoleOf(agent.node, address);
+    if (role == nullptr || role->role != sync::Role::kAnnounce || agent.announced.count(address) != 0) continue;
+    // It fell silent because a rival spoke, and asks: the address is its own still.
+    if (agent.Settled(address)) agents_.SetRole(agent.node, MakeAssignment(h, sync::Role::kAnnounce), true);
+  }
+}
+
+void Holders::OnConflicts(Agent& agent) {
+  std::map<IpAddr, const sync::Conflict*> claimed;
+  for (const sync::Conflict& c : agent.conflicts) claimed[c.address] = &c;
+  for (auto& [address, h] : holdings_) {
+    if (h.holder != agent.node) continue;
+    auto it = claimed.find(address);
+    if (it == claimed.end()) {
+      if (h.rival) {
+        h.rival.reset();
+        MoveEvents(h, absl::StrCat("address ", address.ToString(), ": nobody else claims it any more"));
+        observer_.on_changed(address);
+      }
+      continue;
+    }
+    if (h.rival == it->second->mac) continue;
+    h.rival = it->second->mac;
+    h.rival_interface = it->second->interface;
+    MoveEvents(h, absl::StrCat("address ", address.ToString(), ": ", h.rival->ToString(), " on interface ",
+                               h.rival_interface, " of node ", agent.node, " claims it too; it is being defended"));
+    observer_.on_changed(address);
+  }
+}
+
+void Holders::OnLeaving(Agent& agent) {
+  for (const auto& [address, h] : holdings_) {
+    if (Responsible(h, agent.node)) Dirty(address);
+  }
+}
+
+void Holders::OnNodesChanged() { DirtyAll(); }
+
+void Holders::OnEndpointsChanged(const model::ObjectId& service) {
+  for (const IpAddr& address : ctx_.ledger.AddressesOf(service)) Dirty(address);
+}
+
+void Holders::OnNodeGone(const std::string& node) {
+  std::vector<IpAddr> addresses;
+  for (const auto& [address, nodes] : quarantine_) {
+    if (nodes.count(node) != 0) addresses.push_back(address);
+  }
+  for (const IpAddr& address : addresses) Unquarantine(address, node);
+}
+
+std::string Holders::ProberFor(const IpAddr& address, const std::string& interface, const std::string& except) const {
+  std::string best;
+  std::uint64_t best_weight = 0;
+  for (const auto& [name, view] : NodeViews()) {
+    if (!view.connected || view.leaving || name == except) continue;
+    auto found = plan::ResolveInterface(interface, view);
+    if (!found.ok() || !(*found)->up) continue;
+    const std::uint64_t weight = plan::Weight(name, address);
+    if (best.empty() || weight > best_weight) {
+      best = name;
+      best_weight = weight;
+    }
+  }
+  return best;
+}
+
+void Holders::Recheck() {
+  recheck_timer_ = 0;
+  for (auto& [node, agent] : agents_.all()) {
+    if (!agent.control_lost) continue;
+    std::vector<IpAddr> held;
+    for (const auto& [address, h] : holdings_) {
+      if (h.holder == node && !h.withdrawing) held.push_back(address);
+    }
+    if (held.empty()) {
+      agent.control_lost = false;
+      continue;
+    }
+    recheck_timer_ = recheck_timer_ != 0 ? recheck_timer_ : ctx_.After(ctx_.options.recheck, [this] { Recheck(); });
+    auto from = std::upper_bound(held.begin(), held.end(), recheck_cursor_[node]);
+    for (std::size_t i = 0; i < std::min(kRecheckSample, held.size()); ++i) {
+      if (from == held.end()) from = held.begin();
+      const IpAddr address = recheck_cursor_[node] = *from++;
+      const std::string interface = ViewOf(holdings_.at(address)).interface;
+      const std::string prober = ProberFor(address, interface, node);
+      if (prober.empty()) continue;
+      probes_.Ask(
+          prober, sync::ProbeKind::kTakeOver, address, interface, [this, name = node](const sync::ProbeAnswer& a) {
+            Agent* lost = agents_.Find(name);
+            if (lost == nullptr || !lost->control_lost || !a.probed || !a.macs.empty()) return;
+            lost->control_lost = false;  // each of its addresses is asked about now, by the node that would have it
+            lost->message = "no contact, and silent on the LAN";
+            OnLost(*lost);
+          });
+    }
+  }
+}
+
+void Holders::Withdraw(const IpAddr& address, std::function<void()> done) {
+  Release& release = releases_[address];
+  release.done = std::move(done);
+  auto it = holdings_.find(address);
+  if (it != holdings_.end()) it->second.withdrawing = true;
+  for (auto& [node, agent] : agents_.all()) {
+    const bool told = agent.desired.count(address) != 0;
+    const bool has = told || agent.announced.count(address) != 0 || (agent.connected() && !agent.Settled(address));
+    if (has) release.waiting.insert(node);
+  }
+  if (it != holdings_.end()) Unhold(it->second, "being released");
+  for (const std::string& node : release.waiting) {
+    // Told nothing of it before, yet it announces it: a removal must reach it all the same.
+    Agent& agent = agents_.all()[node];
+    agents_.Drop(node, address);
+    agent.dirty.insert(address);
+  }
+  const absl::Duration wait = release.waiting.empty() ? absl::ZeroDuration() : ctx_.options.release_wait;
+  release.limit = ctx_.After(wait, [this, address] { FinishRelease(address); });
+}
+
+void Holders::Restore(const IpAddr& address) {
+  auto release = releases_.find(address);
+  if (release != releases_.end()) {
+    ctx_.timers.Cancel(release->second.limit);
+    releases_.erase(release);
+  }
+  auto it = holdings_.find(address);
+  if (it == holdings_.end()) return;
+  it->second.withdrawing = false;
+  it->second.message.clear();
+  Dirty(address);
+}
+
+void Holders::FinishRelease(const IpAddr& address) {
+  auto node = releases_.extract(address);
+  if (node.empty()) return;
+  Release release = std::move(node.mapped());
+  ctx_.timers.Cancel(release.limit);
+  for (const std::string& n : release.waiting) {
+    ctx_.Warn("address quarantined: an agent has not let go of it", {{"address", address.ToString()}, {"node", n}});
+    Quarantine(address, n);
+  }
+  release.done();
+}
+
+void Holders::Quarantine(const IpAddr& address, const std::string& node) {
+  quarantine_[address].insert(node);
+  ctx_.ledger.MarkQuarantined(address, true);
+  if (quarantine_timer_ == 0) {
+    quarantine_timer_ = ctx_.After(ctx_.options.quarantine_recheck, [this] { RecheckQuarantined(); });
+  }
+}
+
+void Holders::Unquarantine(const IpAddr& address, const std::string& node) {
+  auto it = quarantine_.find(address);
+  if (it == quarantine_.end() || it->second.erase(node) == 0 || !it->second.empty()) return;
+  quarantine_.erase(it);
+  ctx_.ledger.MarkQuarantined(address, false);
+  observer_.on_unquarantined(address);
+}
+
+void Holders::RecheckQuarantined() {
+  quarantine_timer_ = 0;
+  if (!ctx_.active || quarantine_.empty()) return;
+  quarantine_timer_ = ctx_.After(ctx_.options.quarantine_recheck, [this] { RecheckQuarantined(); });
+  for (const auto& [address, nodes] : quarantine_) {
+    const model::Pool* pool = ctx_.ledger.PoolOf(address);
+    if (pool == nullptr) continue;
+    const std::string prober = ProberFor(address, pool->interface);
+    // An agent in contact acknowledges by itself; only for one out of reach must the LAN be asked.
+    const bool reachable = std::any_of(nodes.begin(), nodes.end(), [&](const std::string& n) {
+      const Agent* agent = agents_.Find(n);
+      return agent != nullptr && agent->connected();
+    });
+    if (prober.empty() || reachable) continue;
+    probes_.Ask(prober, sync::ProbeKind::kNewAddress, address, pool->interface,
+                [this, a = address](const sync::ProbeAnswer& answer) {
+                  auto it = quarantine_.find(a);
+                  if (it == quarantine_.end() || !answer.probed || !answer.macs.empty()) return;
+                  for (const std::string& n : std::set<std::string>(it->second)) Unquarantine(a, n);
+                });
+  }
+}
+
+}  // namespace berth::core

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/core/pools.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "controller/plan/validate.h"
+
+namespace berth::core {
+namespace {
+constexpr absl::Duration kStatusInterval = absl::Seconds(1);
+constexpr std::size_t kUsedListLimit = 4096;  // entries of status.used
+}  // namespace
+
+bool Pools::Apply(const model::ClusterDelta& delta) {
+  bool changed = false;
+  for (const std::string& name : delta.gone_pools) {
+    shown_.erase(name);
+    refused_.erase(name);
+    if (ctx_.ledger.FindPool(name) == nullptr) continue;
+    const auto orphans = ctx_.ledger.UsedCount(name);
+    if (orphans != 0) {
+      ctx_.PoolEvent(name, true, "Orphaned",
+                     absl::StrCat("Eip \"", name, "\" is gone while ", orphans,
+                                  " of its addresses are in use: they are kept and served"));
+    }
+    ctx_.ledger.RemovePool(name);
+    changed = true;
+  }
+  for (const model::Pool& pool : delta.pools) shown_[pool.name] = pool;
+  for (const model::Pool& pool : delta.pools) changed |= Accept(pool);
+  // What was refused for the sake of another pool may be right now.
+  if (changed) {
+    const auto refused = refused_;
+    for (const auto& [name, why] : refused) Accept(shown_.at(name));
+  }
+  return changed;
+}
+
+bool Pools::Accept(const model::Pool& pool) {
+  const model::Pool* before = ctx_.ledger.FindPool(pool.name);
+  absl::Status status = plan::ValidatePool(pool);
+  if (status.ok()) status = plan::ValidateAgainst(pool, ctx_.ledger.pools());
+  if (status.ok() && before != nullptr) status = plan::ValidateUpdate(*before, pool, ctx_.ledger);
+  Touch(pool.name);
+  if (!status.ok()) {
+    std::string why =
+        absl::StrCat("refused: ", status.message(), before != nullptr ? "; its last good content stays in force" : "");
+    if (refused_[pool.name] != why) {
+      ctx_.PoolEvent(pool.name, true, "add/update eip", why);
+      refused_[pool.name] = std::move(why);
+    }
+    return false;
+  }
+  refused_.erase(pool.name);
+  ctx_.ledger.UpsertPool(pool);
+  return true;
+}
+
+void Pools::Touch(const std::string& pool) {
+  touched_.insert(pool);
+  if (!ctx_.active || timer_ != 0) return;
+  timer_ = ctx_.After(kStatusInterval, [this] { Write(); });
+}
+
+void Pools::TouchOf(const IpAddr& address) {
+  if (const model::Pool* pool = ctx_.ledger.PoolOf(address); pool != nullptr) Touch(pool->name);
+}
+
+void Pools::TouchAll() {
+  for (const auto& [name, pool] : shown_) Touch(name);
+}
+
+void Pools::Begin() {
+  TouchAll();
+  Write();
+}
+
+void Pools::Write() {
+  ctx_.timers.Cancel(std::exchange(timer_, 0));
+  for (const std::string& name : std::exchange(touched_, {})) {
+    if (shown_.count(name) != 0) ctx_.Emit(WritePoolStatus{StatusOf(name)});
+  }
+}
+
+std::string Pools::MessageOf(const std::string& name) const {
+  if (auto it = refused_.find(name); it != refused_.end()) return it->second;
+  const model::Pool* pool = ctx_.ledger.FindPool(name);
+  if (pool == nullptr) return "";
+  if (pool->deleting && !pool->force_delete) {
+    std::vector<std::string> users;
+    for (const IpAddr& a : ctx_.ledger.UsedIn(name)) {
+      for (const plan::Claim& c : ctx_.ledger.OwnersOf(a)) users.push_back(c.service.ToString());
+    }
+    if (!users.empty()) return absl::StrCat("deletion waits for its users: ", absl::StrJoin(users, ", "));
+  }
+  if (pool->protocol != model::Protocol::kLayer2) {
+    return absl::StrCat("protocol ", std::string(model::ProtocolName(pool->protocol)),
+                        " is allocated but not announced by this version: only layer2 is");
+  }
+  if (!usable_(*pool)) {
+    return absl::StrCat("no connected agent has interface ", pool->interface, " up: its addresses cannot be announced");
+  }
+  return "";
+}
+
+model::PoolStatus Pools::StatusOf(const std::string& name) const {
+  model::PoolStatus status;
+  status.pool = name;
+  status.message = MessageOf(name);
+  const model::Pool* pool = ctx_.ledger.FindPool(name);
+  if (pool == nullptr) return status;
+  status.first_ip = pool->addresses.First() ? pool->addresses.First()->ToString() : "";
+  status.last_ip = pool->addresses.Last() ? pool->addresses.Last()->ToString() : "";
+  status.total = ctx_.ledger.Capacity(name);
+  status.used = AddressCount(ctx_.ledger.UsedCount(name));
+  status.ready = pool->protocol == model::Protocol::kLayer2 && usable_(*pool);
+  for (const IpAddr& a : ctx_.ledger.UsedIn(name)) {
+    if (status.used_list.size() >= kUsedListLimit) break;
+    model::PoolStatus::Used used{a, {}};
+    for (const plan::Claim& c : ctx_.ledger.OwnersOf(a)) used.services.push_back(c.service);
+    status.used_list.push_back(std::move(used));
+  }
+  for (const IpAddr& a : ctx_.ledger.conflicted()) {
+    if (pool->addresses.Contains(a)) status.conflicted.push_back(a.ToString());
+  }
+  for (const IpRange& r : ctx_.ledger.excluded().ranges()) {
+    for (const IpRange& p : pool->addresses.ranges()) {
+      if (r.Overlaps(p)) status.excluded.push_back(r.ToString());
+    }
+  }
+  status.hold = !status.used.is_zero();
+  return status;
+}
+
+}  // namespace berth::core

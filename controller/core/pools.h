@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// controller/core/pools.h -- Eips: which are in force, which edits are refused, and what each one's status says.
+//
+// A pool that breaks a rule (plan/validate.h) never comes into force; an edit that breaks one leaves the last good
+// content in force. Statuses are derived, coalesced to one a second for each pool. Loop thread only.
+#ifndef BERTH_CONTROLLER_CORE_POOLS_H_
+#define BERTH_CONTROLLER_CORE_POOLS_H_
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+
+#include "controller/core/context.h"
+#include "controller/model/source.h"
+
+namespace berth::core {
+
+class Pools {
+ public:
+  // `usable`: whether an agent in contact can serve addresses of this interface rule.
+  Pools(Context& context, std::function<bool(const model::Pool&)> usable) : ctx_(context), usable_(std::move(usable)) {}
+
+  // Returns whether anything in force changed.
+  bool Apply(const model::ClusterDelta& delta);
+  // Something that the pool's status shows changed.
+  void Touch(const std::string& pool);
+  void TouchOf(const IpAddr& address);
+  void TouchAll();
+  // The gate opened: every pool's status is due.
+  void Begin();
+  const std::map<std::string, model::Pool>& shown() const { return shown_; }
+  // Why the shown pool is not in force as shown, or what else people should know; empty when all is well.
+  std::string MessageOf(const std::string& pool) const;
+  model::PoolStatus StatusOf(const std::string& pool) const;
+
+ private:
+  bool Accept(const model::Pool& pool);
+  void Write();
+
+  Context& ctx_;
+  std::function<bool(const model::Pool&)> usable_;
+  std::map<std::string, model::Pool> shown_;    // as the source shows them
+  std::map<std::string, std::string> refused_;  // pool -> why it is not in force as shown
+  std::set<std::string> touched_;
+  TimerQueue::Id timer_ = 0;
+};
+
+}  // namespace berth::core
+
+#endif  // BERTH_CONTROLLER_CORE_POOLS_H_

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/core/services.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace berth::core {
+namespace {
+
+bool Holds(const std::vector<model::Allocation>& list, const IpAddr& address) {
+  return std::any_of(list.begin(), list.end(), [&](const model::Allocation& a) { return a.address == address; });
+}
+
+}  // namespace
+
+std::vector<ServiceRecord*> Services::InOrder(const std::set<model::ObjectId>& ids) {
+  std::vector<ServiceRecord*> out;
+  for (const model::ObjectId& id : ids) {
+    auto it = records_.find(id);
+    if (it != records_.end()) out.push_back(&it->second);
+  }
+  std::stable_sort(out.begin(), out.end(), [](const ServiceRecord* a, const ServiceRecord* b) {
+    return std::tie(a->object.created, a->object.id) < std::tie(b->object.created, b->object.id);
+  });
+  return out;
+}
+
+void Services::Apply(const model::ClusterDelta& delta) {
+  for (const model::Service& object : delta.services) Update(object);
+  for (const model::ObjectId& id : delta.gone_services) {
+    auto it = records_.find(id);
+    if (it == records_.end()) continue;
+    it->second.gone = true;
+    if (it->second.phase == Phase::kWriting) {
+      it->second.again = true;
+    } else {
+      dirty_.insert(id);
+    }
+  }
+}
+
+void Services::Update(const model::Service& object) {
+  auto [it, fresh] = records_.try_emplace(object.id);
+  ServiceRecord& r = it->second;
+  r.gone = false;
+  if (fresh) {
+    r.object = object;
+    r.waiting_since = ctx_.now;
+    if (ctx_.active) UpdateClaims(r);
+  } else {
+    const std::vector<model::Allocation> held = std::move(r.object.allocations);
+    r.object = object;
+    r.object.allocations = held;
+    // During a write either side of it may be shown; its answer tells.
+    r.restore = r.phase != Phase::kWriting && object.allocations != held;
+    if (r.phase == Phase::kWriting && r.retry != 0 && object.revision != r.write_revision) {
+      // A write of unknown outcome, and the object has been read again: what it shows is the outcome.
+      ctx_.timers.Cancel(std::exchange(r.retry, 0));
+      writes_.erase(r.write_id);
+      r.object.allocations = object.allocations;
+      r.restore = false;
+      r.phase = Phase::kIdle;
+      Unreserve(r);
+      UpdateClaims(r);
+    }
+  }
+  if (r.phase == Phase::kWriting) {
+    r.again = true;
+  } else {
+    dirty_.insert(object.id);
+  }
+}
+
+void Services::Claim() {
+  std::set<model::ObjectId> ids;
+  for (const auto& [id, r] : records_) ids.insert(id);
+  for (ServiceRecord* r : InOrder(ids)) UpdateClaims(*r);
+}
+
+void Services::Begin() {
+  for (const auto& [id, r] : records_) dirty_.insert(id);
+}
+
+void Services::Pause() {
+  for (auto& [id, r] : records_) {
+    if (r.phase == Phase::kProbing || r.phase == Phase::kWithdrawing) {
+      r.phase = Phase::kIdle;
+      Unreserve(r);
+      r.withdrawing.clear();
+      r.withdrawn.clear();
+    }
+    ctx_.timers.Cancel(std::exchange(r.retry, 0));
+    if (r.phase == Phase::kWriting) r.again = true;
+  }
+}
+
+void Services::Wake() { dirty_.insert(waiting_.begin(), waiting_.end()); }
+
+void Services::OnPoolsChanged() {
+  // Forced deletion, adoption of orphans and a changed interface reach Services that wait for nothing.
+  for (const auto& [id, r] : records_) {
+    if (r.phase == Phase::kIdle && r.decision.ownership != plan::Ownership::kForeign) dirty_.insert(id);
+  }
+}
+
+void Services::Settle() {
+  if (!ctx_.active) return;
+  if (conflict_timer_ == 0 && !ctx_.ledger.conflicted().empty()) {
+    conflict_timer_ = ctx_.After(ctx_.options.conflict_recheck, [this] { RecheckConflicts(); });
+  }
+  while (!dirty_.empty()) {
+    for (ServiceRecord* r : InOrder(std::exchange(dirty_, {}))) {
+      if (r->phase == Phase::kWriting) {
+        r->again = true;
+        continue;
+      }
+      if (r->phase != Phase::kIdle) Abort(*r);
+      Decide(*r);
+    }
+  }
+}
+
+void Services::Decide(ServiceRecord& r) {
+  const model::ObjectId id = r.object.id;
+  model::Service& s = r.object;
+  r.decision = plan::Decide(s, ctx_.ledger, cluster_.NamespaceLabels(s.id.ns), ctx_.options.rules);
+  std::vector<model::Allocation> want = r.decision.want;
+  const bool release = r.gone || s.deleting || r.decision.ownership == plan::Ownership::kRelease;
+  if (release) {
+    want.clear();
+    r.decision.reason = {plan::reason::kReleasing, "its addresses are being released"};
+  }
+  const bool foreign = r.decision.ownership == plan::Ownership::kForeign;
+  if (foreign && s.allocations.empty() && !s.marked) {
+    waiting_.erase(id);
+    if (r.gone) return Erase(id);
+    return on_changed(id);
+  }
+  if (!foreign && !release && (!r.decision.satisfied || !r.decision.reason.code.empty())) {
+    waiting_.insert(id);
+  } else {
+    waiting_.erase(id);
+  }
+  Say(r);
+  const bool same = want == s.allocations;
+  if (same) UpdateClaims(r);
+  const bool let_go = release && s.marked && s.allocations.empty();
+  if (same && !r.restore && !let_go) {
+    if (r.gone) return Erase(id);
+    return on_changed(id);
+  }
+  if (same && r.gone) return Erase(id);
+  if (r.restore) {
+    ctx_.ServiceEvent(id, true, "UpdateServiceStatus", "somebody else changed the Service's ingress: restored");
+  }
+  Start(r, std::move(want));
+}
+
+void Services::Start(ServiceRecord& r, std::vector<model::Allocation> want) {
+  const model::ObjectId id = r.object.id;
+  r.op = ++last_op_;
+  r.target = std::move(want);
+  r.phase = Phase::kProbing;
+  for (const model::Allocation& a : r.target) {
+    if (Holds(r.object.allocations, a.address)) continue;
+    if (!ctx_.ledger.OwnersOf(a.address).empty()) continue;  // shared: its holder announces it already
+    ctx_.ledger.MarkReserved(a.address, true);
+    r.reserved.insert(a.address);
+    if (a.protocol != model::Protocol::kLayer2) continue;
+    const std::string prober = holders_.ProberFor(a.address, a.interface);
+    if (prober.empty()) continue;  // its first holder asks before it announces
+    r.probing.insert(a.address);
+    probes_.Ask(prober, sync::ProbeKind::kNewAddress, a.address, a.interface,
+                [this, id, op = r.op](const sync::ProbeAnswer& answer) { Probed(id, op, answer); });
+  }
+  if (r.probing.empty()) Withdraw(r);
+  on_changed(id);
+}
+
+void Services::Probed(const model::ObjectId& id, std::uint64_t op, const sync::ProbeAnswer& answer) {
+  auto it = records_.find(id);
+  if (it == records_.end() || it->second.op != op || it->second.phase != Phase::kProbing) return;
+  ServiceRecord& r = it->second;
+  std::string stranger, node;
+  for (const MacAddr& mac : answer.macs) {
+    const std::string known = agents_.NodeOfMac(mac);
+    (known.empty() ? stranger : node) = known.empty() ? mac.ToString() : known;
+  }
+  if (!stranger.empty()) {
+    const std::string text = absl::StrCat("address ", answer.address.ToString(), " is in use on the LAN: ", stranger,
+                                          " answers for it; it is not given out while that lasts");
+    ctx_.ledger.MarkConflicted(answer.address, true);
+    if (const model::Pool* pool = ctx_.ledger.PoolOf(answer.address))
+      ctx_.PoolEvent(pool->name, true, "AddressConflict", text);
+    pools_.TouchOf(answer.address);
+  } else if (!node.empty()) {
+    holders_.Quarantine(answer.address, node);  // left over on a node that we cannot tell to drop it
+  } else {
+    r.probing.erase(answer.address);
+    if (answer.probed) r.verified.insert(answer.address);
+    if (r.probing.empty()) Withdraw(r);
+    return;
+  }
+  Abort(r);
+  dirty_.insert(id);
+}
+
+void Services::Withdraw(ServiceRecord& r) {
+  const model::ObjectId id = r.object.id;
+  r.phase = Phase::kWithdrawing;
+  for (const model::Allocation& a : r.object.allocations) {
+    if (Holds(r.target, a.address)) continue;
+    const auto& owners = ctx_.ledger.OwnersOf(a.address);
+    if (owners.size() != 1 || owners.front().service != id) continue;  // others go on using it
+    r.withdrawing.insert(a.address);
+  }
+  const std::set<IpAddr> withdrawing = r.withdrawing;
+  for (const IpAddr& address : withdrawing) {
+    holders_.Withdraw(address, [this, id, op = r.op, address] {
+      auto it = records_.find(id);
+      if (it == records_.end() || it->second.op != op || it->second.phase != Phase::kWithdrawing) return;
+      it->second.withdrawing.erase(address);
+      it->second.withdrawn.insert(address);
+      if (it->second.withdrawing.empty()) Write(it->second);
+    });
+  }
+  if (withdrawing.empty()) Write(r);
+}
+
+void Services::Write(ServiceRecord& r) {
+  if (r.gone) return Finish(r);  // there is nothing left to write to
+  r.phase = Phase::kWriting;
+  r.write_id = ++last_write_;
+  r.write_revision = r.object.revision;
+  writes_[r.write_id] = r.object.id;
+  model::ServiceWrite write;
+  write.write_id = r.write_id;
+  write.id = r.object.id;
+  write.revision = r.object.revision;
+  write.allocations = r.target;
+  write.managed_by = r.target.empty() ? "" : r.decision.managed_by;
+  if (!r.decision.satisfied) {
+    write.condition_reason = r.decision.reason.code;
+    write.condition_message = r.decision.reason.message;
+  }
+  ctx_.Emit(WriteService{std::move(write)});
+}
+
+void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, const std::string& revision) {
+  auto node = writes_.extract(write_id);
+  if (node.empty()) return;
+  auto it = records_.find(node.mapped());
+  if (it == records_.end() || it->second.write_id != write_id) return;
+  ServiceRecord& r = it->second;
+  const bool moved_on = r.object.revision != r.write_revision;
+  if (status.ok()) {
+    if (!moved_on) r.object.revision = revision;
+    return Finish(r);
+  }
+  if (absl::IsNotFound(status)) {
+    r.gone = true;
+    r.target.clear();
+    return Finish(r);
+  }
+  if (absl::IsAborted(status)) {
+    // Decided on an old object. What was withdrawn is announced again until the new decision.
+    Abort(r);
+    if (moved_on || r.again) dirty_.insert(r.object.id);
+    r.again = false;
+    return;
+  }
+  ctx_.Warn("writing a Service failed: its address stays reserved, the write is repeated",
+            {{"service", r.object.id.ToString()}, {"error", std::string(status.message())}});
+  r.retry = ctx_.After(ctx_.options.write_retry, [this, id = r.object.id, op = r.op] {
+    auto again = records_.find(id);
+    if (again == records_.end() || again->second.op != op || again->second.phase != Phase::kWriting) return;
+    again->second.retry = 0;
+    Write(again->second);
+  });
+}
+
+void Services::Finish(ServiceRecord& r) {
+  const model::ObjectId id = r.object.id;
+  const std::vector<model::Allocation> before = std::exchange(r.object.allocations, r.target);
+  const std::set<IpAddr> verified = r.verified;
+  r.object.managed_by = r.target.empty() ? "" : r.decision.managed_by;
+  r.object.marked = !r.target.empty();
+  r.restore = false;
+  r.phase = Phase::kIdle;
+  bool freed = false;
+  for (const model::Allocation& a : before) {
+    if (Holds(r.target, a.address)) continue;
+    ctx_.ledger.Release(id, a.address);
+    holders_.Restore(a.address);
+    holders_.Refresh(a.address);
+    pools_.TouchOf(a.address);
+    ctx_.ServiceEvent(id, false, "ReleaseIP", absl::StrCat("success to release ip: ", a.address.ToString()));
+    freed = true;
+  }
+  Unreserve(r);
+  UpdateClaims(r);
+  for (const model::Allocation& a : r.target) {
+    if (Holds(before, a.address)) continue;
+    holders_.Refresh(a.address, verified.count(a.address) != 0);
+    pools_.TouchOf(a.address);
+    ctx_.ServiceEvent(id, false, "AssignIP", absl::StrCat("success to assign ip: ", a.address.ToString()));
+    ctx_.Count(Observe::What::kAllocationSeconds, absl::ToDoubleSeconds(ctx_.now - r.waiting_since));
+  }
+  r.waiting_since = ctx_.now;
+  if (freed) Wake();
+  r.again = false;
+  if (r.gone && r.target.empty()) return Erase(id);
+  dirty_.insert(id);
+  on_changed(id);
+}
+
+// Undoes an operation that has not been written: nothing of it may be left.
+void Services::Abort(ServiceRecord& r) {
+  for (const auto& set : {r.withdrawing, r.withdrawn}) {
+    for (const IpAddr& address : set) holders_.Restore(address);
+  }
+  r.withdrawing.clear();
+  r.withdrawn.clear();
+  Unreserve(r);
+  r.phase = Phase::kIdle;
+  r.op = 0;
+}
+
+void Services::Unreserve(ServiceRecord& r) {
+  for (const IpAddr& address : r.reserved) ctx_.ledger.MarkReserved(address, false);
+  r.reserved.clear();
+  r.probing.clear();
+  r.verified.clear();
+  r.withdrawn.clear();
+}
+
+// Puts what the Service holds, and what it asks for on it, into the ledger.
+void Services::UpdateClaims(ServiceRecord& r) {
+  for (const model::Allocation& a : r.object.allocations) {
+    const plan::Claim claim = plan::MakeClaim(r.object, a);
+    const auto& owners = ctx_.ledger.OwnersOf(a.address);
+    if (std::find(owners.begin(), owners.end(), claim) != owners.end()) continue;
+    ctx_.ledger.Assign(claim);
+    holders_.Refresh(a.address);
+    pools_.TouchOf(a.address);
+  }
+}
+
+void Services::Say(ServiceRecord& r) {
+  if (r.decision.reason == r.told) return;
+  r.told = r.decision.reason;
+  if (r.told.code.empty() || r.told.code == plan::reason::kReleasing) return;
+  ctx_.ServiceEvent(r.object.id, true, "AssignIPFailed", r.told.message);
+}
+
+void Services::Erase(const model::ObjectId& id) {
+  waiting_.erase(id);
+  records_.erase(id);
+  on_changed(id);
+}
+
+void Services::RecheckConflicts() {
+  conflict_timer_ = 0;
+  if (!ctx_.active) return;
+  for (const IpAddr& address : ctx_.ledger.conflicted()) {
+    const model::Pool* pool = ctx_.ledger.PoolOf(address);
+    const std::string prober = pool == nullptr ? "" : holders_.ProberFor(address, pool->interface);
+    if (prober.empty()) continue;
+    probes_.Ask(prober, sync::ProbeKind::kNewAddress, address, pool->interface,
+                [this](const sync::ProbeAnswer& answer) {
+                  if (!answer.probed || !answer.macs.empty() || !ctx_.ledger.IsConflicted(answer.address)) return;
+                  ctx_.ledger.MarkConflicted(answer.address, false);
+                  pools_.TouchOf(answer.address);
+                  Wake();
+                });
+  }
+}
+
+}  // namespace berth::core

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// controller/core/services.h -- what each Service has, and how it gets there without ever giving one address to two.
+//
+//   decide -> probe the LAN about new addresses -> withdraw those let go -> one write -> claims change, address
+//   announced
+//
+// One operation for each Service at a time; new addresses stay reserved until the outcome of the write is known. While
+// running, memory wins over what the source shows. Loop thread only.
+#ifndef BERTH_CONTROLLER_CORE_SERVICES_H_
+#define BERTH_CONTROLLER_CORE_SERVICES_H_
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "controller/core/agents.h"
+#include "controller/core/cluster.h"
+#include "controller/core/context.h"
+#include "controller/core/holders.h"
+#include "controller/core/pools.h"
+#include "controller/core/probes.h"
+#include "controller/plan/allocate.h"
+
+namespace berth::core {
+
+struct ServiceRecord {
+  enum class Phase : std::uint8_t { kIdle, kProbing, kWithdrawing, kWriting };
+  model::Service object;  // `allocations` is what it holds by our memory
+  Phase phase = Phase::kIdle;
+  plan::Decision decision;
+  plan::Reason told;  // the last reason that made an Event
+  // Of the operation under way.
+  std::uint64_t op = 0;
+  std::vector<model::Allocation> target;
+  std::set<IpAddr> probing, withdrawing, withdrawn, reserved, verified;
+  std::uint64_t write_id = 0;
+  std::string write_revision;
+  TimerQueue::Id retry = 0;
+  bool again = false;    // changed while its write is under way
+  bool gone = false;     // no object any more: let go without a write
+  bool restore = false;  // the source shows other allocations than we hold
+  absl::Time waiting_since = absl::InfinitePast();
+};
+
+class Services {
+ public:
+  Services(Context& context, Cluster& cluster, Agents& agents, Probes& probes, Holders& holders, Pools& pools)
+      : ctx_(context), cluster_(cluster), agents_(agents), probes_(probes), holders_(holders), pools_(pools) {}
+  std::function<void(const model::ObjectId&)> on_changed = [](const model::ObjectId&) {};
+
+  void Apply(const model::ClusterDelta& delta);
+  void OnWritten(std::uint64_t write_id, const absl::Status& status, const std::string& revision);
+  // The gate opened: claims of all records enter the ledger, oldest Service first.
+  void Claim();
+  void Begin();
+  void Pause();
+  // Something was freed, added or changed that those waiting may be waiting for.
+  void Wake();
+  void OnPoolsChanged();
+  void Settle();
+  const std::map<model::ObjectId, ServiceRecord>& all() const { return records_; }
+
+ private:
+  using Phase = ServiceRecord::Phase;
+  void Update(const model::Service& object);
+  void Decide(ServiceRecord& r);
+  void Start(ServiceRecord& r, std::vector<model::Allocation> want);
+  void Probed(const model::ObjectId& id, std::uint64_t op, const sync::ProbeAnswer& answer);
+  void Withdraw(ServiceRecord& r);
+  void Write(ServiceRecord& r);
+  void Finish(ServiceRecord& r);
+  void Abort(ServiceRecord& r);
+  void Unreserve(ServiceRecord& r);
+  void Say(ServiceRecord& r);
+  void UpdateClaims(ServiceRecord& r);
+  void RecheckConflicts();
+  void Erase(const model::ObjectId& id);
+  std::vector<ServiceRecord*> InOrder(const std::set<model::ObjectId>& ids);
+
+  Context& ctx_;
+  Cluster& cluster_;
+  Agents& agents_;
+  Probes& probes_;
+  Holders& holders_;
+  Pools& pools_;
+  std::map<model::ObjectId, ServiceRecord> records_;
+  std::map<std::uint64_t, model::ObjectId> writes_;
+  std::set<model::ObjectId> dirty_, waiting_;
+  std::uint64_t last_op_ = 0, last_write_ = 0;
+  TimerQueue::Id conflict_timer_ = 0;
+};
+
+}  // namespace berth::core
+
+#endif  // BERTH_CONTROLLER_CORE_SERVICES_H_

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the core's state looks to people: the views of controller_core.h.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "controller/core/controller_core.h"
+
+namespace berth::core {
+
+model::PoolView ControllerCore::View(const model::Pool& shown) const {
+  const model::Pool* in_force = ctx_.ledger.FindPool(shown.name);
+  const model::Pool& pool = in_force != nullptr ? *in_force : shown;
+  model::PoolView v;
+  v.name = pool.name;
+  v.range = pool.address_text;
+  v.interface = pool.interface;
+  v.protocol = pool.protocol;
+  v.disabled = pool.disable;
+  if (in_force != nullptr) {
+    v.used = AddressCount(ctx_.ledger.UsedCount(pool.name));
+    v.total = ctx_.ledger.Capacity(pool.name);
+  }
+  for (const IpAddr& a : ctx_.ledger.conflicted()) {
+    if (pool.addresses.Contains(a)) v.conflicted.push_back(a);
+  }
+  v.message = pools_.MessageOf(shown.name);
+  return v;
+}
+
+model::ServiceView ControllerCore::View(const ServiceRecord& r) const {
+  model::ServiceView v;
+  v.id = r.object.id;
+  for (const model::Allocation& a : r.object.allocations) {
+    v.protocol = a.protocol;
+    v.pools.push_back(a.pool);
+    v.addresses.push_back(a.address);
+  }
+  if (!v.protocol) {
+    auto it = r.object.annotations.find(model::kProtocolAnnotation);
+    if (it != r.object.annotations.end()) v.protocol = model::ParseProtocol(it->second);
+  }
+  for (const model::ServicePort& p : r.object.ports) v.ports.push_back(absl::StrCat(p.port, "/", p.protocol));
+  v.candidate_pools = r.decision.candidate_pools;
+  v.reason = r.decision.reason.code;
+  v.message = r.decision.reason.message;
+  if (r.decision.ownership == plan::Ownership::kForeign && r.object.allocations.empty()) {
+    v.state = model::ServiceState::kIgnored;
+    if (v.reason.empty()) {
+      v.reason = plan::reason::kNotOurs;
+      v.message = "not a LoadBalancer Service that asks for Berth (annotation or class)";
+    }
+    return v;
+  }
+  v.state = r.decision.satisfied && !r.object.allocations.empty() ? model::ServiceState::kAssigned
+                                                                  : model::ServiceState::kPending;
+  if (!ctx_.active && v.state == model::ServiceState::kPending && v.reason.empty()) {
+    v.state = r.object.allocations.empty() ? model::ServiceState::kPending : model::ServiceState::kAssigned;
+    v.reason = plan::reason::kStarting;
+    v.message = "waiting for the agents known from before to report what they hold";
+  } else if (r.phase == ServiceRecord::Phase::kProbing) {
+    v.reason = plan::reason::kProbing;
+    v.message = "asking the LAN whether anybody uses the address already";
+  } else if (r.phase == ServiceRecord::Phase::kWriting) {
+    v.reason = plan::reason::kWriting;
+    v.message = "the result is being written";
+  }
+  return v;
+}
+
+model::AddressView ControllerCore::View(const IpAddr& address, absl::Duration wall_offset) const {
+  model::AddressView v;
+  v.address = address;
+  for (const plan::Claim& c : ctx_.ledger.OwnersOf(address)) {
+    v.services.push_back(c.service);
+    v.pool = c.allocation.pool;
+    v.protocol = c.allocation.protocol;
+  }
+  const Holding* h = holders_.Find(address);
+  if (h == nullptr) {
+    v.message = v.protocol == model::Protocol::kLayer2
+                    ? "not placed yet"
+                    : absl::StrCat("protocol ", std::string(model::ProtocolName(v.protocol)),
+                                   " is not announced by this version");
+    return v;
+  }
+  v.holder = h->holder;
+  v.candidates = h->candidates;
+  v.since = h->since + wall_offset;
+  v.message = h->message;
+  for (const plan::Refusal& r : h->refusals) v.refusals.push_back(absl::StrCat(r.node, ": ", r.why));
+  if (h->rival) {
+    v.state = model::AddressState::kConflict;
+    if (v.message.empty()) v.message = absl::StrCat(h->rival->ToString(), " claims it too");
+  } else if (h->phase == Holding::Phase::kVerifying && h->holder.empty()) {
+    v.state = model::AddressState::kProbing;
+  } else if (h->holder.empty() || h->phase == Holding::Phase::kAnnouncing) {
+    v.state = model::AddressState::kUnheld;
+  } else {
+    v.state = model::AddressState::kAnnounced;
+  }
+  if (h->holder.empty() && v.message.empty()) v.message = "no node can hold it";
+  return v;
+}
+
+model::AgentView ControllerCore::View(const Agent& agent, absl::Duration wall_offset) const {
+  model::AgentView v;
+  v.node = agent.node;
+  v.version = agent.hello.version;
+  v.interfaces = agent.hello.interfaces;
+  if (agent.connected() || agent.control_lost) {
+    for (const auto& [address, unused] : agent.announced) v.announced.push_back(address);
+  }
+  v.last_heartbeat = agent.last_heard == absl::InfinitePast() ? agent.last_heard : agent.last_heard + wall_offset;
+  v.message = agent.message;
+  if (agent.control_lost) {
+    v.state = model::AgentState::kControlLost;
+  } else if (!agent.connected()) {
+    v.state = model::AgentState::kLost;
+  } else if (agent.leaving) {
+    v.state = model::AgentState::kDraining;
+  } else if (!agent.rejections.empty()) {
+    v.state = model::AgentState::kReady;
+    v.message = absl::StrCat(agent.rejections.size(),
+                             " addresses rejected, the first: ", agent.rejections.begin()->second.message);
+  } else {
+    v.state = model::AgentState::kReady;
+  }
+  return v;
+}
+
+std::vector<model::PoolView> ControllerCore::PoolViews() const {
+  std::vector<model::PoolView> out;
+  for (const auto& [name, pool] : pools_.shown()) out.push_back(View(pool));
+  return out;
+}
+
+std::vector<model::ServiceView> ControllerCore::ServiceViews() const {
+  std::vector<model::ServiceView> out;
+  for (const auto& [id, record] : services_.all()) {
+    if (record.object.load_balancer || !record.object.allocations.empty()) out.push_back(View(record));
+  }
+  return out;
+}
+
+std::vector<model::AddressView> ControllerCore::AddressViews(absl::Duration wall_offset) const {
+  std::vector<model::AddressView> out;
+  for (const IpAddr& address : ctx_.ledger.Used()) out.push_back(View(address, wall_offset));
+  return out;
+}
+
+std::vector<model::AgentView> ControllerCore::AgentViews(absl::Duration wall_offset) const {
+  std::vector<model::AgentView> out;
+  for (const auto& [node, agent] : agents_.all()) out.push_back(View(agent, wall_offset));
+  return out;
+}
+
+absl::StatusOr<model::ServiceView> ControllerCore::ServiceViewOf(const model::ObjectId& id) const {
+  auto it = services_.all().find(id);
+  if (it == services_.all().end()) return absl::NotFoundError(absl::StrCat("service ", id.ToString(), " not found"));
+  return View(it->second);
+}
+
+absl::StatusOr<model::AddressView> ControllerCore::AddressViewOf(const IpAddr& address,
+                                                                 absl::Duration wall_offset) const {
+  if (ctx_.ledger.OwnersOf(address).empty()) {
+    const model::Pool* pool = ctx_.ledger.PoolOf(address);
+    return absl::NotFoundError(
+        absl::StrCat("address ", address.ToString(), " is not assigned",
+                     pool == nullptr ? " and lies in no Eip" : absl::StrCat("; it lies in Eip ", pool->name)));
+  }
+  return View(address, wall_offset);
+}
+
+model::StatusView ControllerCore::Status() const {
+  return {leader_, synced_, ctx_.active, leader_name_, ctx_.term, problems_};
+}
+
+}  // namespace berth::core
