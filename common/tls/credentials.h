@@ -24,7 +24,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "common/base/host_port.h"
 
@@ -61,9 +60,6 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ChannelCredentials(con
                                                                              const std::string& tls_name,
                                                                              grpc::ChannelArguments& args,
                                                                              absl::Duration refresh = kTlsRefresh);
-
-// When the first certificate in the PEM text `pem` ends to be valid. Errors: InvalidArgument when it holds none.
-absl::StatusOr<absl::Time> CertificateExpiry(absl::string_view pem);
 
 }  // namespace berth
 
