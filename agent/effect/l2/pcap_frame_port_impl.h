@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// agent/effect/l2/pcap_frame_port_impl.h -- the inside of PcapFramePort. Internal.
+//
+// What crosses threads is guarded by one of two locks. `answer_mutex_` covers judging one frame and sending its answer,
+// so that Publish and AnswerUntil cut off answers exactly. `control_mutex_` covers the mailbox: what the loop wants,
+// what was opened, what to send. No system call but the answer's own is made under either.
+#ifndef BERTH_AGENT_EFFECT_L2_PCAP_FRAME_PORT_IMPL_H_
+#define BERTH_AGENT_EFFECT_L2_PCAP_FRAME_PORT_IMPL_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "agent/effect/l2/pcap_frame_port.h"
+#include "agent/effect/l2/pcap_handle.h"
+#include "agent/effect/l2/port_counters.h"
+#include "agent/effect/l2/serial_worker.h"
+#include "agent/effect/l2/sighting_inbox.h"
+
+namespace berth::agent {
+
+class PcapFramePort::Impl {
+ public:
+  explicit Impl(EventLoop& loop) : loop_(loop) {}
+  ~Impl();
+
+  absl::Status Start(Observer& observer);
+  void SetInterfaces(const std::vector<PortInterface>& interfaces);
+  void Publish(std::shared_ptr<const AnswerTable> table);
+  void AnswerUntil(absl::Time until);
+  absl::Status Send(int ifindex, const std::string& frame);
+  std::vector<PortStats> Stats();
+
+ private:
+  // An interface that is wanted: being opened while `pcap` is null, open afterwards. Port thread.
+  struct Lane {
+    PortInterface interface;
+    std::uint64_t opening = 0;  // which request to open is its own
+    std::unique_ptr<PcapHandle> pcap;
+    std::shared_ptr<PortCounters> counters;
+    std::uint64_t dropped_seen = 0;
+    std::deque<std::string> outgoing;
+    int busy_tries = 0;  // for the frame at the front
+    absl::Time blocked_until = absl::InfinitePast();
+  };
+  struct Opened {
+    int ifindex = 0;
+    std::uint64_t opening = 0;
+    absl::StatusOr<std::unique_ptr<PcapHandle>> handle;
+  };
+  struct Outgoing {
+    int ifindex = 0;
+    std::string frame;
+  };
+
+  void Wake();
+
+  // Port thread.
+  void Run();
+  int WaitMillis(absl::Duration until_flush) const;
+  void ReadMailbox();
+  void ApplyWanted(const std::vector<PortInterface>& wanted);
+  void BeginOpen(const PortInterface& interface);
+  void EndOpen(Opened opened);
+  void Fail(int ifindex, const absl::Status& status);
+  void Retire(std::map<int, Lane>::iterator lane);
+  void Receive(int ifindex);
+  void Judge(Lane& lane, absl::Span<const std::uint8_t> frame, std::int64_t captured_ns);
+  void SendSome();
+  void SendFromLane(Lane& lane, absl::Time now);
+  void CountDrops(Lane& lane);
+
+  EventLoop& loop_;
+  int epoll_fd_ = -1;
+  int wake_fd_ = -1;
+  std::shared_ptr<SightingInbox> inbox_;
+  std::atomic<bool> stop_{false};
+  std::atomic<std::size_t> queued_{0};  // frames accepted by Send and not yet sent or given up
+
+  std::mutex answer_mutex_;  // guards table_ and answer_until_, and is held while an answer is sent
+  std::shared_ptr<const AnswerTable> table_ = std::make_shared<AnswerTable>();
+  absl::Time answer_until_ = absl::InfinitePast();
+
+  std::mutex control_mutex_;  // guards what follows, down to the empty line
+  std::optional<std::vector<PortInterface>> wanted_;
+  std::vector<Opened> opened_;
+  std::vector<Outgoing> outgoing_;
+  bool count_drops_ = false;
+  std::map<int, absl::Status> targets_;  // where Send may send: OK, or why not
+  std::map<std::string, std::shared_ptr<PortCounters>> counters_;
+
+  std::map<int, Lane> lanes_;  // port thread, as next_opening_
+  std::uint64_t next_opening_ = 1;
+  std::unique_ptr<SerialWorker> worker_;
+  std::thread thread_;
+};
+
+}  // namespace berth::agent
+
+#endif  // BERTH_AGENT_EFFECT_L2_PCAP_FRAME_PORT_IMPL_H_

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/effect/l2/pcap_handle.h"
+
+#include <net/if.h>
+#include <pcap/pcap.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/net/quote.h"
+
+namespace berth::agent {
+namespace {
+
+constexpr int kSnapLength = 128;          // an ARP frame has 42 bytes
+constexpr int kBufferBytes = 512 * 1024;  // some 2,000 frames
+constexpr int kReadTimeoutMillis = 1;     // unused in immediate mode, but 0 means "for ever" on some systems
+// `not vlan` comes last on purpose: it shifts the offsets of what follows it. On a live capture it tests the tag that
+// the kernel has moved out of the frame, so tagged frames are refused although their bytes look untagged.
+constexpr char kFilter[] = "arp and not vlan";
+
+std::string Describe(const std::string& name) { return absl::StrCat("interface ", Quote(name)); }
+
+absl::Status FromPcap(int code, const std::string& name, const char* detail) {
+  switch (code) {
+    case PCAP_ERROR_NO_SUCH_DEVICE:
+      return absl::NotFoundError(absl::StrCat(Describe(name), ": there is no such interface"));
+    case PCAP_ERROR_IFACE_NOT_UP:
+      return absl::UnavailableError(absl::StrCat(Describe(name), ": it is down, bring it up to capture on it"));
+    case PCAP_ERROR_PERM_DENIED:
+    case PCAP_ERROR_PROMISC_PERM_DENIED:
+      return absl::PermissionDeniedError(
+          absl::StrCat(Describe(name), ": capturing needs the capability NET_RAW (", detail, ")"));
+    default:
+      return absl::InternalError(absl::StrCat(Describe(name), ": ", pcap_statustostr(code), " (", detail, ")"));
+  }
+}
+
+absl::Status CheckIndex(const std::string& name, int ifindex) {
+  if (if_nametoindex(name.c_str()) == static_cast<unsigned>(ifindex)) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat(Describe(name), ": its index is not ", ifindex, " any more"));
+}
+
+absl::Status Activate(pcap* handle, const std::string& name) {
+  pcap_set_snaplen(handle, kSnapLength);
+  pcap_set_promisc(handle, 0);
+  pcap_set_immediate_mode(handle, 1);
+  pcap_set_timeout(handle, kReadTimeoutMillis);
+  pcap_set_buffer_size(handle, kBufferBytes);
+  pcap_set_tstamp_precision(handle, PCAP_TSTAMP_PRECISION_NANO);
+  if (const int code = pcap_activate(handle); code < 0) return FromPcap(code, name, pcap_geterr(handle));
+  if (pcap_datalink(handle) != DLT_EN10MB) {
+    return absl::FailedPreconditionError(absl::StrCat(Describe(name), ": it is not an Ethernet interface"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Filter(pcap* handle, const std::string& name) {
+  if (pcap_setdirection(handle, PCAP_D_IN) < 0) return FromPcap(PCAP_ERROR, name, pcap_geterr(handle));
+  bpf_program program{};
+  if (pcap_compile(handle, &program, kFilter, /*optimize=*/1, PCAP_NETMASK_UNKNOWN) < 0) {
+    return FromPcap(PCAP_ERROR, name, pcap_geterr(handle));
+  }
+  const int code = pcap_setfilter(handle, &program);
+  pcap_freecode(&program);
+  if (code < 0) return FromPcap(PCAP_ERROR, name, pcap_geterr(handle));
+  char error[PCAP_ERRBUF_SIZE] = "";
+  if (pcap_setnonblock(handle, 1, error) < 0) return FromPcap(PCAP_ERROR, name, error);
+  return absl::OkStatus();
+}
+
+void Deliver(unsigned char* user, const pcap_pkthdr* header, const unsigned char* bytes) {
+  // pcap asked for nanoseconds: tv_usec holds them.
+  const std::int64_t captured_ns =
+      static_cast<std::int64_t>(header->ts.tv_sec) * 1'000'000'000 + static_cast<std::int64_t>(header->ts.tv_usec);
+  (*reinterpret_cast<const PcapHandle::FrameFunction*>(user))(absl::MakeConstSpan(bytes, header->caplen), captured_ns);
+}
+
+}  // namespace
+
+PcapHandle::PcapHandle(pcap* handle, std::string name, int ifindex)
+    : handle_(handle), name_(std::move(name)), ifindex_(ifindex) {}
+
+PcapHandle::~PcapHandle() { pcap_close(handle_); }
+
+absl::StatusOr<std::unique_ptr<PcapHandle>> PcapHandle::Open(const std::string& name, int ifindex) {
+  RETURN_IF_ERROR(CheckIndex(name, ifindex));
+  char error[PCAP_ERRBUF_SIZE] = "";
+  pcap* raw = pcap_create(name.c_str(), error);
+  if (raw == nullptr) return FromPcap(PCAP_ERROR, name, error);
+  std::unique_ptr<PcapHandle> handle(new PcapHandle(raw, name, ifindex));
+  RETURN_IF_ERROR(Activate(raw, name));
+  RETURN_IF_ERROR(Filter(raw, name));
+  handle->fd_ = pcap_get_selectable_fd(raw);
+  if (handle->fd_ < 0) return FromPcap(PCAP_ERROR, name, "no descriptor to wait on");
+  RETURN_IF_ERROR(CheckIndex(name, ifindex));  // a rename in between would have opened another interface
+  return handle;
+}
+
+absl::Status PcapHandle::Dispatch(int max, const FrameFunction& on_frame) {
+  auto* user = const_cast<FrameFunction*>(&on_frame);
+  const int code = pcap_dispatch(handle_, max, Deliver, reinterpret_cast<unsigned char*>(user));
+  if (code >= 0 || code == PCAP_ERROR_BREAK) return absl::OkStatus();
+  char current[IF_NAMESIZE];
+  if (if_indextoname(static_cast<unsigned>(ifindex_), current) == nullptr) {
+    return absl::NotFoundError(absl::StrCat(Describe(name_), ": it was deleted"));
+  }
+  return FromPcap(code, name_, pcap_geterr(handle_));
+}
+
+InjectResult PcapHandle::Inject(absl::Span<const std::uint8_t> frame) {
+  if (pcap_inject(handle_, frame.data(), frame.size()) >= 0) return InjectResult::kSent;
+  const bool busy = errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS;
+  return busy ? InjectResult::kBusy : InjectResult::kFailed;
+}
+
+std::uint64_t PcapHandle::Dropped() {
+  pcap_stat stats{};
+  if (pcap_stats(handle_, &stats) == 0) dropped_ = stats.ps_drop;
+  return dropped_;
+}
+
+}  // namespace berth::agent

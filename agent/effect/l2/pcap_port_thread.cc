@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+// The half of PcapFramePort that runs on its own thread.
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <ctime>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "agent/effect/l2/arp_packet.h"
+#include "agent/effect/l2/pcap_frame_port_impl.h"
+#include "agent/effect/l2/responder.h"
+#include "common/base/errno_status.h"
+
+namespace berth::agent {
+namespace {
+
+constexpr int kReadPerTurn = 32;
+constexpr int kSendPerTurn = 16;
+// A full device queue drains within this, and after so many waits the frame is given up: a gratuitous frame half a
+// second late is worth nothing, its successors are on the way.
+constexpr absl::Duration kBusyPause = absl::Milliseconds(1);
+constexpr int kMaxBusyTries = 500;
+
+std::int64_t RealtimeNanos() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
+
+absl::Span<const std::uint8_t> Bytes(const std::string& frame) {
+  return {reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()};
+}
+
+bool IsGratuitous(const std::string& frame) {
+  const ArpParse parsed = ParseArp(Bytes(frame));
+  return parsed.ok() && parsed.packet.gratuitous();
+}
+
+void Count(PortCounters::Counter& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
+
+}  // namespace
+
+void PcapFramePort::Impl::Run() {
+  std::array<epoll_event, 64> events;
+  absl::Duration until_flush = absl::InfiniteDuration();
+  while (!stop_.load()) {
+    const int count = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), WaitMillis(until_flush));
+    for (int i = 0; i < count; ++i) {
+      const std::uint64_t tag = events[static_cast<std::size_t>(i)].data.u64;
+      if (tag != 0) Receive(static_cast<int>(tag));
+    }
+    ReadMailbox();
+    SendSome();
+    until_flush = inbox_->Flush(loop_.Now());
+  }
+  lanes_.clear();
+}
+
+int PcapFramePort::Impl::WaitMillis(absl::Duration until_flush) const {
+  absl::Duration wait = until_flush;
+  const absl::Time now = loop_.Now();
+  for (const auto& [index, lane] : lanes_) {
+    if (lane.pcap != nullptr && !lane.outgoing.empty()) wait = std::min(wait, lane.blocked_until - now);
+  }
+  if (wait == absl::InfiniteDuration()) return -1;
+  return static_cast<int>(
+      absl::ToInt64Milliseconds(absl::Ceil(std::max(wait, absl::ZeroDuration()), absl::Milliseconds(1))));
+}
+
+void PcapFramePort::Impl::ReadMailbox() {
+  std::uint64_t ignored = 0;
+  while (read(wake_fd_, &ignored, sizeof ignored) < 0 && errno == EINTR) {
+  }
+  std::optional<std::vector<PortInterface>> wanted;
+  std::vector<Opened> opened;
+  std::vector<Outgoing> outgoing;
+  bool count_drops = false;
+  {
+    const std::lock_guard<std::mutex> lock(control_mutex_);
+    wanted.swap(wanted_);
+    opened.swap(opened_);
+    outgoing.swap(outgoing_);
+    std::swap(count_drops, count_drops_);
+  }
+  for (Opened& each : opened) EndOpen(std::move(each));
+  if (wanted.has_value()) ApplyWanted(*wanted);
+  for (Outgoing& each : outgoing) {
+    if (const auto lane = lanes_.find(each.ifindex); lane != lanes_.end()) {
+      lane->second.outgoing.push_back(std::move(each.frame));
+    } else {
+      queued_.fetch_sub(1, std::memory_order_relaxed);  // the interface went meanwhile, and its observer was told
+    }
+  }
+  if (count_drops) {
+    for (auto& [index, lane] : lanes_) CountDrops(lane);
+  }
+}
+
+void PcapFramePort::Impl::ApplyWanted(const std::vector<PortInterface>& wanted) {
+  for (auto lane = lanes_.begin(); lane != lanes_.end();) {
+    const auto stays = [&](const PortInterface& each) {
+      return each.index == lane->first && each.name == lane->second.interface.name;
+    };
+    const auto current = lane++;
+    if (std::none_of(wanted.begin(), wanted.end(), stays)) Retire(current);
+  }
+  for (const PortInterface& each : wanted) {
+    if (lanes_.count(each.index) == 0) BeginOpen(each);
+  }
+}
+
+void PcapFramePort::Impl::BeginOpen(const PortInterface& interface) {
+  Lane& lane = lanes_[interface.index];
+  lane.interface = interface;
+  lane.opening = next_opening_++;
+  {
+    const std::lock_guard<std::mutex> lock(control_mutex_);
+    std::shared_ptr<PortCounters>& counters = counters_[interface.name];
+    if (counters == nullptr) counters = std::make_shared<PortCounters>();
+    lane.counters = counters;
+  }
+  worker_->Submit([this, interface, opening = lane.opening] {
+    Opened opened{interface.index, opening, PcapHandle::Open(interface.name, interface.index)};
+    {
+      const std::lock_guard<std::mutex> lock(control_mutex_);
+      opened_.push_back(std::move(opened));
+    }
+    Wake();
+  });
+}
+
+void PcapFramePort::Impl::EndOpen(Opened opened) {
+  const auto lane = lanes_.find(opened.ifindex);
+  if (lane == lanes_.end() || lane->second.opening != opened.opening) {  // nobody wants it any more
+    if (opened.handle.ok()) {
+      worker_->Submit([handle = std::shared_ptr<PcapHandle>(*std::move(opened.handle))] {});
+    }
+    return;
+  }
+  if (!opened.handle.ok()) return Fail(opened.ifindex, opened.handle.status());
+  lane->second.pcap = *std::move(opened.handle);
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = static_cast<std::uint64_t>(opened.ifindex);
+  if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, lane->second.pcap->fd(), &event) < 0) {
+    Fail(opened.ifindex, ErrnoStatus(errno, absl::StrCat("watch interface ", lane->second.interface.name)));
+  }
+}
+
+void PcapFramePort::Impl::Fail(int ifindex, const absl::Status& status) {
+  if (const auto lane = lanes_.find(ifindex); lane != lanes_.end()) Retire(lane);
+  {
+    const std::lock_guard<std::mutex> lock(control_mutex_);
+    const auto target = targets_.find(ifindex);
+    // A SetInterfaces that waits in the mailbox has asked to open it again: then it is open to Send once more.
+    if (target != targets_.end() && !wanted_.has_value()) target->second = status;
+  }
+  inbox_->PostError(ifindex, status);
+}
+
+void PcapFramePort::Impl::Retire(std::map<int, Lane>::iterator position) {
+  Lane& lane = position->second;
+  queued_.fetch_sub(lane.outgoing.size(), std::memory_order_relaxed);
+  if (lane.pcap != nullptr) {
+    CountDrops(lane);
+    epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, lane.pcap->fd(), nullptr);
+    worker_->Submit([handle = std::shared_ptr<PcapHandle>(std::move(lane.pcap))] {});
+  }
+  lanes_.erase(position);
+}
+
+void PcapFramePort::Impl::Receive(int ifindex) {
+  const auto position = lanes_.find(ifindex);
+  if (position == lanes_.end() || position->second.pcap == nullptr) return;
+  Lane& lane = position->second;
+  const absl::Status status =
+      lane.pcap->Dispatch(kReadPerTurn, [this, &lane](absl::Span<const std::uint8_t> frame, std::int64_t captured_ns) {
+        Judge(lane, frame, captured_ns);
+      });
+  if (!status.ok()) Fail(ifindex, status);
+}
+
+void PcapFramePort::Impl::Judge(Lane& lane, absl::Span<const std::uint8_t> frame, std::int64_t captured_ns) {
+  static const InterfaceTable kNothing;
+  std::array<std::uint8_t, kMinFrameSize> reply;
+  InjectResult sent = InjectResult::kFailed;
+  bool answered = false;
+  RespondResult result;
+  {
+    const std::lock_guard<std::mutex> lock(answer_mutex_);
+    const auto found = table_->interfaces.find(lane.interface.index);
+    const InterfaceTable& table = found == table_->interfaces.end() ? kNothing : found->second;
+    result = Respond(table, frame, absl::Nanoseconds(RealtimeNanos() - captured_ns), reply.data());
+    // The clock is read last, so that a process which was stopped just before still keeps silent.
+    if (result.verdict == Verdict::kReply && loop_.Now() < answer_until_) {
+      answered = true;
+      sent = lane.pcap->Inject(reply);
+    }
+  }
+  PortCounters& counters = *lane.counters;
+  if (result.request) Count(counters.requests);
+  if (result.verdict == Verdict::kMalformed) Count(counters.malformed);
+  if (result.verdict == Verdict::kStale) Count(counters.stale);
+  if (answered && sent == InjectResult::kSent) {
+    Count(counters.replies);
+    counters.ObserveReply(absl::Nanoseconds(RealtimeNanos() - captured_ns));
+  } else if (answered) {
+    Count(counters.send_errors);  // the asker asks again
+  }
+  if (result.sighting.has_value()) {
+    result.sighting->ifindex = lane.interface.index;
+    inbox_->Add(*result.sighting);
+  }
+}
+
+void PcapFramePort::Impl::SendSome() {
+  const absl::Time now = loop_.Now();
+  for (auto& [index, lane] : lanes_) {
+    if (lane.pcap != nullptr && lane.blocked_until <= now) SendFromLane(lane, now);
+  }
+}
+
+void PcapFramePort::Impl::SendFromLane(Lane& lane, absl::Time now) {
+  for (int i = 0; i < kSendPerTurn && !lane.outgoing.empty(); ++i) {
+    const std::string& frame = lane.outgoing.front();
+    const InjectResult result = lane.pcap->Inject(Bytes(frame));
+    if (result == InjectResult::kBusy && ++lane.busy_tries < kMaxBusyTries) {
+      lane.blocked_until = now + kBusyPause;
+      return;
+    }
+    if (result != InjectResult::kSent) {
+      Count(lane.counters->send_errors);
+    } else if (IsGratuitous(frame)) {
+      Count(lane.counters->gratuitous);
+    }
+    lane.busy_tries = 0;
+    lane.outgoing.pop_front();
+    queued_.fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+void PcapFramePort::Impl::CountDrops(Lane& lane) {
+  if (lane.pcap == nullptr) return;
+  const std::uint64_t dropped = lane.pcap->Dropped();
+  lane.counters->dropped.fetch_add(dropped - lane.dropped_seen, std::memory_order_relaxed);
+  lane.dropped_seen = dropped;
+}
+
+}  // namespace berth::agent

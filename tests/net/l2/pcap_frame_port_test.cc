@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+// PcapFramePort against the real kernel: a veth pair, a raw socket or the Linux stack on the far side. Needs root.
+#include "agent/effect/l2/pcap_frame_port.h"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <functional>
+#include <thread>
+
+#include "agent/effect/l2/announce_frames.h"
+#include "common/base/real_event_loop.h"
+#include "tests/net/l2/lan.h"
+
+namespace berth::agent {
+namespace {
+
+using testing::ArpBytes;
+using testing::Frame;
+using testing::Lan;
+using testing::RawSocket;
+
+constexpr absl::Duration kSoon = absl::Seconds(5);          // for what must come
+constexpr absl::Duration kQuiet = absl::Milliseconds(150);  // for what must not
+
+IpAddr Ip(const std::string& text) { return *IpAddr::Parse(text); }
+
+// The port on "near", its loop driven by this thread.
+class World : public FramePort::Observer {
+ public:
+  World() {
+    REQUIRE(port_.Start(*this).ok());
+    Open();
+    Answer({"10.0.0.10"});
+    port_.AnswerUntil(absl::InfiniteFuture());
+  }
+
+  void Open() { port_.SetInterfaces({{.index = Lan::NearIndex(), .name = "near", .mac = Lan::NearMac()}}); }
+
+  void Answer(const std::vector<std::string>& addresses) {
+    auto table = std::make_shared<AnswerTable>();
+    InterfaceTable& near = table->interfaces[Lan::NearIndex()];
+    near.mac = Lan::NearMac();
+    for (const std::string& each : addresses) {
+      near.answer.insert(Ip(each));
+      near.watch.insert(Ip(each));
+    }
+    port_.Publish(table);
+  }
+
+  // Runs the loop until `done`, or fails the test.
+  void RunUntil(const std::function<bool()>& done) {
+    const absl::Time deadline = loop_->Now() + kSoon;
+    while (!done() && loop_->Now() < deadline) {
+      loop_->RunAfter(absl::Milliseconds(1), [this] { loop_->Stop(); });
+      loop_->Run();
+    }
+    REQUIRE(done());
+  }
+
+  Frame Request(const std::string& address, const MacAddr& to = MacAddr::Broadcast()) {
+    return ArpBytes(to, far_mac_, 1, far_mac_, "10.0.0.1", MacAddr(), address);
+  }
+  Frame Reply(const std::string& address) {
+    Frame frame = ArpBytes(far_mac_, Lan::NearMac(), 2, Lan::NearMac(), address, far_mac_, "10.0.0.1");
+    frame.resize(60);
+    return frame;
+  }
+  // Asks until answered: the capture may still be opening.
+  bool Answers(const std::string& address = "10.0.0.10") {
+    const absl::Time deadline = absl::Now() + kSoon;
+    while (absl::Now() < deadline) {
+      client_.Send(Request(address));
+      if (client_.Receive(absl::Milliseconds(50)) == Reply(address)) {
+        while (client_.Receive(absl::Milliseconds(20)).has_value()) {
+        }
+        return true;
+      }
+    }
+    return false;
+  }
+  bool Silent(const Frame& request) {
+    client_.Send(request);
+    return !client_.Receive(kQuiet).has_value();
+  }
+  PortStats NearStats() const {
+    for (const PortStats& each : port_.Stats()) {
+      if (each.interface == "near") return each;
+    }
+    return {};
+  }
+
+  void OnSighting(const Sighting& sighting) override { sightings_.push_back(sighting); }
+  void OnInterfaceError(int ifindex, const absl::Status& status) override { errors_.emplace_back(ifindex, status); }
+
+  Lan lan_;
+  MacAddr far_mac_ = lan_.FarMac();
+  RawSocket client_ = lan_.Far();
+  std::unique_ptr<RealEventLoop> loop_ = *RealEventLoop::Create();
+  std::vector<Sighting> sightings_;
+  std::vector<std::pair<int, absl::Status>> errors_;
+  PcapFramePort port_{*loop_};
+};
+
+TEST_CASE("T110: a broadcast request on the wire gets one unicast answer and no more", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  w.client_.Send(w.Request("10.0.0.10"));
+  CHECK(w.client_.Receive(kSoon) == w.Reply("10.0.0.10"));
+  CHECK_FALSE(w.client_.Receive(kQuiet).has_value());
+}
+
+TEST_CASE("T111: requests for other addresses and replies get no answer", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  CHECK(w.Silent(w.Request("10.0.0.11")));
+  CHECK(w.Silent(ArpBytes(MacAddr::Broadcast(), w.far_mac_, 2, w.far_mac_, "10.0.0.1", MacAddr(), "10.0.0.10")));
+}
+
+TEST_CASE("T112: a request to a foreign MAC on a promiscuous interface gets no answer", "[net]") {
+  World w;
+  Lan::Shell("ip link set near promisc on");
+  REQUIRE(w.Answers());
+  CHECK(w.Silent(w.Request("10.0.0.10", *MacAddr::Parse("02:00:00:00:00:99"))));
+}
+
+TEST_CASE("T113: a request to our own MAC is answered", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  w.client_.Send(w.Request("10.0.0.10", Lan::NearMac()));
+  CHECK(w.client_.Receive(kSoon) == w.Reply("10.0.0.10"));
+}
+
+TEST_CASE("a VLAN-tagged request is refused by the kernel filter, before the logic", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  const PortStats before = w.NearStats();
+  // The receiving kernel moves the tag out of the frame before libpcap's filter sees it.
+  const std::uint8_t vlan = GENERATE(std::uint8_t{0}, std::uint8_t{5});
+  Frame tagged = w.Request("10.0.0.10");
+  tagged.insert(tagged.begin() + 12, {0x81, 0x00, 0x00, vlan});
+  CHECK(w.Silent(tagged));
+  CHECK(w.NearStats().requests == before.requests);
+  CHECK(w.NearStats().malformed == before.malformed);
+  CHECK(w.Answers());
+}
+
+TEST_CASE("nothing is answered before AnswerUntil was called and after it has passed", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  w.port_.AnswerUntil(w.loop_->Now() - absl::Nanoseconds(1));
+  CHECK(w.Silent(w.Request("10.0.0.10")));
+  w.port_.AnswerUntil(w.loop_->Now() + kSoon);
+  CHECK(w.Answers());
+}
+
+TEST_CASE("an address taken out of the table is not answered from the moment Publish returns", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  for (int i = 0; i < 100; ++i) {
+    w.Answer({"10.0.0.10"});
+    for (int k = 0; k < 20; ++k) w.client_.Send(w.Request("10.0.0.10"));
+    w.Answer({});
+    // Another asker, so that answers to the earlier requests which are still on their way are told apart.
+    w.client_.Send(ArpBytes(MacAddr::Broadcast(), w.far_mac_, 1, w.far_mac_, "10.0.0.2", MacAddr(), "10.0.0.10"));
+    while (const std::optional<Frame> got = w.client_.Receive(absl::Milliseconds(2))) {
+      REQUIRE((*got)[41] == 1);  // the last byte of the asker's address
+    }
+  }
+}
+
+TEST_CASE("answers go on after the link was down and up, without opening anew", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  Lan::Shell("ip link set near down");
+  Lan::Shell("ip link set near up");
+  CHECK(w.Answers());
+  CHECK(w.errors_.empty());
+}
+
+TEST_CASE("answers go on after the peer lost its carrier and got it back", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  w.lan_.FarShell("ip link set far down");
+  w.lan_.FarShell("ip link set far up");
+  CHECK(w.Answers());
+}
+
+TEST_CASE("answers go on after the interface was renamed", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  Lan::Shell("ip link set near down && ip link set near name near0 && ip link set near0 up");
+  Lan::Shell("ip link property add dev near0 altname near");
+  CHECK(w.Answers());
+}
+
+TEST_CASE("an interface that is down is reported, and answers once it is up and named again", "[net]") {
+  World w;
+  Lan::Shell("ip link set near down");
+  w.port_.SetInterfaces({});
+  w.Open();
+  w.RunUntil([&] { return !w.errors_.empty(); });
+  CHECK(w.errors_.back().first == Lan::NearIndex());
+  CHECK(absl::IsUnavailable(w.errors_.back().second));
+  CHECK(absl::IsUnavailable(w.port_.Send(Lan::NearIndex(), "x")));
+  Lan::Shell("ip link set near up");
+  w.Open();
+  CHECK(w.Answers());
+}
+
+TEST_CASE("a deleted interface is reported, and its successor of the same name answers", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  const int old_index = Lan::NearIndex();
+  Lan::Shell("ip link del near");
+  w.RunUntil([&] { return !w.errors_.empty(); });
+  CHECK(w.errors_.back().first == old_index);
+  CHECK(absl::IsNotFound(w.errors_.back().second));
+  w.lan_.Connect();
+  w.far_mac_ = w.lan_.FarMac();
+  RawSocket client = w.lan_.Far();
+  w.Open();
+  w.Answer({"10.0.0.10"});
+  bool answered = false;
+  for (int i = 0; i < 100 && !answered; ++i) {
+    client.Send(w.Request("10.0.0.10"));
+    answered = client.Receive(absl::Milliseconds(50)) == w.Reply("10.0.0.10");
+  }
+  CHECK(answered);
+}
+
+TEST_CASE("a flood of 50,000 requests is answered, while the loop turns and publishes", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  constexpr int kRequests = 50'000;
+  constexpr int kWindow = 512;
+  const PortStats before = w.NearStats();
+  const Frame request = w.Request("10.0.0.10");
+  const Frame reply = w.Reply("10.0.0.10");
+  int answered = 0;
+  std::thread flood([&] {
+    int sent = 0;
+    while (answered < kRequests) {
+      for (; sent < kRequests && sent - answered < kWindow; ++sent) w.client_.Send(request);
+      const std::optional<Frame> got = w.client_.Receive(absl::Seconds(2));
+      if (!got.has_value()) return;
+      if (*got == reply) ++answered;
+    }
+  });
+  absl::Duration slowest;
+  std::atomic<bool> over{false};
+  std::thread watcher([&] {
+    flood.join();
+    over = true;
+  });
+  w.RunUntil([&] {
+    const absl::Time start = w.loop_->Now();
+    w.Answer({"10.0.0.10"});  // rebuilds the table and publishes it in the midst of the flood
+    slowest = std::max(slowest, w.loop_->Now() - start);
+    return over.load();
+  });
+  watcher.join();
+  CHECK(answered == kRequests);
+  CHECK(w.NearStats().replies - before.replies == kRequests);
+  CHECK(w.NearStats().dropped == 0);
+  INFO("slowest turn with Publish: " << slowest);
+  CHECK(slowest < absl::Milliseconds(250));
+}
+
+TEST_CASE("a rival's claim arrives as a sighting, and a flood of them a few at a time", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  const MacAddr rival = *MacAddr::Parse("02:00:00:00:00:66");
+  w.client_.Send(ArpBytes(MacAddr::Broadcast(), rival, 1, rival, "10.0.0.10", MacAddr(), "10.0.0.10"));
+  w.RunUntil([&] { return !w.sightings_.empty(); });
+  CHECK(w.sightings_[0].ifindex == Lan::NearIndex());
+  CHECK(w.sightings_[0].address == Ip("10.0.0.10"));
+  CHECK(w.sightings_[0].mac == rival);
+  CHECK(w.sightings_[0].request);
+  CHECK(w.sightings_[0].gratuitous);
+
+  w.sightings_.clear();
+  const std::uint64_t requests = w.NearStats().requests;
+  for (int i = 0; i < 10'000; ++i) {
+    w.client_.Send(ArpBytes(MacAddr::Broadcast(), rival, 1, rival, "10.0.0.10", MacAddr(), "10.0.0.10"));
+  }
+  w.RunUntil([&] { return w.NearStats().requests + w.NearStats().dropped >= requests + 10'000; });
+  w.RunUntil([&] { return !w.sightings_.empty(); });
+  CHECK(w.sightings_.size() < 1'000);
+}
+
+TEST_CASE("T118: gratuitous frames reach the wire within 5 ms of Send, and turn a real neighbour entry", "[net]") {
+  World w;
+  w.lan_.FarShell("ip addr add 10.0.0.1/24 dev far");
+  w.lan_.FarShell("ip neigh replace 10.0.0.10 lladdr 02:00:00:00:00:66 dev far nud stale");
+  REQUIRE(w.Answers());
+  const std::vector<std::string> frames = *GratuitousFrames(Lan::NearMac(), Ip("10.0.0.10"));
+  const absl::Time start = absl::Now();
+  for (const std::string& frame : frames) REQUIRE(w.port_.Send(Lan::NearIndex(), frame).ok());
+  const std::optional<Frame> first = w.client_.Receive(kSoon);
+  const absl::Duration took = absl::Now() - start;
+  CHECK(first == Frame(frames[0].begin(), frames[0].end()));
+  CHECK(w.client_.Receive(kSoon) == Frame(frames[1].begin(), frames[1].end()));
+  CHECK(took < absl::Milliseconds(5));
+  const std::string entry = w.lan_.FarShell("ip neigh show 10.0.0.10 dev far");
+  CHECK(entry.find(Lan::NearMac().ToString()) != std::string::npos);
+  CHECK(w.NearStats().gratuitous == 2);
+}
+
+TEST_CASE("a Linux client without any entry learns our MAC by asking", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  w.lan_.FarShell("ip addr add 10.0.0.1/24 dev far");
+  w.lan_.FarSendUdp("10.0.0.10");
+  const absl::Time deadline = absl::Now() + kSoon;
+  bool learnt = false;
+  while (!learnt && absl::Now() < deadline) {
+    learnt = w.lan_.FarShell("ip neigh show 10.0.0.10 dev far").find(Lan::NearMac().ToString()) != std::string::npos;
+  }
+  CHECK(learnt);
+}
+
+TEST_CASE("frames given to Send before the interface is open go out in order once it is", "[net]") {
+  World w;
+  w.port_.SetInterfaces({});
+  CHECK(absl::IsNotFound(w.port_.Send(Lan::NearIndex(), "x")));
+  w.Open();
+  std::vector<Frame> sent;
+  for (int i = 0; i < 500; ++i) {
+    const IpAddr address = IpAddr::V4(0x0a000100U + static_cast<std::uint32_t>(i));
+    const std::string frame = *ProbeFrame(Lan::NearMac(), address);
+    REQUIRE(w.port_.Send(Lan::NearIndex(), frame).ok());
+    sent.emplace_back(frame.begin(), frame.end());
+  }
+  for (const Frame& each : sent) REQUIRE(w.client_.Receive(kSoon) == each);
+  CHECK(w.NearStats().gratuitous == 0);
+}
+
+TEST_CASE("answer times are counted in a histogram whose last bucket is the number of answers", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  const PortStats stats = w.NearStats();
+  REQUIRE_FALSE(stats.reply_seconds.empty());
+  CHECK(stats.reply_seconds.back().second == stats.replies);
+  CHECK(stats.reply_seconds_sum > 0);
+  CHECK(stats.reply_seconds_sum < 1);
+}
+
+}  // namespace
+}  // namespace berth::agent
