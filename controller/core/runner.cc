@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/core/runner.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace berth::core {
+namespace {
+
+template <class... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;
+
+}  // namespace
+
+CoreRunner::CoreRunner(Options options, model::ClusterSource& source, push::AgentPort& agents, EventLoop& loop,
+                       Sinks sinks)
+    : core_(std::move(options)), source_(source), agents_(agents), loop_(loop), sinks_(std::move(sinks)) {}
+
+CoreRunner::~CoreRunner() {
+  *alive_ = false;
+  loop_.Cancel(timer_);
+}
+
+absl::Status CoreRunner::Start() {
+  absl::Status status = agents_.Start(*this);
+  if (!status.ok()) return status;
+  return source_.Start(*this);
+}
+
+void CoreRunner::Stop() {
+  agents_.Shutdown();
+  source_.Stop();
+  loop_.Cancel(std::exchange(timer_, 0));
+}
+
+void CoreRunner::Handle(const Event& event) {
+  const Effects effects = core_.Handle(event, loop_.Now());
+  for (const Effect& effect : effects) Do(effect);
+  if (subscribers_.empty()) {
+    core_.TakeChanges();
+  } else if (!publishing_) {
+    publishing_ = true;
+    loop_.Post([this, alive = alive_] {
+      if (*alive) Publish();
+    });
+  }
+}
+
+void CoreRunner::Do(const Effect& effect) {
+  std::visit(Overloaded{[&](const SendToAgent& e) { agents_.Send(e.stream, e.message); },
+                        [&](const CloseStream& e) { agents_.Close(e.stream, e.status); },
+                        [&](const WriteService& e) { source_.WriteService(e.write); },
+                        [&](const WritePoolStatus& e) { source_.WritePoolStatus(e.status); },
+                        [&](const RecordEvent& e) { source_.RecordEvent(e.event); },
+                        [&](const RaiseTerm& e) { source_.RaiseTerm(e.at_least); },
+                        [&](const RememberAgents& e) { source_.RememberAgents(e.agents); },
+                        [&](const WakeAt& e) { Wake(e.at); },
+                        [&](const LogLine& e) {
+                          if (sinks_.log) sinks_.log(e);
+                        },
+                        [&](const Observe& e) {
+                          if (sinks_.observe) sinks_.observe(e);
+                        }},
+             effect);
+}
+
+void CoreRunner::Wake(absl::Time at) {
+  if (at == wake_at_ && timer_ != 0) return;
+  loop_.Cancel(std::exchange(timer_, 0));
+  wake_at_ = at;
+  if (at == absl::InfiniteFuture()) return;
+  timer_ = loop_.RunAt(at, [this] {
+    timer_ = 0;
+    Handle(Tick{});
+  });
+}
+
+void CoreRunner::OnDelta(const model::ClusterDelta& delta) { Handle(SourceChanged{delta}); }
+void CoreRunner::OnSynced() { Handle(SourceSynced{source_.KnownAgents()}); }
+void CoreRunner::OnLeadership(bool leader, std::uint64_t term, const std::string& leader_name) {
+  Handle(Leadership{leader, term, leader_name});
+}
+void CoreRunner::OnServiceWritten(std::uint64_t write_id, const absl::Status& status, const std::string& revision) {
+  Handle(ServiceWritten{write_id, status, revision});
+}
+void CoreRunner::OnProblems(const std::vector<std::string>& problems) { Handle(SourceProblems{problems}); }
+void CoreRunner::OnStreamOpened(StreamId stream, const StreamPeer& peer) { Handle(StreamOpened{stream, peer}); }
+void CoreRunner::OnAgentMessage(StreamId stream, sync::AgentMessage message) {
+  Handle(FromAgent{stream, std::move(message)});
+}
+void CoreRunner::OnStreamClosed(StreamId stream, const std::string& reason) { Handle(StreamClosed{stream, reason}); }
+
+std::uint64_t CoreRunner::Subscribe(std::function<void(const std::vector<model::ChangeView>&)> on_change) {
+  subscribers_[++last_subscriber_] = std::move(on_change);
+  return last_subscriber_;
+}
+
+void CoreRunner::Publish() {
+  publishing_ = false;
+  const ControllerCore::Changes changed = core_.TakeChanges();
+  if (changed.empty() || subscribers_.empty()) return;
+  std::vector<model::ChangeView> views;
+  for (const std::string& name : changed.pools) {
+    const auto pools = core_.PoolViews();
+    auto it = std::find_if(pools.begin(), pools.end(), [&](const model::PoolView& p) { return p.name == name; });
+    model::ChangeView v;
+    v.gone = it == pools.end();
+    v.pool = v.gone ? model::PoolView{} : *it;
+    v.pool->name = name;
+    views.push_back(std::move(v));
+  }
+  for (const model::ObjectId& id : changed.services) {
+    auto view = core_.ServiceViewOf(id);
+    model::ChangeView v;
+    v.gone = !view.ok();
+    v.service = v.gone ? model::ServiceView{} : *std::move(view);
+    v.service->id = id;
+    views.push_back(std::move(v));
+  }
+  for (const IpAddr& address : changed.addresses) {
+    auto view = core_.AddressViewOf(address, WallOffset());
+    model::ChangeView v;
+    v.gone = !view.ok();
+    v.address = v.gone ? model::AddressView{} : *std::move(view);
+    v.address->address = address;
+    views.push_back(std::move(v));
+  }
+  const auto agents = changed.agents.empty() ? std::vector<model::AgentView>{} : core_.AgentViews(WallOffset());
+  for (const std::string& node : changed.agents) {
+    auto it = std::find_if(agents.begin(), agents.end(), [&](const model::AgentView& a) { return a.node == node; });
+    model::ChangeView v;
+    v.gone = it == agents.end();
+    v.agent = v.gone ? model::AgentView{} : *it;
+    v.agent->node = node;
+    views.push_back(std::move(v));
+  }
+  const auto subscribers = subscribers_;  // one may leave while being told
+  for (const auto& [id, on_change] : subscribers) on_change(views);
+}
+
+}  // namespace berth::core

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// berth-controller: flags in, exit code out. Exit codes: 0 ended cleanly, 1 failed, 2 bad flags.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <iostream>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "common/base/build_info.h"
+#include "common/base/duration_flag.h"
+#include "common/base/real_event_loop.h"
+#include "common/base/status_macros.h"
+#include "controller/app.h"
+
+namespace berth {
+namespace {
+
+struct Raw {  // as typed
+  std::string source = "kubernetes", state_dir = "/var/lib/berth/controller";
+  std::string http = ":8080", agent = ":7443", admin = "127.0.0.1:7444";
+  std::string heartbeat = "200ms", agent_timeout = "600ms";
+  std::string sharing = "namespace", binding = "enforced";
+  std::string log_level = "info", log_format = "text";
+};
+
+template <typename T>
+absl::Status Take(T& into, absl::StatusOr<T> parsed, absl::string_view flag) {
+  if (!parsed.ok()) return Annotate(parsed.status(), flag);
+  into = *std::move(parsed);
+  return absl::OkStatus();
+}
+
+absl::Status Parse(const Raw& raw, ControllerFlags& flags) {
+  if (raw.source == "kubernetes") {
+    return absl::InvalidArgumentError(
+        "--source: this version reads manifests from a folder only: give --source=files:DIR");
+  }
+  absl::string_view dir = raw.source;
+  if (!absl::ConsumePrefix(&dir, "files:") || dir.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--source: \"", raw.source, "\" is neither kubernetes nor files:DIR"));
+  }
+  flags.source_dir = std::string(dir);
+  flags.state_dir = raw.state_dir;
+  RETURN_IF_ERROR(Take(flags.http_listen, ParseListenAddress(raw.http), "--http-listen"));
+  RETURN_IF_ERROR(Take(flags.agent_listen, ParseListenAddress(raw.agent), "--agent-listen"));
+  RETURN_IF_ERROR(Take(flags.admin_listen, ParseListenAddress(raw.admin), "--admin-listen"));
+  RETURN_IF_ERROR(Take(flags.heartbeat, ParseDuration(raw.heartbeat), "--heartbeat"));
+  RETURN_IF_ERROR(Take(flags.agent_timeout, ParseDuration(raw.agent_timeout), "--agent-timeout"));
+  RETURN_IF_ERROR(Take(flags.log_level, ParseLogLevel(raw.log_level), "--log-level"));
+  RETURN_IF_ERROR(Take(flags.log_format, ParseLogFormat(raw.log_format), "--log-format"));
+  if (flags.heartbeat < absl::Milliseconds(10)) return absl::InvalidArgumentError("--heartbeat: at least 10ms");
+  if (flags.agent_timeout < 2 * flags.heartbeat) {
+    return absl::InvalidArgumentError(
+        "--agent-timeout: at least twice --heartbeat, else one late heartbeat moves addresses");
+  }
+  flags.rules.open_sharing = raw.sharing == "open";
+  flags.rules.advisory_namespace_binding = raw.binding == "advisory";
+  return absl::OkStatus();
+}
+
+int Main(int argc, char** argv) {
+  ControllerFlags flags;
+  Raw raw;
+  CLI::App app(
+      "Berth's controller: gives Services of type LoadBalancer their addresses and tells the agents of the nodes "
+      "which to announce.\nExample: berth-controller --source=files:examples/layer2 --insecure",
+      "berth-controller");
+  app.set_version_flag("--version", absl::StrCat("berth-controller ", kVersion, " (", kCommit, ")"));
+  app.add_option("--source", raw.source, "files:DIR, a folder of manifests (kubernetes comes in a later version)")
+      ->capture_default_str();
+  app.add_option("--state-dir", raw.state_dir, "where allocations and the term survive")->capture_default_str();
+  app.add_option("--http-listen", raw.http, "ADDR:PORT of /metrics, /healthz and /readyz")->capture_default_str();
+  app.add_option("--agent-listen", raw.agent, "ADDR:PORT of gRPC for agents")->capture_default_str();
+  app.add_option("--admin-listen", raw.admin, "ADDR:PORT of the gRPC admin interface")->capture_default_str();
+  app.add_option("--tls-cert", flags.tls.cert, "certificate chain for gRPC, PEM");
+  app.add_option("--tls-key", flags.tls.key, "its key, PEM");
+  app.add_option("--tls-ca", flags.tls.ca, "authorities that agents' certificates must lead to, PEM");
+  app.add_flag("--insecure", flags.tls.insecure, "plaintext gRPC, for a lab");
+  app.add_flag("--manage-unclassed", flags.rules.manage_unclassed, "serve Services without class and annotation too");
+  app.add_option("--load-balancer-class", flags.rules.load_balancer_class, "spec.loadBalancerClass that is ours")
+      ->capture_default_str();
+  app.add_option("--sharing", raw.sharing, "who may share an address: namespace or open")
+      ->check(CLI::IsMember({"namespace", "open"}))
+      ->capture_default_str();
+  app.add_option("--namespace-binding", raw.binding, "whether an Eip's namespaces bind: enforced or advisory")
+      ->check(CLI::IsMember({"enforced", "advisory"}))
+      ->capture_default_str();
+  app.add_flag("--ignore-exclude-label", flags.rules.ignore_exclude_label,
+               "use nodes labelled node.kubernetes.io/exclude-from-external-load-balancers too");
+  app.add_option("--heartbeat", raw.heartbeat, "how often agents report")->capture_default_str();
+  app.add_option("--agent-timeout", raw.agent_timeout, "silence after which an agent is lost")->capture_default_str();
+  app.add_option("--log-level", raw.log_level, "debug, info, warn or error")->capture_default_str();
+  app.add_option("--log-format", raw.log_format, "text or json")->capture_default_str();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  if (absl::Status bad = Parse(raw, flags); !bad.ok()) {
+    std::cerr << "berth-controller: " << bad.message() << "\n";
+    return 2;
+  }
+  absl::Status status = BlockSignals({SIGTERM, SIGINT});
+  if (status.ok()) status = RunController(flags);
+  if (status.ok()) return 0;
+  std::cerr << "berth-controller: " << status.message() << "\n";
+  return 1;
+}
+
+}  // namespace
+}  // namespace berth
+
+int main(int argc, char** argv) { return berth::Main(argc, argv); }
