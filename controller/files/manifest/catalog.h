@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// controller/files/manifest/catalog.h -- all manifests of a folder taken together: which object is in force, and what
+// is wrong. Pure.
+//
+//   Catalog catalog;
+//   catalog.Update("web.yaml", ParseManifest("web.yaml", text));
+//   for (const ObjectKey& key : catalog.TakeChanged()) Show(catalog.Find(key));
+//
+// Last good content: while a file cannot be read as a whole, all its objects stay as they were; while one object has a
+// problem, that object does, and the others follow the file. Of an object that several files have, the first file by
+// name counts.
+#ifndef BERTH_CONTROLLER_FILES_MANIFEST_CATALOG_H_
+#define BERTH_CONTROLLER_FILES_MANIFEST_CATALOG_H_
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "controller/files/manifest/manifest.h"
+
+namespace berth::files {
+
+class Catalog {
+ public:
+  // An object that `file` held when it was read well, known from an earlier life; to be followed by Update or Remove of
+  // that file. Not counted as a change.
+  void Seed(const std::string& file, ParsedObject object);
+  // The file's new content.
+  void Update(const std::string& file, ParsedFile parsed);
+  // The file is gone, on purpose: its objects go with it.
+  void Remove(const std::string& file);
+
+  std::vector<std::string> files() const;
+  // The object in force, or nullptr. Valid until the next change.
+  const ParsedObject* Find(const ObjectKey& key) const;
+  // The file that object is in, or empty.
+  std::string FileOf(const ObjectKey& key) const;
+  // Keys whose object in force may be another than at the last call, sorted.
+  std::vector<ObjectKey> TakeChanged();
+  // By file name, then as found.
+  std::vector<std::string> Problems() const;
+  // "apps/v1 Deployment" -> "web.yaml:7", the first.
+  std::map<std::string, std::string> OtherKinds() const;
+
+ private:
+  struct File {
+    std::map<ObjectKey, ParsedObject> objects;
+    std::vector<FileProblem> problems;
+    std::map<std::string, int> other_kinds;
+    bool whole = true;
+  };
+  void Put(const std::string& name, File& file, ParsedObject object);
+  void Drop(const std::string& name, const ObjectKey& key);
+
+  std::map<std::string, File> files_;
+  std::map<ObjectKey, std::set<std::string>> owners_;  // never an empty set
+  std::set<ObjectKey> changed_;
+};
+
+}  // namespace berth::files
+
+#endif  // BERTH_CONTROLLER_FILES_MANIFEST_CATALOG_H_

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// controller/files/state_codec.h -- what the files source must not forget, and its text form: JSON, sorted, one Service
+// a line, so that people can read, grep and compare it. Pure.
+#ifndef BERTH_CONTROLLER_FILES_STATE_CODEC_H_
+#define BERTH_CONTROLLER_FILES_STATE_CODEC_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "controller/model/objects.h"
+#include "controller/model/source.h"
+
+namespace berth::files {
+
+// A Service that holds addresses, or whose release is not finished.
+struct RecordedService {
+  std::vector<model::Allocation> allocations;
+  std::string managed_by;  // see model::Service
+  bool hold = false;       // see model::ServiceWrite
+  // The manifest as last read and the file it was in: in force while that file is unreadable, and shown while the
+  // Service is going away. Absent in a record that somebody wrote by hand.
+  std::string file;
+  std::optional<model::Service> spec;
+  friend bool operator==(const RecordedService&, const RecordedService&) = default;
+};
+
+struct StateData {
+  std::uint64_t term = 0;  // of the newest leadership
+  std::vector<model::ClusterSource::KnownAgent> agents;
+  std::map<model::ObjectId, RecordedService> services;
+  friend bool operator==(const StateData&, const StateData&) = default;
+};
+
+// One Service's line, without its end.
+std::string EncodeRecord(const model::ObjectId& id, const RecordedService& record);
+// The whole file; `records` are lines of EncodeRecord.
+std::string EncodeState(std::uint64_t term, const std::vector<model::ClusterSource::KnownAgent>& agents,
+                        const std::map<model::ObjectId, std::string>& records);
+// Errors: FailedPrecondition for a file of another format version, which a newer Berth wrote; InvalidArgument, with
+// line and field, for anything else that is not exactly such a file: it is never half-read.
+absl::StatusOr<StateData> DecodeState(absl::string_view text);
+
+}  // namespace berth::files
+
+#endif  // BERTH_CONTROLLER_FILES_STATE_CODEC_H_
