@@ -30,6 +30,11 @@ if(BERTH_SANITIZE)
   endif()
 endif()
 
+# Coverage feedback must come from all of our code, not only from the fuzz targets; those add the engine themselves.
+if(BERTH_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 find_program(BERTH_CCACHE ccache)
 if(BERTH_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${BERTH_CCACHE})

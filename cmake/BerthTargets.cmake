@@ -3,6 +3,8 @@
 #
 #   berth_library(plan SOURCES allocate.cc place.cc DEPS berth::model)       -> target berth_plan, alias berth::plan
 #   berth_test(plan_test TIER unit SOURCES allocate_test.cc DEPS berth::plan) -> executable, its cases registered with CTest
+#   berth_test(push_test TIER unit GRPC ...)  -> the same, but kept out of ThreadSanitizer runs: it links gRPC, whose own
+#                                                objects are not instrumented
 
 function(berth_library NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
@@ -33,14 +35,19 @@ function(berth_proto_library NAME)
 endfunction()
 
 function(berth_test NAME)
-  cmake_parse_arguments(ARG "" "TIER;TIMEOUT" "SOURCES;DEPS;PROPERTIES" ${ARGN})
+  cmake_parse_arguments(ARG "GRPC" "TIER;TIMEOUT" "SOURCES;DEPS;PROPERTIES" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 60)
   endif()
   add_executable(${NAME} ${ARG_SOURCES})
   target_include_directories(${NAME} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${NAME} PRIVATE berth_catch_main berth::warnings ${ARG_DEPS})
+  set(labels ${ARG_TIER})
+  if(NOT ARG_GRPC AND NOT ARG_TIER STREQUAL net)
+    list(APPEND labels tsan)
+    add_dependencies(berth_tsan_tests ${NAME})
+  endif()
   catch_discover_tests(${NAME} TEST_PREFIX "${ARG_TIER}:" DISCOVERY_MODE PRE_TEST
-    PROPERTIES LABELS ${ARG_TIER} TIMEOUT ${ARG_TIMEOUT} ${ARG_PROPERTIES})
+    PROPERTIES LABELS "${labels}" TIMEOUT ${ARG_TIMEOUT} ${ARG_PROPERTIES})
   add_dependencies(berth_${ARG_TIER}_tests ${NAME})
 endfunction()
