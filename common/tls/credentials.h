@@ -34,9 +34,9 @@ inline constexpr char kControllerTlsName[] = "berth-controller";
 inline constexpr absl::Duration kTlsRefresh = absl::Seconds(60);
 
 struct TlsFlags {
-  std::string cert;       // --tls-cert: PEM chain, own certificate first
-  std::string key;        // --tls-key: PEM
-  std::string ca;         // --tls-ca: PEM bundle that the other side's certificate must lead to
+  std::string cert{};     // --tls-cert: PEM chain, own certificate first
+  std::string key{};      // --tls-key: PEM
+  std::string ca{};       // --tls-ca: PEM bundle that the other side's certificate must lead to
   bool insecure = false;  // --insecure: plaintext
 };
 
