@@ -192,6 +192,7 @@ std::uint64_t Ledger::UsedCount(const std::string& pool) const {
 }
 
 void Ledger::SetExcluded(const IpRangeSet& excluded) {
+  if (excluded == excluded_) return;
   IpRangeSet gone = excluded_;
   gone.Remove(excluded);
   IpRangeSet added = excluded;

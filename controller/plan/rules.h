@@ -10,11 +10,11 @@
 namespace berth::plan {
 
 struct Rules {
-  bool manage_unclassed = false;                              // --manage-unclassed
-  std::string load_balancer_class = model::kDefaultClass;     // --load-balancer-class
-  bool open_sharing = false;                                  // --sharing=open
-  bool advisory_namespace_binding = false;                    // --namespace-binding=advisory
-  bool ignore_exclude_label = false;                          // --ignore-exclude-label
+  bool manage_unclassed = false;                           // --manage-unclassed
+  std::string load_balancer_class = model::kDefaultClass;  // --load-balancer-class
+  bool open_sharing = false;                               // --sharing=open
+  bool advisory_namespace_binding = false;                 // --namespace-binding=advisory
+  bool ignore_exclude_label = false;                       // --ignore-exclude-label
 };
 
 }  // namespace berth::plan
