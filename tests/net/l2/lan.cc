@@ -7,8 +7,8 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,10 +65,15 @@ int OpenNamespace() {
   return open(absl::StrCat("/proc/self/task/", gettid(), "/ns/net").c_str(), O_RDONLY | O_CLOEXEC);
 }
 
-MacAddr MacIn(const std::string& link_line) {
-  const std::size_t at = link_line.find("link/ether ");
-  REQUIRE(at != std::string::npos);
-  return *MacAddr::Parse(link_line.substr(at + 11, 17));
+MacAddr MacOf(const std::string& interface) {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ifreq request{};
+  interface.copy(request.ifr_name, IFNAMSIZ - 1);
+  REQUIRE(ioctl(fd, SIOCGIFHWADDR, &request) == 0);
+  close(fd);
+  std::array<std::uint8_t, 6> bytes;
+  std::copy_n(request.ifr_hwaddr.sa_data, bytes.size(), bytes.begin());
+  return MacAddr(bytes);
 }
 
 }  // namespace
@@ -140,8 +145,14 @@ RawSocket Lan::Far(std::uint16_t ether_type) {
 
 int Lan::NearIndex() { return static_cast<int>(if_nametoindex("near")); }
 
-MacAddr Lan::NearMac() { return MacIn(Shell("ip -o link show near")); }
-MacAddr Lan::FarMac() { return MacIn(FarShell("ip -o link show far")); }
+MacAddr Lan::NearMac() { return MacOf("near"); }
+
+MacAddr Lan::FarMac() {
+  EnterFar();
+  const MacAddr mac = MacOf("far");
+  EnterNear();
+  return mac;
+}
 
 Frame ArpBytes(const MacAddr& ether_dst, const MacAddr& ether_src, std::uint16_t op, const MacAddr& sender_mac,
                const std::string& sender_ip, const MacAddr& target_mac, const std::string& target_ip) {
