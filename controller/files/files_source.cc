@@ -27,11 +27,11 @@ ObjectKey ServiceKey(const model::ObjectId& id) { return {ObjectKind::kService, 
 
 }  // namespace
 
-FilesSource::FilesSource(EventLoop& loop, std::string folder, std::string state_folder, std::string leader_name)
+FilesSource::FilesSource(EventLoop& loop, Options options)
     : loop_(loop),
-      folder_(std::move(folder)),
-      state_folder_(std::move(state_folder)),
-      leader_name_(leader_name.empty() ? HostName() : std::move(leader_name)) {}
+      folder_(std::move(options.folder)),
+      state_folder_(std::move(options.state_folder)),
+      leader_name_(options.leader_name.empty() ? HostName() : std::move(options.leader_name)) {}
 
 absl::Status FilesSource::Start(Observer& observer) {
   ASSIGN_OR_RETURN(state_, StateFile::Open(loop_, state_folder_));

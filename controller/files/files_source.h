@@ -2,7 +2,7 @@
 // controller/files/files_source.h -- a cluster without Kubernetes: a folder of manifests says what shall be, a state
 // folder remembers what was decided.
 //
-//   FilesSource source(loop, "/etc/berth/manifests", "/var/lib/berth/controller");
+//   FilesSource source(loop, {"/etc/berth/manifests", "/var/lib/berth/controller"});
 //   RETURN_IF_ERROR(source.Start(core));
 //
 // Manifests (*.yaml, *.yml, *.json; see manifest/manifest.h) are followed as they change. A file or object that is
@@ -34,8 +34,13 @@ namespace berth::files {
 // Loop thread only. It leads as long as it runs: only one process can hold the state folder.
 class FilesSource final : public model::ClusterSource {
  public:
-  // `leader_name` is told in OnLeadership; empty means this host's name.
-  FilesSource(EventLoop& loop, std::string folder, std::string state_folder, std::string leader_name = "");
+  struct Options {
+    std::string folder;            // of the manifests; must be there at the start
+    std::string state_folder;      // made where absent
+    std::string leader_name = "";  // told in OnLeadership; empty means this host's name
+  };
+
+  FilesSource(EventLoop& loop, Options options);
   ~FilesSource() override { Stop(); }
 
   // Reads the state; the manifests follow. Errors: a folder that is missing or unusable, a state folder in use by

@@ -46,9 +46,11 @@ StateFile::StateFile(EventLoop& loop, std::string path, FileLock lock, StateData
       lock_(std::move(lock)),
       loaded_(std::move(loaded)),
       warning_(std::move(warning)) {
-  image_.term = loaded_.term;
-  image_.agents = loaded_.agents;
-  for (const auto& [id, record] : loaded_.services) image_.records.emplace(id, EncodeRecord(id, record));
+  writer_.Run([this] {
+    image_.term = loaded_.term;
+    image_.agents = loaded_.agents;
+    for (const auto& [id, record] : loaded_.services) image_.records.emplace(id, EncodeRecord(id, record));
+  });
 }
 
 void StateFile::PutTerm(std::uint64_t term, Done done) { Put({term, std::move(done)}); }

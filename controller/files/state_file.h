@@ -77,7 +77,7 @@ class StateFile {
   EventLoop& loop_;
   const std::string path_;
   FileLock lock_;
-  StateData loaded_;
+  const StateData loaded_;  // both threads read it
   const std::string warning_;
   Batch pending_;
   bool scheduled_ = false;
