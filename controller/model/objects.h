@@ -56,22 +56,22 @@ struct LabelSelector {
 // An Eip (network.kubesphere.io/v1alpha2): a pool of addresses.
 struct Pool {
   std::string name;
-  std::string address_text;               // spec.address as written, for columns and messages
-  IpRangeSet addresses;                   // spec.address parsed: one family
-  Family family = Family::kIpv4;          // of `addresses`
-  Protocol protocol = Protocol::kBgp;     // spec.protocol; OpenELB's default is bgp
-  std::string interface;                  // spec.interface: a rule that each agent resolves
-  bool disable = false;                   // spec.disable: no new allocations
-  std::int64_t priority = 0;              // spec.priority: lower first, among namespace-bound pools
-  std::vector<std::string> namespaces;    // spec.namespaces
-  std::optional<Labels> namespace_selector;  // spec.namespaceSelector: plain equality over Namespace labels
+  std::string address_text;                    // spec.address as written, for columns and messages
+  IpRangeSet addresses;                        // spec.address parsed: one family
+  Family family = Family::kIpv4;               // of `addresses`
+  Protocol protocol = Protocol::kBgp;          // spec.protocol; OpenELB's default is bgp
+  std::string interface;                       // spec.interface: a rule that each agent resolves
+  bool disable = false;                        // spec.disable: no new allocations
+  std::int64_t priority = 0;                   // spec.priority: lower first, among namespace-bound pools
+  std::vector<std::string> namespaces;         // spec.namespaces
+  std::optional<Labels> namespace_selector;    // spec.namespaceSelector: plain equality over Namespace labels
   std::optional<LabelSelector> node_selector;  // spec.nodeSelector (Berth's): who may hold its addresses
-  bool is_default = false;                // annotation eip.openelb.kubesphere.io/is-default-eip
-  bool avoid_buggy_ips = false;           // annotation berth.io/avoid-buggy-ips: leave out IPv4 .0 and .255
-  bool force_delete = false;              // annotation berth.io/force-delete
-  bool deleting = false;                  // metadata.deletionTimestamp is set
-  bool has_finalizer = false;             // ours: finalizer.ipam.kubesphere.io/v1alpha1
-  std::string revision;                   // opaque, of the source
+  bool is_default = false;                     // annotation eip.openelb.kubesphere.io/is-default-eip
+  bool avoid_buggy_ips = false;                // annotation berth.io/avoid-buggy-ips: leave out IPv4 .0 and .255
+  bool force_delete = false;                   // annotation berth.io/force-delete
+  bool deleting = false;                       // metadata.deletionTimestamp is set
+  bool has_finalizer = false;                  // ours: finalizer.ipam.kubesphere.io/v1alpha1
+  std::string revision;                        // opaque, of the source
   // Bound to namespaces: serves no others (rule 3).
   bool namespace_bound() const { return !namespaces.empty() || (namespace_selector && !namespace_selector->empty()); }
   friend bool operator==(const Pool&, const Pool&) = default;
@@ -91,7 +91,7 @@ struct ServicePort {
 // and finalizer; files: the state file). The truth of an allocation (docs/architecture.md).
 struct Allocation {
   IpAddr address;
-  std::string pool;       // by whose range it was given; that pool may be gone (orphaned)
+  std::string pool;  // by whose range it was given; that pool may be gone (orphaned)
   Protocol protocol = Protocol::kLayer2;
   std::string interface;  // the pool's rule when it was given, so that an orphan can still be served
   friend bool operator==(const Allocation&, const Allocation&) = default;
@@ -99,25 +99,25 @@ struct Allocation {
 
 struct Service {
   ObjectId id;
-  std::string revision;                  // opaque, of the source; a write is conditional on it
+  std::string revision;  // opaque, of the source; a write is conditional on it
   absl::Time created = absl::InfinitePast();
-  bool deleting = false;                 // metadata.deletionTimestamp is set, or the manifest is gone
-  bool load_balancer = false;            // spec.type == LoadBalancer
-  bool headless = false;                 // spec.clusterIP == None
-  std::optional<std::string> load_balancer_class;   // spec.loadBalancerClass
-  std::string load_balancer_ip;          // spec.loadBalancerIP, as written
-  Labels annotations;                    // only keys that Berth reads (kServiceAnnotations)
-  std::vector<Family> ip_families;       // spec.ipFamilies; empty counts as one IPv4
+  bool deleting = false;                           // metadata.deletionTimestamp is set, or the manifest is gone
+  bool load_balancer = false;                      // spec.type == LoadBalancer
+  bool headless = false;                           // spec.clusterIP == None
+  std::optional<std::string> load_balancer_class;  // spec.loadBalancerClass
+  std::string load_balancer_ip;                    // spec.loadBalancerIP, as written
+  Labels annotations;                              // only keys that Berth reads (kServiceAnnotations)
+  std::vector<Family> ip_families;                 // spec.ipFamilies; empty counts as one IPv4
   IpFamilyPolicy ip_family_policy = IpFamilyPolicy::kSingleStack;
   std::vector<ServicePort> ports;
   TrafficPolicy traffic_policy = TrafficPolicy::kCluster;  // spec.externalTrafficPolicy
-  Labels selector;                       // spec.selector
-  bool marked = false;                   // bears our finalizer or our pool label
-  std::vector<Allocation> allocations;   // recorded, in the order of ip_families
-  // How it was ours when `allocations` were recorded: "annotation", "class:<loadBalancerClass>" or "unclassed"; empty on
-  // records that do not tell. With it a changed flag is told from a changed Service (rule 1).
+  Labels selector;                                         // spec.selector
+  bool marked = false;                                     // bears our finalizer or our pool label
+  std::vector<Allocation> allocations;                     // recorded, in the order of ip_families
+  // How it was ours when `allocations` were recorded: "annotation", "class:<loadBalancerClass>" or "unclassed"; empty
+  // on records that do not tell. With it a changed flag is told from a changed Service (rule 1).
   std::string managed_by;
-  bool foreign_ingress = false;          // status.loadBalancer.ingress has entries that we did not write
+  bool foreign_ingress = false;  // status.loadBalancer.ingress has entries that we did not write
   friend bool operator==(const Service&, const Service&) = default;
 };
 
@@ -139,14 +139,14 @@ struct Namespace {
 
 struct Endpoint {
   std::string node;
-  bool ready = true;        // conditions.ready: absent counts as true
-  bool serving = true;      // conditions.serving: absent counts as `ready`
+  bool ready = true;    // conditions.ready: absent counts as true
+  bool serving = true;  // conditions.serving: absent counts as `ready`
   bool terminating = false;
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 struct EndpointSlice {
   ObjectId id;
-  ObjectId service;         // by label kubernetes.io/service-name
+  ObjectId service;  // by label kubernetes.io/service-name
   Family family = Family::kIpv4;
   std::vector<Endpoint> endpoints;
   friend bool operator==(const EndpointSlice&, const EndpointSlice&) = default;

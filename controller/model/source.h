@@ -39,13 +39,13 @@ struct ClusterDelta {
 // The Service's recorded part as it shall be. Everything travels in one write: allocations, finalizer and label (both
 // present exactly while `allocations` is not empty or `hold` is set), condition.
 struct ServiceWrite {
-  std::uint64_t write_id = 0;   // chosen by the core, comes back in OnServiceWritten
+  std::uint64_t write_id = 0;  // chosen by the core, comes back in OnServiceWritten
   ObjectId id;
-  std::string revision;         // of the object the decision was based on
+  std::string revision;  // of the object the decision was based on
   std::vector<Allocation> allocations;
-  std::string managed_by;       // recorded with the allocations; see Service::managed_by
-  bool hold = false;            // keep the finalizer although there is no allocation (release not finished)
-  std::string condition_reason; // berth.io/Assigned: machine-readable reason, empty when assigned
+  std::string managed_by;        // recorded with the allocations; see Service::managed_by
+  bool hold = false;             // keep the finalizer although there is no allocation (release not finished)
+  std::string condition_reason;  // berth.io/Assigned: machine-readable reason, empty when assigned
   std::string condition_message;
 };
 
@@ -55,20 +55,23 @@ struct PoolStatus {
   std::string first_ip, last_ip;
   AddressCount total, used;
   bool ready = false;
-  struct Used { IpAddr address; std::vector<ObjectId> services; };
+  struct Used {
+    IpAddr address;
+    std::vector<ObjectId> services;
+  };
   std::vector<Used> used_list;
-  std::vector<std::string> conflicted, excluded;   // text of addresses
+  std::vector<std::string> conflicted, excluded;  // text of addresses
   std::string message;
-  bool hold = false;     // keep our finalizer: somebody uses it
+  bool hold = false;  // keep our finalizer: somebody uses it
 };
 
 // An Event for people to read (Kubernetes Event; a log line in the files source).
 struct EventRecord {
   enum class Kind : std::uint8_t { kService, kPool };
   Kind kind = Kind::kService;
-  ObjectId object;       // a pool has no namespace
+  ObjectId object;  // a pool has no namespace
   bool warning = false;
-  std::string reason;    // stable CamelCase, OpenELB's where it has one
+  std::string reason;  // stable CamelCase, OpenELB's where it has one
   std::string message;
 };
 
@@ -78,29 +81,32 @@ class ClusterSource {
    public:
     virtual ~Observer() = default;
     virtual void OnDelta(const ClusterDelta& delta) = 0;
-    virtual void OnSynced() = 0;   // once: everything that exists has been shown
+    virtual void OnSynced() = 0;  // once: everything that exists has been shown
     // Leadership with its fencing term, already durable. `leader` false: stop deciding at once. A files source leads as
     // long as it holds the lock of its state folder.
     virtual void OnLeadership(bool leader, std::uint64_t term, const std::string& leader_name) = 0;
     // Ok: written; `revision` is the new one. Aborted: based on an old object, the newer one follows or has come by
     // OnDelta. NotFound: it is gone. Anything else: outcome unknown or failed, see the message.
     virtual void OnServiceWritten(std::uint64_t write_id, const absl::Status& status, const std::string& revision) = 0;
-    // Object problems found while reading, for logs, metrics and the admin API: "web.yaml:12: Eip \"a\": spec.address: ...".
-    // The whole present list, each time it changes.
+    // Object problems found while reading, for logs, metrics and the admin API: "web.yaml:12: Eip \"a\": spec.address:
+    // ...". The whole present list, each time it changes.
     virtual void OnProblems(const std::vector<std::string>& problems) = 0;
   };
   virtual ~ClusterSource() = default;
   virtual absl::Status Start(Observer& observer) = 0;
   virtual void Stop() = 0;
-  virtual void WriteService(const ServiceWrite& write) = 0;    // at most one in flight for each Service
+  virtual void WriteService(const ServiceWrite& write) = 0;  // at most one in flight for each Service
   virtual void WritePoolStatus(const PoolStatus& status) = 0;
   virtual void RecordEvent(const EventRecord& event) = 0;
   // Makes the term at least `at_least` by a conditional write; answered by OnLeadership.
   virtual void RaiseTerm(std::uint64_t at_least) = 0;
   // Agents known from before and what they spoke with; survives restarts where the source can keep it.
-  struct KnownAgent { std::string node; std::vector<MacAddr> macs;
-    friend bool operator==(const KnownAgent&, const KnownAgent&) = default; };
-  virtual std::vector<KnownAgent> KnownAgents() const = 0;     // valid once synced
+  struct KnownAgent {
+    std::string node;
+    std::vector<MacAddr> macs;
+    friend bool operator==(const KnownAgent&, const KnownAgent&) = default;
+  };
+  virtual std::vector<KnownAgent> KnownAgents() const = 0;  // valid once synced
   virtual void RememberAgents(const std::vector<KnownAgent>& agents) = 0;
 };
 

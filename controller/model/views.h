@@ -26,18 +26,18 @@ struct PoolView {
   bool disabled = false;
   AddressCount used, total;
   std::vector<IpAddr> conflicted;
-  std::string message;   // refused spec, orphans, deletion that waits: empty when all is well
+  std::string message;  // refused spec, orphans, deletion that waits: empty when all is well
 };
 
 enum class ServiceState : std::uint8_t { kAssigned, kPending, kIgnored };
 struct ServiceView {
   ObjectId id;
-  std::optional<Protocol> protocol;    // of its allocation, else as its annotation wishes
-  std::vector<std::string> pools;      // of its allocations
+  std::optional<Protocol> protocol;  // of its allocation, else as its annotation wishes
+  std::vector<std::string> pools;    // of its allocations
   std::vector<IpAddr> addresses;
   ServiceState state = ServiceState::kPending;
-  std::string reason, message;         // plan/reason.h; empty reason when there is nothing to say
-  std::vector<std::string> ports;      // "80/TCP"
+  std::string reason, message;               // plan/reason.h; empty reason when there is nothing to say
+  std::vector<std::string> ports;            // "80/TCP"
   std::vector<std::string> candidate_pools;  // the pools looked at, best first
 };
 
@@ -47,12 +47,12 @@ struct AddressView {
   std::string pool;
   Protocol protocol = Protocol::kLayer2;
   std::vector<ObjectId> services;
-  std::string holder;                    // empty when nobody
-  std::vector<std::string> candidates;   // best first
+  std::string holder;                   // empty when nobody
+  std::vector<std::string> candidates;  // best first
   AddressState state = AddressState::kUnheld;
   absl::Time since = absl::InfinitePast();  // wall time of the last change of state or holder
   std::string message;
-  std::vector<std::string> refusals;     // "node2: interface eth0 has no carrier"
+  std::vector<std::string> refusals;  // "node2: interface eth0 has no carrier"
 };
 
 enum class AgentState : std::uint8_t { kReady, kDraining, kControlLost, kLost, kRejected };
@@ -77,21 +77,21 @@ struct ChangeView {
 
 struct StatusView {
   bool leader = false;
-  bool synced = false;           // caches complete
-  bool started = false;          // the start gate is open
+  bool synced = false;   // caches complete
+  bool started = false;  // the start gate is open
   std::string leader_name;
   std::uint64_t term = 0;
-  std::vector<std::string> problems;   // of the source: "web.yaml:12: ..."
+  std::vector<std::string> problems;  // of the source: "web.yaml:12: ..."
 };
 
 // What the admin service asks of the controller. All methods are for the loop thread.
 class AdminBackend {
  public:
   virtual ~AdminBackend() = default;
-  virtual std::vector<PoolView> Pools() const = 0;          // by name
-  virtual std::vector<ServiceView> Services() const = 0;    // by namespace, name
-  virtual std::vector<AddressView> Addresses() const = 0;   // by address
-  virtual std::vector<AgentView> Agents() const = 0;        // by node
+  virtual std::vector<PoolView> Pools() const = 0;         // by name
+  virtual std::vector<ServiceView> Services() const = 0;   // by namespace, name
+  virtual std::vector<AddressView> Addresses() const = 0;  // by address
+  virtual std::vector<AgentView> Agents() const = 0;       // by node
   // Errors: NotFound.
   virtual absl::StatusOr<ServiceView> ExplainService(const ObjectId& id) const = 0;
   virtual absl::StatusOr<AddressView> ExplainAddress(const IpAddr& address) const = 0;

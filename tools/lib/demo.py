@@ -135,8 +135,8 @@ class Demo:
         tell("the controller is started again: same address, same holder")
 
         title("7. The Service is deleted: the address is free and nobody answers")
-        os.unlink(os.path.join(folder, "service.yaml"))
-        show("controller", "rm examples/layer2/service.yaml", "")
+        os.unlink(os.path.join(folder, "nginx-service.yaml"))
+        show("controller", "rm examples/layer2/nginx-service.yaml", "")
         wait_for("a free address", lambda: not lab.get("addresses"))
         out = self.berthctl("get", "pools")
         expect(out.splitlines()[1].split()[2] == "0", "no address in use")
