@@ -2,7 +2,8 @@
 // agent/core/agent_core.h -- what an agent decides: a state machine from events to effects.
 //
 //   Effects effects;
-//   core.Handle(FromController{snapshot}, now, effects);   // effects: ApplySilence, then after its answer AddAddress, ...
+//   core.Handle(FromController{snapshot}, now, effects);   // effects: ApplySilence, then after its answer AddAddress,
+//   ...
 //
 // Deterministic: no clock, socket, thread, log or random source inside. AgentRunner joins it to the world.
 //
@@ -30,21 +31,21 @@ namespace berth::agent {
 
 struct AgentConfig {
   std::string node;
-  std::string instance_id;         // unique per process
-  std::string boot_id;             // of the node's kernel
-  std::int64_t started_ns = 0;     // CLOCK_BOOTTIME at process start
-  std::string version;             // software
-  std::string probe_endpoint;      // HOST:PORT of --peer-listen, may be empty
+  std::string instance_id;      // unique per process
+  std::string boot_id;          // of the node's kernel
+  std::int64_t started_ns = 0;  // CLOCK_BOOTTIME at process start
+  std::string version;          // software
+  std::string probe_endpoint;   // HOST:PORT of --peer-listen, may be empty
   std::string vip_interface = "auto";
 };
 
 // How things stand, for /readyz, metrics and tests.
 struct AgentStatus {
-  bool link_up = false;            // a stream to a controller is established
-  bool leader_heard = false;       // and its leader has sent the whole state on it
-  bool passive = false;            // superseded, cleaned up or ended: this agent does nothing any more
-  std::size_t announced = 0;       // addresses answered for (layer 2)
-  sync::Stamp state;               // newest state held
+  bool link_up = false;       // a stream to a controller is established
+  bool leader_heard = false;  // and its leader has sent the whole state on it
+  bool passive = false;       // superseded, cleaned up or ended: this agent does nothing any more
+  std::size_t announced = 0;  // addresses answered for (layer 2)
+  sync::Stamp state;          // newest state held
   std::uint64_t highest_term = 0;
   std::vector<std::string> unready;  // what keeps the agent from being ready, one phrase each
 };

@@ -75,9 +75,9 @@ struct Exit {  // nothing follows it; what was sent to the controller before sha
   int code = 0;
 };
 
-using Effect = std::variant<EnsureVipInterface, AddAddress, RemoveAddress, ApplySilence, RemoveEverything,
-                            SetInterfaces, Publish, AnswerUntil, SendFrame, ToController, Redial, Store, WakeAt, Log,
-                            Count, Exit>;
+using Effect =
+    std::variant<EnsureVipInterface, AddAddress, RemoveAddress, ApplySilence, RemoveEverything, SetInterfaces, Publish,
+                 AnswerUntil, SendFrame, ToController, Redial, Store, WakeAt, Log, Count, Exit>;
 using Effects = std::vector<Effect>;
 
 // Exit codes of berth-agent beyond 0 (done) and 2 (bad flags).

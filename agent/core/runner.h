@@ -19,7 +19,6 @@
 #include <optional>
 #include <string>
 #include <variant>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "agent/core/agent_core.h"
@@ -78,6 +77,7 @@ class AgentRunner final : Kernel::Observer, FramePort::Observer, ControllerPort:
   void Do(Effect effect);
   void DoStore(Store effect);
   void DoExit(int code);
+  void Leave();
   void ArmTimer(absl::Time at);
   void PostKernelSlice();
   void RunKernelSlice();
@@ -87,7 +87,7 @@ class AgentRunner final : Kernel::Observer, FramePort::Observer, ControllerPort:
   const std::function<void(int)> on_exit_;
   const std::string vip_rule_;
   AgentCore core_;
-  std::deque<Event> events_;        // an effect may cause an event while another is handled
+  std::deque<Event> events_;  // an effect may cause an event while another is handled
   bool draining_ = false;
   std::deque<KernelOp> kernel_ops_;
   bool slice_posted_ = false;

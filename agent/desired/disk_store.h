@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // agent/desired/disk_store.h -- the seam to where the newest desired state is kept.
 //
-// Two implementations: FileStore (file_store.h) and MemoryStore (below, for tests). All methods are for the loop thread.
+// Two implementations: FileStore (file_store.h) and MemoryStore (below, for tests). All methods are for the loop
+// thread.
 #ifndef BERTH_AGENT_DESIRED_DISK_STORE_H_
 #define BERTH_AGENT_DESIRED_DISK_STORE_H_
 

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "agent/core/core_impl.h"
+#include "agent/effect/l2/announce_frames.h"
+
+namespace berth::agent {
+namespace {
+
+using sync::RejectCode;
+using sync::Role;
+
+constexpr absl::Duration kDiskGrace = absl::Milliseconds(300);  // for a leader's word, before the disk's counts
+constexpr absl::Duration kTermPatience = absl::Seconds(1);      // for the disk to take a new term
+constexpr absl::Duration kStoreInterval = absl::Milliseconds(100);
+
+std::uint64_t VersionOf(const sync::ControllerMessage& message) {
+  if (const auto* m = std::get_if<sync::Snapshot>(&message)) return m->version;
+  if (const auto* m = std::get_if<sync::Delta>(&message)) return m->version;
+  return 0;
+}
+
+// Bounds that keep a mistaken controller from spinning or muting this agent.
+sync::Settings Sane(sync::Settings settings) {
+  settings.heartbeat = std::clamp(settings.heartbeat, absl::Milliseconds(10), absl::Seconds(60));
+  settings.agent_timeout = std::clamp(settings.agent_timeout, absl::Milliseconds(50), absl::Seconds(600));
+  return settings;
+}
+
+}  // namespace
+
+void AgentCore::Impl::Take(const sync::ControllerMessage& message) {
+  if (const auto* m = std::get_if<sync::NotLeader>(&message)) {
+    Obey(*m);
+    return;
+  }
+  const std::uint64_t term = sync::TermOf(message);
+  if (term < highest_term_) {
+    Refuse(message, RejectCode::kStaleTerm,
+           absl::StrCat("term ", term, " is over, term ", highest_term_, " has been seen"));
+    return;
+  }
+  if (term > highest_term_) {
+    highest_term_ = term;
+    StoreNow();
+    term_store_ = store_number_;
+    held_until_ = now_ + kTermPatience;
+  }
+  if (term_store_ != 0) {
+    held_.push_back(message);
+    return;
+  }
+  std::visit([this](const auto& m) { Obey(m); }, message);
+}
+
+void AgentCore::Impl::ReleaseHeld() {
+  term_store_ = 0;
+  held_until_ = absl::InfiniteFuture();
+  std::deque<sync::ControllerMessage> held;
+  held.swap(held_);
+  for (const sync::ControllerMessage& message : held) {
+    if (!passive_) Take(message);
+  }
+}
+
+void AgentCore::Impl::Refuse(const sync::ControllerMessage& message, RejectCode code, std::string text) {
+  Write(Log::Level::kWarn, "controller message refused", {{"why", text}});
+  Send(sync::Rejected{
+      .term = sync::TermOf(message),
+      .version = VersionOf(message),
+      .seen_term = code == RejectCode::kStaleTerm ? highest_term_ : 0,
+      .rejections = {{.address = {}, .code = code, .message = std::move(text), .rival = {}}},
+  });
+}
+
+void AgentCore::Impl::Obey(const sync::Snapshot& m) {
+  const bool first_word = !leader_heard_;
+  leader_heard_ = true;
+  standby_ = false;
+  settings_ = Sane(m.settings);
+  authoritative_ = true;
+  disk_decides_ = absl::InfiniteFuture();
+  prober_.CancelOwn();
+  Begin({m.term, m.version});
+  for (const sync::Removal& r : m.removals) {
+    if (r.released) released_.insert(r.address);
+    unacked_->waiting.insert(r.address);
+    unacked_->touched.insert(r.address);
+  }
+  std::set<IpAddr> named;
+  for (const sync::Assignment& a : m.assignments) named.insert(a.address);
+  std::vector<IpAddr> gone;
+  for (const auto& [address, entry] : entries_) {
+    if (!named.contains(address)) gone.push_back(address);
+  }
+  for (const IpAddr& address : gone) Drop(address);
+  for (const sync::Assignment& a : m.assignments) Upsert(a, first_word);
+}
+
+void AgentCore::Impl::Obey(const sync::Delta& m) {
+  const sync::Stamp base{m.term, m.base_version};
+  if (state_ == sync::Stamp{} || base != state_) {
+    Refuse(m, RejectCode::kBadBaseVersion,
+           absl::StrCat("delta is for term ", m.term, " version ", m.base_version, ", this agent holds term ",
+                        state_.term, " version ", state_.version));
+    return;
+  }
+  Begin({m.term, m.version});
+  for (const sync::Removal& r : m.removals) {
+    if (r.released) released_.insert(r.address);
+    Drop(r.address);
+  }
+  for (const sync::Assignment& a : m.upserts) Upsert(a, false);
+}
+
+void AgentCore::Impl::Obey(const sync::SettingsUpdate& m) {
+  settings_ = Sane(m.settings);
+  next_heartbeat_ = std::min(next_heartbeat_, now_ + settings_.heartbeat);
+  next_tick_ = now_;
+  store_dirty_ = true;
+}
+
+void AgentCore::Impl::Obey(const sync::NotLeader& m) {
+  if (!standby_) {
+    Write(Log::Level::kInfo, "the controller connected to does not lead",
+          {{"leader", m.leader.empty() ? "unknown" : m.leader}});
+  }
+  standby_ = true;
+  if (!leader_heard_) return;
+  leader_heard_ = false;
+  unacked_.reset();
+}
+
+void AgentCore::Impl::Obey(const sync::Superseded& m) {
+  Write(Log::Level::kError, "a newer agent of this node is connected, leaving the node to it",
+        {{"by", m.by_instance}, {"message", m.message}});
+  Leave(kExitSuperseded);
+}
+
+void AgentCore::Impl::Obey(const sync::Cleanup&) {
+  Write(Log::Level::kInfo, "told to take everything off this node");
+  cleaning_ = true;
+  for (auto& [address, entry] : entries_) Hush(entry);
+  entries_.clear();
+  decisions_.clear();
+  unacked_.reset();
+  kernel_out_.push_back(RemoveEverything{});
+}
+
+void AgentCore::Impl::Upsert(const sync::Assignment& assignment, bool first_word) {
+  const IpAddr& address = assignment.address;
+  released_.erase(address);
+  unacked_->waiting.insert(address);
+  unacked_->touched.insert(address);
+  const auto [it, fresh] = entries_.try_emplace(address);
+  Entry& entry = it->second;
+  const bool newer = fresh || assignment.since > entry.assignment.since;
+  // Whoever spoke for the successor when this one was told to yield is the successor still.
+  const bool confirmed = first_word && !(entry.mute == Mute::kYielded && !assignment.yield_to.empty());
+  entry.assignment = assignment;
+  if (fresh) entry.frames = ProbeFrame(MacAddr(), address).status();
+  const auto us = std::find_if(assignment.candidates.begin(), assignment.candidates.end(),
+                               [&](const sync::Candidate& c) { return c.node == config_.node; });
+  entry.rank = static_cast<std::uint32_t>(us - assignment.candidates.begin());
+  if (entry.mute != Mute::kNone && (newer || confirmed || assignment.role != Role::kAnnounce)) Unmute(entry);
+  entry.retried_rival = entry.retried_rival && !newer;
+}
+
+void AgentCore::Impl::Drop(const IpAddr& address) {
+  if (unacked_.has_value()) {
+    unacked_->waiting.insert(address);
+    unacked_->touched.insert(address);
+  }
+  const auto it = entries_.find(address);
+  if (it == entries_.end()) return;
+  Hush(it->second);
+  decisions_.erase({it->second.decide_at, address});
+  entries_.erase(it);
+}
+
+void AgentCore::Impl::Begin(sync::Stamp stamp) {
+  state_ = stamp;
+  store_dirty_ = true;
+  reconcile_ = true;
+  if (!unacked_.has_value()) unacked_.emplace();
+  unacked_->stamp = stamp;
+}
+
+bool AgentCore::Impl::IsSettled(const IpAddr& address) const {
+  const auto it = entries_.find(address);
+  if (it == entries_.end()) {  // gone, unless its removal is under way
+    for (auto op = ops_.lower_bound({address, 0}); op != ops_.end() && op->first.first == address; ++op) {
+      if (op->second.in_flight) return false;
+    }
+    return true;
+  }
+  const Entry& entry = it->second;
+  if (entry.problem.has_value()) return true;
+  if (entry.wants_local && !entry.established) return false;
+  if (entry.assignment.role != Role::kAnnounce || entry.mute != Mute::kNone) return true;
+  return entry.voice == Voice::kSpeaking;
+}
+
+void AgentCore::Impl::Acknowledge() {
+  if (!unacked_.has_value() || reconcile_) return;
+  std::set<IpAddr>& waiting = unacked_->waiting;
+  while (!waiting.empty() && IsSettled(*waiting.begin())) waiting.erase(waiting.begin());
+  if (!waiting.empty()) return;
+  std::vector<sync::Rejection> rejections;
+  for (const IpAddr& address : unacked_->touched) {
+    const auto it = entries_.find(address);
+    if (it != entries_.end() && it->second.problem.has_value()) rejections.push_back(*it->second.problem);
+  }
+  const sync::Stamp stamp = unacked_->stamp;
+  unacked_.reset();
+  Write(rejections.empty() ? Log::Level::kDebug : Log::Level::kWarn, "state applied",
+        {{"term", absl::StrCat(stamp.term)},
+         {"version", absl::StrCat(stamp.version)},
+         {"rejected", absl::StrCat(rejections.size())},
+         {"first", rejections.empty() ? "" : rejections.front().message}});
+  if (rejections.empty()) {
+    Send(sync::Applied{stamp.term, stamp.version});
+  } else {
+    Send(sync::Rejected{
+        .term = stamp.term, .version = stamp.version, .seen_term = 0, .rejections = std::move(rejections)});
+  }
+}
+
+void AgentCore::Impl::AdoptStored(const StoredState& stored) {
+  highest_term_ = stored.highest_term;
+  if (stored.boot_id != config_.boot_id) {
+    Write(Log::Level::kInfo, "the node was restarted, nothing is announced until a leader says so");
+    return;
+  }
+  state_ = stored.state;
+  settings_ = Sane(stored.settings);
+  disk_decides_ = now_ + kDiskGrace;
+  for (const sync::Assignment& a : stored.assignments) {
+    Entry& entry = entries_[a.address];
+    entry.assignment = a;
+    entry.frames = ProbeFrame(MacAddr(), a.address).status();
+    const auto us = std::find_if(a.candidates.begin(), a.candidates.end(),
+                                 [&](const sync::Candidate& c) { return c.node == config_.node; });
+    entry.rank = static_cast<std::uint32_t>(us - a.candidates.begin());
+    if (a.role == Role::kAnnounce) MuteEntry(entry, Mute::kUnconfirmed, disk_decides_);
+  }
+  Write(Log::Level::kInfo, "state found on disk",
+        {{"term", absl::StrCat(state_.term)},
+         {"version", absl::StrCat(state_.version)},
+         {"addresses", absl::StrCat(entries_.size())}});
+}
+
+void AgentCore::Impl::StoreNow() {
+  StoredState stored{.boot_id = config_.boot_id,
+                     .highest_term = highest_term_,
+                     .state = state_,
+                     .settings = settings_,
+                     .assignments = {}};
+  stored.assignments.reserve(entries_.size());
+  for (const auto& [address, entry] : entries_) stored.assignments.push_back(entry.assignment);
+  store_dirty_ = false;
+  next_store_ = now_ + kStoreInterval;
+  Emit(Store{++store_number_, std::move(stored)});
+}
+
+void AgentCore::Impl::StoreIfDue() {
+  if (store_dirty_ && stored_ == store_number_ && now_ >= next_store_ && !cleaning_) StoreNow();
+}
+
+}  // namespace berth::agent

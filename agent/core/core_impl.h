@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// agent/core/core_impl.h -- the inside of AgentCore, for its own .cc files only.
+//
+//   core_events.cc   one function per event, and the order in which consequences are drawn (Settle)
+//   core_desired.cc  what the controller wants: terms, snapshots, deltas, acknowledgements, the disk
+//   core_kernel.cc   what the kernel has: the VIP interface, silence, addresses
+//   core_voice.cc    what we answer for: gaining, muting, rivals and strangers
+//   core_probe.cc    asking the LAN, for a leader or for ourselves
+//   core_report.cc   what we tell: Hello, Report, Heartbeat, the log
+#ifndef BERTH_AGENT_CORE_CORE_IMPL_H_
+#define BERTH_AGENT_CORE_CORE_IMPL_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "agent/core/agent_core.h"
+#include "agent/core/announcer.h"
+#include "agent/core/conflicts.h"
+#include "agent/core/prober.h"
+#include "agent/diff/kernel_view.h"
+
+namespace berth::agent {
+
+inline constexpr std::size_t kMostAddressLines = 10;  // log lines about single addresses in one turn
+
+// Why an address assigned to be announced is not answered for all the same.
+enum class Mute : std::uint8_t {
+  kNone,
+  kUnconfirmed,  // known from the disk only
+  kFrozen,       // this process stood still: others may have taken over
+  kRival,        // another candidate claims it
+  kYielded,      // the successor that we were told to yield to claims it
+};
+absl::string_view MuteName(Mute mute);  // for the log: "this agent stood still"
+
+enum class Voice : std::uint8_t {
+  kSilent,
+  kQueued,    // waits for its turn to send the first gratuitous frames
+  kSpeaking,  // in the answer table
+};
+
+struct Entry {
+  sync::Assignment assignment;
+  std::uint32_t rank = 0;                  // ours among the candidates
+  absl::Status frames;                     // whether there are frames for this kind of address
+  bool wants_local = false;                // may and shall be made local here
+  std::optional<PortInterface> where;      // the interface it is to be announced on, when usable
+  std::optional<sync::Rejection> problem;  // keeps it from being in force
+  bool established = false;                // silenced and made local (or needs neither)
+  Mute mute = Mute::kNone;
+  absl::Time decide_at = absl::InfiniteFuture();  // muted: when to go on without a leader's word
+  bool outranked = false;                         // muted by a rival that is the better candidate
+  bool retried_rival = false;                     // announced once more after a rival, without a leader
+  Voice voice = Voice::kSilent;
+  PortInterface port;  // where it speaks, or is about to
+};
+
+class AgentCore::Impl {
+ public:
+  explicit Impl(AgentConfig config) : config_(std::move(config)) {}
+  void Handle(const Event& event, absl::Time now, Effects& out);
+  AgentStatus status() const;
+  std::vector<sync::AnnouncedAddress> announced() const;
+
+ private:
+  // ---- core_events.cc
+  void On(const Started& e);
+  void On(const LinkUp& e);
+  void On(const LinkDown& e);
+  void On(const FromController& e);
+  void On(const KernelChanged& e);
+  void On(const SilenceDisturbed& e);
+  void On(const VipInterfaceDone& e);
+  void On(const AddressesDone& e);
+  void On(const SilenceDone& e);
+  void On(const CleanupDone& e);
+  void On(const Seen& e);
+  void On(const PortError& e);
+  void On(const Stored& e);
+  void On(const Timer& e);
+  void On(const Terminate& e);
+  void NoticeFreeze();
+  void LoseLeader();
+  void Settle();
+  void RunDue();
+  void CheckLeft();
+  absl::Time NextWake() const;
+  void Leave(int code);
+
+  // ---- core_desired.cc
+  void Take(const sync::ControllerMessage& message);
+  void Obey(const sync::Snapshot& m);
+  void Obey(const sync::Delta& m);
+  void Obey(const sync::ProbeRequest& m);
+  void Obey(const sync::SettingsUpdate& m);
+  void Obey(const sync::NotLeader& m);
+  void Obey(const sync::Superseded& m);
+  void Obey(const sync::Cleanup& m);
+  void Refuse(const sync::ControllerMessage& message, sync::RejectCode code, std::string text);
+  void Upsert(const sync::Assignment& assignment, bool first_word);
+  void Drop(const IpAddr& address);
+  void Begin(sync::Stamp stamp);
+  bool IsSettled(const IpAddr& address) const;
+  void Acknowledge();
+  void StoreNow();
+  void StoreIfDue();
+  void ReleaseHeld();
+  void AdoptStored(const StoredState& stored);
+
+  // ---- core_kernel.cc
+  void Reconcile();
+  void CheckVip();
+  using Links = std::map<std::string, std::variant<PortInterface, sync::Rejection>>;  // rule -> what it means here
+  void Judge(Entry& entry, Links& links);
+  void Localize(Entry& entry, std::size_t& drifted);
+  void RemoveLeftovers();
+  void ReviewOps();
+  bool IsLocal(const IpAddr& address) const;
+  bool IsSilenced(const IpAddr& address) const;
+  void UpdateSilence();
+  bool NeedsVip() const { return config_.vip_interface != "none"; }
+
+  // ---- core_voice.cc
+  bool MaySpeak(const Entry& entry) const;
+  void UpdateVoice(Entry& entry);
+  void Hush(Entry& entry);
+  void MuteEntry(Entry& entry, Mute mute, absl::Time decide_at);
+  void Unmute(Entry& entry);
+  void Decide();
+  void Speak();
+  void SendGratuitous(const Entry& entry);
+  void HearClaim(Entry& entry, const Sighting& sighting);
+  void UpdatePorts();
+  void PublishTable();
+
+  // ---- core_probe.cc
+  void ProbeOwn(const std::vector<IpAddr>& addresses);
+  void AskLan();
+  void EndOwnProbe(const Prober::Round& round);
+  void UsePort(const PortInterface& port);
+
+  // ---- core_report.cc
+  void SayHello();
+  void ReportChanges();
+  void BeatHeart();
+  void Send(sync::AgentMessage message);
+  void Write(Log::Level level, absl::string_view sentence,
+             std::vector<std::pair<std::string, std::string>> fields = {});
+  void WriteAddress(absl::string_view sentence, const IpAddr& address, absl::string_view key, absl::string_view value);
+  std::vector<IpAddr> LocalMarked() const;
+
+  template <typename T>
+  void Emit(T effect) {
+    out_->push_back(std::move(effect));
+  }
+
+  const AgentConfig config_;
+  absl::Time now_;
+  std::optional<absl::Time> last_now_;
+  Effects* out_ = nullptr;
+  // Held back until the answer table is out: nothing is removed while it is answered for, no frame leaves before its
+  // answer would be noticed.
+  Effects kernel_out_, frames_out_;
+  bool passive_ = false;
+
+  // The controller's link.
+  bool link_up_ = false;
+  bool link_was_up_ = false;   // ever
+  bool leader_heard_ = false;  // the whole state has come on this stream
+  bool standby_ = false;       // the other end says that it does not lead
+  bool stream_stale_ = false;  // asked for another stream; what still comes on this one is too old
+  absl::Time next_heartbeat_ = absl::InfiniteFuture();
+  std::uint64_t heartbeat_sequence_ = 0;
+
+  // Desired.
+  std::uint64_t highest_term_ = 0;
+  sync::Stamp state_;
+  sync::Settings settings_;
+  std::map<IpAddr, Entry> entries_;
+  std::set<IpAddr> released_;   // whose last Service is gone: may leave shared interfaces too
+  bool authoritative_ = false;  // a leader's or the disk's word says what is not ours any more
+  absl::Time disk_decides_ = absl::InfiniteFuture();
+  struct Unacknowledged {
+    sync::Stamp stamp;
+    std::set<IpAddr> waiting;  // not settled yet
+    std::set<IpAddr> touched;
+  };
+  std::optional<Unacknowledged> unacked_;
+  // A term that is new is on disk before it counts: what comes meanwhile waits here.
+  std::deque<sync::ControllerMessage> held_;
+  std::uint64_t term_store_ = 0;  // number of the Store that `held_` waits for, 0 for none
+  absl::Time held_until_ = absl::InfiniteFuture();
+  std::uint64_t store_number_ = 0;
+  std::uint64_t stored_ = 0;  // the newest Store that was answered
+  bool store_dirty_ = false, store_failing_ = false;
+  absl::Time next_store_ = absl::InfinitePast();
+
+  // The kernel.
+  std::shared_ptr<const KernelState> kernel_;
+  KernelView view_;
+  std::optional<VipInterface> vip_;
+  bool vip_in_flight_ = false;
+  absl::Status vip_status_;
+  absl::Time vip_due_ = absl::InfinitePast();  // of the next EnsureVipInterface
+  absl::Time vip_done_ = absl::InfinitePast();
+  bool reconcile_ = false;
+  struct Op {  // an address operation from being asked for until the kernel's state shows it
+    bool add = false;
+    bool in_flight = true;
+    absl::Time done_at;
+    absl::Status status;
+  };
+  std::map<std::pair<IpAddr, int>, Op> ops_;  // by address and interface
+  absl::Time ops_review_ = absl::InfiniteFuture();
+  std::optional<Silence> silence_applied_;
+  Silence silence_asked_;  // of the ApplySilence in flight
+  bool silence_in_flight_ = false, silence_disturbed_ = false;
+  absl::Status silence_status_;
+  absl::Time silence_retry_ = absl::InfinitePast();
+
+  // The wire.
+  Announcer announcer_;
+  Prober prober_;
+  Conflicts conflicts_;
+  std::set<std::pair<absl::Time, IpAddr>> decisions_;
+  std::uint64_t own_rounds_ = 0;
+  std::map<int, PortInterface> ports_;  // every interface needed so far that is up
+  std::vector<PortInterface> ports_told_;
+  struct BadPort {
+    absl::Status status;
+    absl::Time retry_at, good_at;  // reopened at; good again unless it fails until
+  };
+  std::map<int, BadPort> bad_ports_;
+  bool table_dirty_ = true;
+  absl::Time next_tick_ = absl::InfinitePast();
+
+  // What we told.
+  std::vector<sync::InterfaceInfo> interfaces_told_;
+  bool announced_dirty_ = false, announced_urgent_ = false, conflicts_dirty_ = false;
+  absl::Time next_report_ = absl::InfinitePast();  // of addresses gained; losses do not wait
+  std::size_t address_lines_ = 0;                  // log lines about single addresses in this turn
+
+  // The end.
+  absl::Time leave_by_ = absl::InfiniteFuture();
+  bool leaving_ = false, leaving_told_ = false, cleaning_ = false;
+};
+
+}  // namespace berth::agent
+
+#endif  // BERTH_AGENT_CORE_CORE_IMPL_H_

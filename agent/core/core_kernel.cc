@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "agent/core/core_impl.h"
+#include "agent/diff/address_ops.h"
+#include "agent/diff/resolve.h"
+
+namespace berth::agent {
+namespace {
+
+using sync::RejectCode;
+
+// How long the kernel's own account of an address may lag behind what it answered.
+constexpr absl::Duration kLag = absl::Seconds(1);
+constexpr absl::Duration kRetryAdd = absl::Seconds(1);
+constexpr absl::Duration kRetryRemove = absl::Seconds(5);
+constexpr absl::Duration kVipPause = absl::Milliseconds(100);
+
+absl::string_view ProtocolName(sync::Protocol protocol) {
+  switch (protocol) {
+    case sync::Protocol::kLayer2:
+      return "layer2";
+    case sync::Protocol::kBgp:
+      return "bgp";
+    case sync::Protocol::kVip:
+      return "vip";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+// Holds everything desired against everything there is, and asks for what is missing. Idempotent.
+void AgentCore::Impl::Reconcile() {
+  if (kernel_ == nullptr || cleaning_) return;
+  reconcile_ = false;
+  if (!vip_in_flight_ && now_ >= vip_due_) {
+    vip_in_flight_ = true;
+    vip_due_ = absl::InfiniteFuture();
+    kernel_out_.push_back(EnsureVipInterface{});
+  }
+  ReviewOps();
+  Links links;
+  for (auto& [address, entry] : entries_) Judge(entry, links);
+  UpdateSilence();
+  std::size_t drifted = 0;
+  for (auto& [address, entry] : entries_) {
+    Localize(entry, drifted);
+    UpdateVoice(entry);
+  }
+  RemoveLeftovers();
+  if (drifted > 0) {
+    Write(Log::Level::kWarn, "somebody removed addresses that Berth had made local, adding them again",
+          {{"count", absl::StrCat(drifted)}, {"interface", vip_.has_value() ? vip_->name : ""}});
+  }
+}
+
+// The VIP interface may have been removed or renamed under us.
+void AgentCore::Impl::CheckVip() {
+  if (!vip_.has_value()) {
+    if (!vip_status_.ok() && kernel_->Find(config_.vip_interface) != nullptr) vip_due_ = now_;
+    return;
+  }
+  const Link* link = kernel_->Find(vip_->index);
+  if (link != nullptr && link->name == vip_->name) return;
+  if (!vip_in_flight_ && vip_due_ == absl::InfiniteFuture()) {
+    Emit(Count{Count::What::kDriftRepair});
+    Write(Log::Level::kWarn, "the interface with Berth's addresses is gone", {{"interface", vip_->name}});
+    vip_due_ = std::max(now_, vip_done_ + kVipPause);
+  }
+}
+
+// Finds where `entry` belongs and what stands in its way.
+void AgentCore::Impl::Judge(Entry& entry, Links& links) {
+  const sync::Assignment& a = entry.assignment;
+  entry.problem.reset();
+  entry.where.reset();
+  entry.wants_local = false;
+  const auto reject = [&](RejectCode code, std::string text) {
+    if (entry.problem.has_value()) return;
+    entry.problem = sync::Rejection{.address = a.address, .code = code, .message = std::move(text), .rival = {}};
+  };
+  if (a.protocol != sync::Protocol::kLayer2) {
+    return reject(RejectCode::kUnsupported,
+                  absl::StrCat("this agent announces by layer2 only, not by ", ProtocolName(a.protocol)));
+  }
+  if (!entry.frames.ok()) return reject(RejectCode::kUnsupported, std::string(entry.frames.message()));
+  if (const auto own = view_.own.find(a.address); own != view_.own.end()) {
+    return reject(RejectCode::kOwnAddress,
+                  absl::StrCat(a.address.ToString(), " is this node's own address on interface \"", own->second,
+                               "\", take it out of the Eip"));
+  }
+  entry.wants_local = true;
+  auto link = links.find(a.interface);
+  if (link == links.end()) link = links.emplace(a.interface, ResolveInterface(a.interface, *kernel_)).first;
+  if (const auto* rejection = std::get_if<sync::Rejection>(&link->second)) {
+    reject(rejection->code, rejection->message);
+  } else {
+    entry.where = std::get<PortInterface>(link->second);
+    UsePort(*entry.where);
+    if (const auto bad = bad_ports_.find(entry.where->index); bad != bad_ports_.end()) {
+      reject(RejectCode::kInterfaceDown, absl::StrCat("interface \"", entry.where->name,
+                                                      "\" cannot be listened on: ", bad->second.status.message()));
+    }
+  }
+  if (!silence_status_.ok() && !IsSilenced(a.address)) {
+    reject(RejectCode::kSilenceUnavailable, std::string(silence_status_.message()));
+  }
+  if (NeedsVip() && !vip_status_.ok()) {
+    reject(RejectCode::kNetlinkError, absl::StrCat("no interface to make it local on: ", vip_status_.message()));
+  }
+  if (!vip_.has_value()) return;
+  if (const auto op = ops_.find({a.address, vip_->index});
+      op != ops_.end() && op->second.add && !op->second.status.ok()) {
+    reject(RejectCode::kNetlinkError,
+           absl::StrCat("could not be made local on interface \"", vip_->name, "\": ", op->second.status.message()));
+  }
+}
+
+bool AgentCore::Impl::IsSilenced(const IpAddr& address) const {
+  return silence_applied_.has_value() && silence_applied_->addresses.contains(address);
+}
+
+bool AgentCore::Impl::IsLocal(const IpAddr& address) const {
+  const auto op = ops_.find({address, vip_->index});
+  if (op == ops_.end()) return view_.on_vip.contains(address);
+  if (op->second.add) return !op->second.in_flight && op->second.status.ok();
+  // Not ours to remove after all: it stays, and will do.
+  return !op->second.in_flight && !op->second.status.ok() && view_.on_vip.contains(address);
+}
+
+// Makes the address local once it is silenced.
+void AgentCore::Impl::Localize(Entry& entry, std::size_t& drifted) {
+  const IpAddr& address = entry.assignment.address;
+  if (!entry.wants_local) {
+    entry.established = false;
+    return;
+  }
+  if (!NeedsVip()) {  // nothing is made local here; what others made local must be silent all the same
+    entry.established =
+        silence_applied_.has_value() && (!view_.silence.addresses.contains(address) || IsSilenced(address));
+    return;
+  }
+  // Until a lost interface is back or the silence repaired, what was established counts as such: no flapping.
+  if (!vip_.has_value() || !IsSilenced(address)) return;
+  if (IsLocal(address)) {
+    entry.established = true;
+    return;
+  }
+  const auto op = ops_.find({address, vip_->index});
+  if (op != ops_.end() && op->second.in_flight) return;
+  if (op != ops_.end() && op->second.add) {  // refused; ReviewOps lets it be tried again
+    entry.established = false;
+    return;
+  }
+  if (!authoritative_) return;
+  if (entry.established) {
+    ++drifted;
+    Emit(Count{Count::What::kDriftRepair});
+  }
+  ops_[{address, vip_->index}] = Op{.add = true, .in_flight = true, .done_at = now_, .status = {}};
+  kernel_out_.push_back(AddAddress{vip_->index, address});
+}
+
+void AgentCore::Impl::RemoveLeftovers() {
+  if (!authoritative_) return;
+  const auto assigned = [&](const IpAddr& address) {
+    const auto it = entries_.find(address);
+    return it != entries_.end() && it->second.wants_local;
+  };
+  for (const MarkedAddress& m : AddressesToRemove(view_, assigned, released_)) {
+    const auto [op, fresh] = ops_.try_emplace({m.address, m.ifindex});
+    if (!fresh && (!op->second.add || op->second.in_flight)) continue;  // under way, or an addition is to end first
+    op->second = Op{.add = false, .in_flight = true, .done_at = now_, .status = {}};
+    kernel_out_.push_back(RemoveAddress{m.ifindex, m.address});
+  }
+  if (released_.empty()) return;
+  absl::flat_hash_set<IpAddr> marked;
+  for (const MarkedAddress& m : view_.marked) marked.insert(m.address);
+  std::erase_if(released_, [&](const IpAddr& a) {
+    const auto op = ops_.lower_bound({a, 0});
+    return !marked.contains(a) && (op == ops_.end() || op->first.first != a);
+  });
+}
+
+// Forgets operations that the kernel's state shows, or whose time to be tried again has come.
+void AgentCore::Impl::ReviewOps() {
+  ops_review_ = absl::InfiniteFuture();
+  if (ops_.empty()) return;
+  absl::flat_hash_set<std::pair<int, IpAddr>> marked;
+  for (const MarkedAddress& m : view_.marked) marked.insert({m.ifindex, m.address});
+  std::erase_if(ops_, [&](const auto& item) {
+    const auto& [address, ifindex] = item.first;
+    const Op& op = item.second;
+    if (op.in_flight) return false;
+    if (kernel_->Find(ifindex) == nullptr) return true;
+    const bool shown = op.add ? marked.contains({ifindex, address}) ||
+                                    (vip_.has_value() && vip_->index == ifindex && view_.on_vip.contains(address))
+                              : !marked.contains({ifindex, address});
+    if (shown) return true;
+    if (!op.add && absl::IsFailedPrecondition(op.status)) return false;  // somebody else's: left for good
+    const absl::Duration patience = op.status.ok() ? kLag : op.add ? kRetryAdd : kRetryRemove;
+    if (now_ >= op.done_at + patience) return true;
+    ops_review_ = std::min(ops_review_, op.done_at + patience);
+    return false;
+  });
+}
+
+// Silence covers what is local, what is about to be, and what was asked to go until the kernel says that it went.
+void AgentCore::Impl::UpdateSilence() {
+  if (silence_in_flight_) return;
+  if (!silence_status_.ok() && now_ < silence_retry_ && !silence_disturbed_) return;
+  Silence want = view_.silence;
+  if (NeedsVip()) {
+    for (const auto& [address, entry] : entries_) {
+      if (entry.wants_local) want.addresses.insert(want.addresses.end(), address);
+    }
+    for (const auto& [key, op] : ops_) {
+      if (op.add && !view_.own.contains(key.first)) want.addresses.insert(key.first);
+    }
+  }
+  if (silence_applied_.has_value() && want == *silence_applied_ && !silence_disturbed_) {
+    silence_status_ = absl::OkStatus();
+    return;
+  }
+  silence_disturbed_ = false;
+  silence_in_flight_ = true;
+  silence_asked_ = want;
+  kernel_out_.push_back(ApplySilence{std::move(want)});
+}
+
+}  // namespace berth::agent

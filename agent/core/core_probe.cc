@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "absl/strings/str_cat.h"
+#include "agent/core/core_impl.h"
+#include "agent/diff/resolve.h"
+#include "agent/effect/l2/announce_frames.h"
+
+namespace berth::agent {
+namespace {
+
+constexpr absl::Duration kOwnTimeout = absl::Milliseconds(200);
+constexpr absl::Duration kAskAgain = absl::Seconds(5);
+
+}  // namespace
+
+void AgentCore::Impl::UsePort(const PortInterface& port) { ports_[port.index] = port; }
+
+void AgentCore::Impl::Obey(const sync::ProbeRequest& m) {
+  std::vector<Prober::Target> targets;
+  std::vector<sync::ProbeAnswer> known;
+  Links links;
+  const auto not_asked = [&](const IpAddr& address, absl::string_view why) {
+    known.push_back({.address = address, .probed = false, .macs = {}, .message = std::string(why)});
+  };
+  for (const sync::ProbeTarget& target : m.targets) {
+    if (kernel_ == nullptr) {
+      not_asked(target.address, "this node's interfaces are not known yet");
+      continue;
+    }
+    auto link = links.find(target.interface);
+    if (link == links.end()) {
+      link = links.emplace(target.interface, ResolveInterface(target.interface, *kernel_)).first;
+    }
+    if (const auto* rejection = std::get_if<sync::Rejection>(&link->second)) {
+      not_asked(target.address, rejection->message);
+      continue;
+    }
+    const PortInterface& port = std::get<PortInterface>(link->second);
+    const auto bad = bad_ports_.find(port.index);
+    const absl::Status frame = ProbeFrame(port.mac, target.address).status();
+    const auto entry = entries_.find(target.address);
+    if (bad != bad_ports_.end()) {
+      not_asked(target.address, bad->second.status.message());
+    } else if (!frame.ok()) {
+      not_asked(target.address, frame.message());
+    } else if (entry != entries_.end() && entry->second.voice != Voice::kSilent) {
+      known.push_back({.address = target.address, .probed = true, .macs = {entry->second.port.mac}, .message = {}});
+    } else if (view_.own.contains(target.address)) {
+      known.push_back({.address = target.address, .probed = true, .macs = {port.mac}, .message = "owned by this node"});
+    } else {
+      UsePort(port);
+      targets.push_back({target.address, port.index});
+    }
+  }
+  prober_.Start({.term = m.term, .number = m.id}, m.kind, m.timeout, targets, std::move(known));
+}
+
+// Asks whether somebody else took over what we would announce.
+void AgentCore::Impl::ProbeOwn(const std::vector<IpAddr>& addresses) {
+  std::vector<Prober::Target> targets;
+  for (const IpAddr& address : addresses) {
+    Entry& entry = entries_.at(address);
+    if (entry.where.has_value()) {
+      UsePort(*entry.where);
+      targets.push_back({address, entry.where->index});
+    } else {
+      MuteEntry(entry, entry.mute, now_ + absl::Seconds(1));
+    }
+  }
+  if (targets.empty()) return;
+  prober_.Start({.term = 0, .number = ++own_rounds_}, sync::ProbeKind::kTakeOver, kOwnTimeout, targets, {});
+}
+
+void AgentCore::Impl::EndOwnProbe(const Prober::Round& round) {
+  for (const sync::ProbeAnswer& answer : round.answers) {
+    const auto it = entries_.find(answer.address);
+    if (it == entries_.end()) continue;
+    Entry& entry = it->second;
+    if (entry.mute != Mute::kUnconfirmed && entry.mute != Mute::kFrozen) continue;
+    if (answer.macs.empty()) {
+      Unmute(entry);
+      continue;
+    }
+    if (entry.decide_at == absl::InfiniteFuture()) MuteEntry(entry, entry.mute, now_ + kAskAgain);
+    WriteAddress("somebody else answers for an address", answer.address, "mac", answer.macs.front().ToString());
+  }
+}
+
+void AgentCore::Impl::AskLan() {
+  for (Prober::Round& round : prober_.Finished(now_)) {
+    if (round.id.term == 0) {
+      EndOwnProbe(round);
+    } else {
+      Send(sync::ProbeResult{.term = round.id.term, .id = round.id.number, .answers = std::move(round.answers)});
+    }
+  }
+  for (const Prober::Target& target : prober_.Take(now_)) {
+    const Link* link = kernel_ == nullptr ? nullptr : kernel_->Find(target.ifindex);
+    if (link == nullptr) continue;
+    absl::StatusOr<std::string> frame = ProbeFrame(link->mac, target.address);
+    if (frame.ok()) frames_out_.push_back(SendFrame{target.ifindex, *std::move(frame)});
+  }
+}
+
+}  // namespace berth::agent

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/diff/kernel_view.h"
+
+#include <algorithm>
+
+namespace berth::agent {
+namespace {
+
+bool IsShared(const Link& link) { return link.name == kKubeInterface; }
+bool IsOwn(const Link& link) { return link.name == kOwnInterface; }
+
+bool FacesLan(const Link& link) {
+  return link.ethernet && !link.loopback && link.master == 0 && !IsShared(link) && !IsOwn(link);
+}
+
+absl::flat_hash_map<IpAddr, std::string> OwnAddresses(const KernelState& state) {
+  absl::flat_hash_map<IpAddr, std::string> own;
+  for (const Link& link : state.links) {
+    if (IsShared(link) || IsOwn(link)) continue;
+    for (const LinkAddress& a : link.addresses) {
+      if (!a.ours) own.emplace(a.cidr.address(), link.name);
+    }
+  }
+  return own;
+}
+
+Silence SilenceBesides(const KernelState& state, const absl::flat_hash_map<IpAddr, std::string>& own) {
+  Silence silence;
+  for (const Link& link : state.links) {
+    for (const LinkAddress& a : link.addresses) {
+      const IpAddr& address = a.cidr.address();
+      if (!a.ours && !IsShared(link) && !IsOwn(link)) continue;
+      if (!address.is_link_local() && !own.contains(address)) silence.addresses.insert(address);
+    }
+    if (!FacesLan(link)) continue;
+    for (const LinkAddress& a : link.addresses) {
+      if (a.ours || !a.cidr.address().is_v4()) continue;
+      silence.rewrite.emplace(link.name, a.cidr.address());
+      break;
+    }
+  }
+  return silence;
+}
+
+}  // namespace
+
+Silence SilenceFor(const KernelState& state) { return SilenceBesides(state, OwnAddresses(state)); }
+
+std::vector<sync::InterfaceInfo> LanInterfaces(const KernelState& state) {
+  std::vector<sync::InterfaceInfo> interfaces;
+  for (const Link& link : state.links) {
+    if (!FacesLan(link)) continue;
+    sync::InterfaceInfo info;
+    info.name = link.name;
+    info.mac = link.mac;
+    info.up = link.up && link.carrier;
+    for (const LinkAddress& a : link.addresses) {
+      if (!a.ours) info.prefixes.push_back(a.cidr);
+    }
+    info.gateways = link.gateways;
+    interfaces.push_back(std::move(info));
+  }
+  std::sort(interfaces.begin(), interfaces.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return interfaces;
+}
+
+KernelView ViewOf(const KernelState& state, const std::optional<VipInterface>& vip) {
+  KernelView view;
+  view.own = OwnAddresses(state);
+  view.silence = SilenceBesides(state, view.own);
+  view.interfaces = LanInterfaces(state);
+  for (const Link& link : state.links) {
+    if (!link.mac.is_zero()) view.macs.insert(link.mac);
+    for (const LinkAddress& a : link.addresses) {
+      if (vip.has_value() && link.index == vip->index) view.on_vip.insert(a.cidr.address());
+      if (a.ours) view.marked.push_back({link.index, IsOwn(link), a.cidr.address()});
+    }
+  }
+  std::sort(view.marked.begin(), view.marked.end());
+  return view;
+}
+
+}  // namespace berth::agent

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// agent/diff/resolve.h -- an Eip's interface rule, held against this node's links. Pure.
+#ifndef BERTH_AGENT_DIFF_RESOLVE_H_
+#define BERTH_AGENT_DIFF_RESOLVE_H_
+
+#include <string>
+#include <variant>
+
+#include "agent/effect/kernel/kernel.h"
+#include "agent/effect/l2/frame_port.h"
+#include "common/sync/messages.h"
+
+namespace berth::agent {
+
+// The one interface that `rule`, a plain name, means here; or why there is none: kInterfaceMissing (the text names what
+// exists) or kInterfaceDown (administratively, or without carrier). The rejection bears no address.
+std::variant<PortInterface, sync::Rejection> ResolveInterface(const std::string& rule, const KernelState& state);
+
+}  // namespace berth::agent
+
+#endif  // BERTH_AGENT_DIFF_RESOLVE_H_
