@@ -93,7 +93,11 @@ absl::Status LinuxKernel::AddAddress(int ifindex, const IpAddr& address) {
   // Asked of the table: the kernel would take 10.0.0.5/32 beside 10.0.0.5/24.
   if (!watch_->table().AddressesEqualTo(ifindex, address).empty()) return absl::OkStatus();
   const absl::Status status = AddMarkedAddress(watch_->requests(), ifindex, address);
-  return absl::IsAlreadyExists(status) ? absl::OkStatus() : status;
+  if (absl::IsAlreadyExists(status)) return absl::OkStatus();
+  RETURN_IF_ERROR(status);
+  ASSIGN_OR_RETURN(const Cidr cidr, Cidr::Make(address, FamilyBits(address.family())));
+  watch_->NoteAdded(ifindex, {.cidr = cidr, .ours = true});
+  return absl::OkStatus();
 }
 
 absl::Status LinuxKernel::RemoveAddress(int ifindex, const IpAddr& address) {

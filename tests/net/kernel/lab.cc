@@ -51,8 +51,13 @@ Lab::Lab() : home_(Netns::Current()), node_(Netns::Create()), peer_(Netns::Creat
   Node("ip link set lo up");
   Node("ip link add eth0 address 02:00:00:00:00:02 type veth peer name p0 address 02:00:00:00:00:01 netns " +
        peer_.path());
+  // No link-local addresses, which come and change by themselves.
+  Node("ip link set eth0 addrgenmode none");
+  Peer("ip link set p0 addrgenmode none");
   Peer("ip addr add 10.9.0.1/24 dev p0 && ip addr add fd00::1/64 dev p0 nodad && ip link set p0 up");
   Node("ip addr add 10.9.0.2/24 dev eth0 && ip addr add fd00::2/64 dev eth0 nodad && ip link set eth0 up");
+  // The kernel calls a link usable a little after it was raised.
+  Node("timeout 20 sh -c 'until ip -br link show eth0 | grep -q \" UP \"; do :; done'");
 }
 
 Lab::~Lab() { home_.Enter(); }

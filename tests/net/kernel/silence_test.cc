@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "agent/effect/kernel/linux_kernel.h"
@@ -166,15 +167,15 @@ TEST_CASE("ten thousand addresses are silenced at once, and one more costs littl
   for (std::uint32_t i = 0; i < 10000; ++i) silence.addresses.insert(IpAddr::V4(0x0a140000 + i));
   for (std::uint32_t i = 0; i < 10000; ++i) silence.addresses.insert(IpAddr::V6(absl::MakeUint128(0xfd01ULL << 48, i)));
   node.Apply(silence);
-  const absl::Time begin = node.lab.loop().Now();
-  constexpr int kMore = 100;
-  for (std::uint32_t i = 0; i < kMore; ++i) {
+  absl::Duration best = absl::InfiniteDuration();
+  for (std::uint32_t i = 0; i < 100; ++i) {
     silence.addresses.insert(IpAddr::V4(0x0a150000 + i));
+    const absl::Time begin = node.lab.loop().Now();
     node.Apply(silence);
+    best = std::min(best, node.lab.loop().Now() - begin);
   }
-  const absl::Duration each = (node.lab.loop().Now() - begin) / kMore;
-  CAPTURE(absl::FormatDuration(each));
-  CHECK(each < absl::Milliseconds(20));  // a rebuild of 20,000 takes longer; loose, for busy machines
+  CAPTURE(absl::FormatDuration(best));
+  CHECK(best < absl::Milliseconds(10));  // far below a rebuild of 20,000; the best, for machines are busy
   CHECK(node.lab.Read("nft list set arp berth addresses").find("10.21.0.99") != std::string::npos);
   CHECK(node.lab.Read("nft list set ip6 berth addresses").find("fd01::270f") != std::string::npos);
   node.lab.Settle();

@@ -13,7 +13,7 @@ LinkTable::Change LinkTable::Apply(const nlmsghdr& message) {
       return Change::kNone;
     case RTM_NEWADDR:
     case RTM_DELADDR:
-      if (const std::optional<AddressMessage> address = DecodeAddress(message)) return ApplyAddress(*address);
+      if (const std::optional<AddressMessage> address = DecodeAddress(message)) return Apply(*address);
       return Change::kNone;
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
@@ -40,7 +40,7 @@ LinkTable::Change LinkTable::ApplyLink(LinkMessage message) {
   return routes_may_change ? Change::kStateAndRoutes : Change::kState;
 }
 
-LinkTable::Change LinkTable::ApplyAddress(const AddressMessage& message) {
+LinkTable::Change LinkTable::Apply(const AddressMessage& message) {
   auto& addresses = addresses_[message.ifindex];
   const std::pair<Cidr, IpAddr> key(message.address.cidr, message.peer);
   if (message.gone) {

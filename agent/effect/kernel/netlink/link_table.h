@@ -28,6 +28,7 @@ class LinkTable {
   };
   // Any route netlink message; others than links, addresses and routes are ignored.
   Change Apply(const nlmsghdr& message);
+  Change Apply(const AddressMessage& message);
 
   void ClearLinks() { links_.clear(); }
   void ClearAddresses();
@@ -52,7 +53,6 @@ class LinkTable {
     std::string kind;
   };
   Change ApplyLink(LinkMessage message);
-  Change ApplyAddress(const AddressMessage& message);
 
   std::map<int, Entry> links_;
   // Apart from links_: an address message may overtake its link's after a resync. Ordered by cidr, then peer; the value

@@ -58,6 +58,13 @@ absl::Status NetlinkWatch::Refresh() {
   return status;
 }
 
+void NetlinkWatch::NoteAdded(int ifindex, const LinkAddress& address) {
+  const AddressMessage message{.gone = false, .ifindex = ifindex, .address = address, .peer = address.cidr.address()};
+  if (table_.Apply(message) == LinkTable::Change::kNone) return;
+  changed_ = true;
+  Schedule();
+}
+
 absl::Status NetlinkWatch::DumpLinksAndAddresses() {
   const auto apply = [this](const nlmsghdr& message) { table_.Apply(message); };
   ifinfomsg links{};

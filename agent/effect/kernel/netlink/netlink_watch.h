@@ -45,6 +45,9 @@ class NetlinkWatch {
   // within the call that causes them). The callback is not called from here but soon after, from the loop.
   absl::Status Refresh();
   const LinkTable& table() const { return table_; }
+  // Takes an address that the kernel just accepted into the table. Its event comes too, but for IPv6 only once a worker
+  // of the kernel has got round to it.
+  void NoteAdded(int ifindex, const LinkAddress& address);
   NetlinkSocket& requests() { return requests_; }
 
   std::uint64_t resyncs() const { return resyncs_; }  // how often events were lost and everything was dumped anew

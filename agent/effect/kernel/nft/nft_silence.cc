@@ -14,11 +14,33 @@
 namespace berth::agent {
 namespace {
 
-std::vector<IpAddr> Missing(const std::set<IpAddr>& wanted, const std::set<IpAddr>& present, NftFamily family) {
-  std::vector<IpAddr> missing;
-  std::set_difference(wanted.begin(), wanted.end(), present.begin(), present.end(), std::back_inserter(missing));
-  std::erase_if(missing, [family](const IpAddr& address) { return NftFamilyOf(address) != family; });
-  return missing;
+struct Difference {
+  std::vector<IpAddr> gone, come;
+};
+
+Difference DifferenceBetween(const std::set<IpAddr>& from, const std::set<IpAddr>& to) {
+  Difference difference;
+  auto f = from.begin();
+  auto t = to.begin();
+  while (f != from.end() || t != to.end()) {
+    if (t == to.end() || (f != from.end() && *f < *t)) {
+      difference.gone.push_back(*f++);
+    } else if (f == from.end() || *t < *f) {
+      difference.come.push_back(*t++);
+    } else {
+      ++f;
+      ++t;
+    }
+  }
+  return difference;
+}
+
+template <typename Addresses>
+std::vector<IpAddr> OfFamily(NftFamily family, const Addresses& addresses) {
+  std::vector<IpAddr> chosen;
+  std::copy_if(addresses.begin(), addresses.end(), std::back_inserter(chosen),
+               [family](const IpAddr& address) { return NftFamilyOf(address) == family; });
+  return chosen;
 }
 
 }  // namespace
@@ -55,23 +77,17 @@ absl::Status NftSilence::Apply(const Silence& silence) {
     families_ = {NftFamily::kArp};
     status = Reach(silence);
   }
-  if (status.ok()) {
-    applied_ = silence;
-  } else {
-    applied_.reset();
-  }
+  if (!status.ok()) applied_.reset();
   return status;
 }
 
 absl::Status NftSilence::Reach(const Silence& silence) {
-  if (applied_) {
-    if (*applied_ == silence) return absl::OkStatus();
-    if (SendDifference(*applied_, silence).ok()) return absl::OkStatus();
-    // The kernel refused it as a whole: things there are not as we think. Look, and write all of it.
-  }
+  // A difference that the kernel refuses means that things there are not as we think: look, and write all of it.
+  if (applied_ && SendDifference(silence).ok()) return absl::OkStatus();
   const absl::StatusOr<bool> there = IsInKernel(silence);
-  if (there.ok() && *there) return absl::OkStatus();
-  return Rebuild(silence);
+  if (!there.ok() || !*there) RETURN_IF_ERROR(Rebuild(silence));
+  applied_ = silence;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> NftSilence::IsInKernel(const Silence& silence) {
@@ -87,7 +103,7 @@ absl::Status NftSilence::Rebuild(const Silence& silence) {
   for (const NftFamily family : families_) {
     batch.ReplaceTable(family);
     batch.AddSet(family);
-    batch.AddElements(family, Missing(silence.addresses, {}, family));
+    batch.AddElements(family, OfFamily(family, silence.addresses));
     for (const NftChain& chain : NftChainsOf(family, silence)) {
       batch.AddChain(chain);
       batch.AddRules(chain);
@@ -96,18 +112,26 @@ absl::Status NftSilence::Rebuild(const Silence& silence) {
   return socket_.Commit(std::move(batch));
 }
 
-absl::Status NftSilence::SendDifference(const Silence& from, const Silence& to) {
+absl::Status NftSilence::SendDifference(const Silence& silence) {
+  const Difference difference = DifferenceBetween(applied_->addresses, silence.addresses);
+  const bool same_rewrite = applied_->rewrite == silence.rewrite;
+  if (difference.gone.empty() && difference.come.empty() && same_rewrite) return absl::OkStatus();
   NftBatch batch;
   for (const NftFamily family : families_) {
-    batch.DeleteElements(family, Missing(from.addresses, to.addresses, family));
-    batch.AddElements(family, Missing(to.addresses, from.addresses, family));
-    if (from.rewrite == to.rewrite || family != NftFamily::kArp) continue;
-    for (const NftChain& chain : NftChainsOf(family, to)) {
+    batch.DeleteElements(family, OfFamily(family, difference.gone));
+    batch.AddElements(family, OfFamily(family, difference.come));
+    if (same_rewrite || family != NftFamily::kArp) continue;
+    for (const NftChain& chain : NftChainsOf(family, silence)) {
       batch.FlushChain(chain);
       batch.AddRules(chain);
     }
   }
-  return socket_.Commit(std::move(batch));
+  RETURN_IF_ERROR(socket_.Commit(std::move(batch)));
+  // Not a copy of the whole: a change of one among thousands of addresses is to stay cheap.
+  for (const IpAddr& address : difference.gone) applied_->addresses.erase(address);
+  applied_->addresses.insert(difference.come.begin(), difference.come.end());
+  if (!same_rewrite) applied_->rewrite = silence.rewrite;
+  return absl::OkStatus();
 }
 
 absl::Status NftSilence::Remove() {

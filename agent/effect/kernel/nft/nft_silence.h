@@ -44,7 +44,8 @@ class NftSilence {
   absl::Status Reach(const Silence& silence);
   absl::StatusOr<bool> IsInKernel(const Silence& silence);
   absl::Status Rebuild(const Silence& silence);
-  absl::Status SendDifference(const Silence& from, const Silence& to);
+  // From what is applied to `silence`, in one transaction.
+  absl::Status SendDifference(const Silence& silence);
 
   EventLoop& loop_;
   const int event_buffer_bytes_;
