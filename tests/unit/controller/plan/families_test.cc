@@ -141,6 +141,14 @@ TEST_CASE("a family no longer asked for is released, the other stays", "[unit]")
   CHECK(world.ledger.LowestFree("v6") == Ip("fd00::"));
 }
 
+TEST_CASE("SingleStack takes the first family listed", "[unit]") {
+  World world;
+  world.Pool(DefaultPool("v4", "10.0.0.0/24"));
+  world.Pool(MakePool("v6", "fd00::/64"));
+  world.Put(Dual("a", IpFamilyPolicy::kSingleStack, {Family::kIpv6, Family::kIpv4}));
+  CHECK(world.Has("a") == "fd00::");
+}
+
 TEST_CASE("unwritten families of a dual-stack Service are both", "[unit]") {
   World world;
   world.Pool(DefaultPool("v4", "10.0.0.0/24"));

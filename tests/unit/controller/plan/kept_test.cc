@@ -202,6 +202,38 @@ TEST_CASE("T090 an Eip deleted with force lets its users go elsewhere, and witho
   CHECK(world.Again("auto").reason.code.empty());
 }
 
+TEST_CASE("an Eip deleted with force releases also what it no longer contains", "[unit]") {
+  World world;
+  world.Pool(DefaultPool("e", "10.0.0.10-10.0.0.20"));
+  world.Put(AsksIp(MakeService("a"), "10.0.0.18"));
+  model::Pool pool = DefaultPool("e", "10.0.0.10-10.0.0.15");
+  pool.deleting = pool.force_delete = true;
+  world.Pool(pool);
+  world.Again("a");
+  CHECK(world.Has("a").empty());
+}
+
+TEST_CASE("of two recorded addresses of one family the one that is wished for stays, else the first", "[unit]") {
+  World world = TwoPools();
+  model::Service service = MakeService("a");
+  for (const char* address : {"10.1.0.5", "10.1.0.6"}) {
+    service.allocations.push_back({Ip(address), "e1", model::Protocol::kLayer2, "eth0"});
+    world.ledger.Assign(MakeClaim(service, service.allocations.back()));
+  }
+  CHECK(Texts(world.Look(service).want) == std::vector<std::string>{"10.1.0.5"});
+  CHECK(Texts(world.Look(AsksIp(service, "10.1.0.6")).want) == std::vector<std::string>{"10.1.0.6"});
+  CHECK(Texts(world.Look(AsksIp(service, "10.9.9.9")).want) == std::vector<std::string>{"10.1.0.5"});
+}
+
+TEST_CASE("an address that is being probed for a Service may still be decided for it", "[unit]") {
+  World world = TwoPools();
+  const model::Service service = AsksIp(MakeService("a"), "10.1.0.9");
+  world.ledger.Assign(MakeClaim(service, {Ip("10.1.0.9"), "e1", model::Protocol::kLayer2, "eth0"}));
+  world.ledger.MarkReserved(Ip("10.1.0.9"), true);
+  CHECK(Texts(world.Look(service).want) == std::vector<std::string>{"10.1.0.9"});
+  CHECK(world.Look(AsksIp(MakeService("b", 81), "10.1.0.9")).reason.code == reason::kProbing);
+}
+
 TEST_CASE("the annotation for a forced deletion does nothing before the deletion", "[unit]") {
   World world = TwoPools();
   world.Put(MakeService("a"));

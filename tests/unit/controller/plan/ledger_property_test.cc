@@ -80,7 +80,13 @@ model::Pool AnyPool(const std::string& name) {
 // One random change to both. Most touch addresses near the borders, where the special cases are.
 void Step(Ledger& ledger, Naive& naive) {
   const int near = *rc::gen::element(5, 6, 7, 261, 262, 263);
-  const IpAddr address = *rc::gen::inRange(0, 2) == 0 ? At(near) : At(*rc::gen::inRange(0, kSpan));
+  IpAddr address = *rc::gen::inRange(0, 2) == 0 ? At(near) : At(*rc::gen::inRange(0, kSpan));
+  // Half of the changes hit where they show: the address that would be given next, or the first that is blocked.
+  const std::string shown = *rc::gen::element<std::string>("a", "b");
+  if (*rc::gen::arbitrary<bool>() && naive.pools.count(shown) != 0) {
+    const auto lowest = naive.LowestFree(shown);
+    address = *rc::gen::arbitrary<bool>() && lowest ? *lowest : *naive.pools[shown].addresses.First();
+  }
   const bool on = *rc::gen::arbitrary<bool>();
   const std::string who = *rc::gen::element<std::string>("x", "y");
   switch (*rc::gen::inRange(0, 9)) {

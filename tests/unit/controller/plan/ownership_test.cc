@@ -98,6 +98,8 @@ TEST_CASE("a changed flag releases nothing that is held", "[unit]") {
   CHECK(decision.managed_by == (service.load_balancer_class ? "class:berth.io/lb" : "unclassed"));
   // The same Service without an address is judged by today's flags.
   CHECK(Classify(service, world.rules) == Ownership::kForeign);
+  service.managed_by = decision.managed_by;
+  CHECK(Classify(service, world.rules) == Ownership::kForeign);
 }
 
 TEST_CASE("a Service held by a former right goes when its own class changes", "[unit]") {
