@@ -2,22 +2,17 @@
 #include "controller/push/agent_server.h"
 
 #include <grpcpp/grpcpp.h>
-#include <netdb.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <map>
 #include <string>
 #include <utility>
-#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "berth/agent/v1/agent.grpc.pb.h"
-#include "common/base/errno_status.h"
+#include "common/base/listen_error.h"
 #include "common/sync/wire.h"
 #include "controller/push/agent_stream.h"
 
@@ -33,30 +28,6 @@ void RaiseFileLimit() {
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-// gRPC only logs why it could not listen: bind once more to learn the kernel's reason.
-absl::Status WhyNotListening(const HostPort& listen) {
-  const std::string what = absl::StrCat("cannot listen for agents on ", listen.ToString());
-  addrinfo hints{};
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_family = listen.host.empty() ? AF_INET6 : AF_UNSPEC;
-  addrinfo* found = nullptr;
-  const std::string port = absl::StrCat(listen.port);
-  const int error = getaddrinfo(listen.host.empty() ? nullptr : listen.host.c_str(), port.c_str(), &hints, &found);
-  if (error != 0) return absl::InvalidArgumentError(absl::StrCat(what, ": ", gai_strerror(error)));
-  int reason = 0;
-  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const int reuse = 1;
-  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse)) != 0 ||
-      bind(fd, found->ai_addr, found->ai_addrlen) != 0 || ::listen(fd, 1) != 0) {
-    reason = errno;
-  }
-  if (fd >= 0) close(fd);
-  freeaddrinfo(found);
-  if (reason == 0) return absl::UnavailableError(absl::StrCat(what, ": gRPC refused it"));
-  return absl::UnavailableError(ErrnoStatus(reason, what).message());
 }
 
 // Says why, and is gone.
@@ -222,7 +193,7 @@ absl::Status AgentServer::Start(Observer& observer) {
   running->server = builder.BuildAndStart();
   if (running->server == nullptr || running->port == 0) {
     hub_->set_observer(nullptr);
-    return WhyNotListening(options_.listen);
+    return ListenError(options_.listen, "agents");  // gRPC only logs why
   }
   running_ = std::move(running);
   return absl::OkStatus();
