@@ -89,6 +89,7 @@ model::Pool DecodePool(FieldReader& read, const Field& root, std::string name, b
   pool.force_delete = IsTrue(annotations, model::kForceDeleteAnnotation);
 
   const Field spec = read.Map(root, "spec");
+  if (!spec.present() && read.Get(root, "spec").present()) return pool;  // no map: told already
   DecodeAddress(read, spec, v1alpha1, pool);
   const auto protocol =
       v1alpha1 ? read.Enum(spec, "protocol", {"bgp", "layer2"}) : read.Enum(spec, "protocol", {"bgp", "layer2", "vip"});

@@ -76,6 +76,7 @@ class Handler final : public YAML::EventHandler {
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
+    if (tag == "!") last_quoted_ = mark;
     const bool is_string = tag == "!" || tag == "tag:yaml.org,2002:str";
     Value::Kind kind = is_string ? Value::Kind::kString : PlainKind(value);
     const bool is_key = builder_.expects_key();
@@ -100,6 +101,9 @@ class Handler final : public YAML::EventHandler {
   }
   void OnMapEnd() override { End(); }
 
+  // Where the last text in quotes, or its anchor, begins.
+  const YAML::Mark& last_quoted() const { return last_quoted_; }
+
  private:
   static int Line(const YAML::Mark& mark) { return mark.line + 1; }
   static void Check(absl::Status status, const YAML::Mark& mark) {
@@ -118,11 +122,30 @@ class Handler final : public YAML::EventHandler {
   TreeBuilder builder_;
   std::vector<YAML::anchor_t> open_anchors_;
   std::map<YAML::anchor_t, Value> anchors_;
+  YAML::Mark last_quoted_ = YAML::Mark::null_mark();
 };
+
+// Whether the quoted text at or behind `pos` ends. The parser takes the end of the file for a missing quote when it is
+// at the beginning of a line, which is how a half-written file often ends.
+bool QuoteEnds(absl::string_view text, std::size_t pos) {
+  const std::size_t begin = text.find_first_of("\"'", pos);
+  if (begin == absl::string_view::npos) return true;  // not the text that was parsed: another encoding
+  const char quote = text[begin];
+  for (std::size_t at = begin + 1; at < text.size(); ++at) {
+    if (quote == '"' && text[at] == '\\') {
+      ++at;
+    } else if (text[at] == quote) {
+      if (quote == '"' || at + 1 == text.size() || text[at + 1] != quote) return true;
+      ++at;  // '' is one quote inside
+    }
+  }
+  return false;
+}
 
 }  // namespace
 
 absl::StatusOr<Documents> ReadYaml(absl::string_view text) {
+  if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);
   Documents docs;
   Handler handler(&docs);
   try {
@@ -136,6 +159,10 @@ absl::StatusOr<Documents> ReadYaml(absl::string_view text) {
     return absl::InvalidArgumentError(absl::StrCat(e.mark.line + 1, ": not YAML: ", e.msg));
   } catch (const std::exception& e) {
     return absl::InvalidArgumentError(absl::StrCat("1: not YAML: ", e.what()));
+  }
+  const YAML::Mark& quoted = handler.last_quoted();
+  if (!quoted.is_null() && !QuoteEnds(text, static_cast<std::size_t>(quoted.pos))) {
+    return absl::InvalidArgumentError(absl::StrCat(quoted.line + 1, ": not YAML: a quote without its end"));
   }
   return docs;
 }
