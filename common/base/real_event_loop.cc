@@ -65,13 +65,13 @@ absl::StatusOr<std::unique_ptr<RealEventLoop>> RealEventLoop::Create() {
   if (epoll_fd < 0) return ErrnoStatus(errno, "event loop: epoll_create1");
   const int wake_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd < 0) {
-    const absl::Status status = ErrnoStatus(errno, "event loop: eventfd");
+    absl::Status status = ErrnoStatus(errno, "event loop: eventfd");
     ::close(epoll_fd);
     return status;
   }
   const int timer_fd = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   if (timer_fd < 0) {
-    const absl::Status status = ErrnoStatus(errno, "event loop: timerfd_create");
+    absl::Status status = ErrnoStatus(errno, "event loop: timerfd_create");
     ::close(epoll_fd);
     ::close(wake_fd);
     return status;

@@ -195,7 +195,8 @@ void Log(LogLevel level, absl::string_view sentence, LogFields fields) {
   try {
     output.sink->log(spdlog::details::log_msg("", spdlog::level::info, line));
     output.sink->flush();
-  } catch (...) {  // a closed or full stderr must not end the process, and there is no other place to say it
+  } catch (...) {  // NOLINT(bugprone-empty-catch)
+    // A closed or full stderr must not end the process, and there is no other place to say it
   }
 }
 

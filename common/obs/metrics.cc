@@ -52,8 +52,16 @@ class FamilySink final : public MetricSink {
   void Counter(absl::string_view name, absl::string_view help, const Labels& labels, double value) override {
     Series(name, help, labels, prometheus::MetricType::Counter).counter.value = value;
   }
+  void Histogram(absl::string_view name, absl::string_view help, const Labels& labels,
+                 const std::vector<Bucket>& buckets, double sum) override {
+    auto& histogram = Series(name, help, labels, prometheus::MetricType::Histogram).histogram;
+    for (const auto& [edge, count] : buckets) histogram.bucket.push_back({count, edge});
+    histogram.sample_count = buckets.empty() ? 0 : buckets.back().second;
+    histogram.sample_sum = sum;
+  }
   std::vector<prometheus::MetricFamily> Take() {
     std::vector<prometheus::MetricFamily> families;
+    families.reserve(families_.size());
     for (auto& [name, family] : families_) families.push_back(std::move(family));
     return families;
   }

@@ -12,6 +12,7 @@
 #ifndef BERTH_COMMON_OBS_METRICS_H_
 #define BERTH_COMMON_OBS_METRICS_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -117,6 +118,11 @@ class MetricSink {
   virtual ~MetricSink() = default;
   virtual void Gauge(absl::string_view name, absl::string_view help, const Labels& labels, double value) = 0;
   virtual void Counter(absl::string_view name, absl::string_view help, const Labels& labels, double value) = 0;
+  // One bucket: its upper edge in seconds, and the observations up to it.
+  using Bucket = std::pair<double, std::uint64_t>;
+  // `buckets` ascend by edge, counts are cumulative, the last edge is infinity.
+  virtual void Histogram(absl::string_view name, absl::string_view help, const Labels& labels,
+                         const std::vector<Bucket>& buckets, double sum) = 0;
 };
 
 // Upper edges in seconds from 10 us to 10 s, for latencies of frames; and from 1 ms to 60 s, for all else.

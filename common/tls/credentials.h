@@ -33,12 +33,14 @@ namespace berth {
 inline constexpr char kControllerTlsName[] = "berth-controller";
 inline constexpr absl::Duration kTlsRefresh = absl::Seconds(60);
 
+// NOLINTBEGIN(readability-redundant-member-init): gcc wants them where only some fields are given
 struct TlsFlags {
   std::string cert{};     // --tls-cert: PEM chain, own certificate first
   std::string key{};      // --tls-key: PEM
   std::string ca{};       // --tls-ca: PEM bundle that the other side's certificate must lead to
   bool insecure = false;  // --insecure: plaintext
 };
+// NOLINTEND(readability-redundant-member-init)
 
 enum class ClientCertificates {
   kIfCaGiven,  // asked for, and required, when flags.ca is set
