@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <functional>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
@@ -69,6 +70,17 @@ TEST_CASE("collectors speak at each scrape and may set handles", "[unit]") {
              Contains("berth_services{a=\"x\",state=\"pending\"} 3\n") && Contains("berth_handle 1\n"));
   CHECK_THAT(metrics.Scrape(), !Contains("berth_services") && Contains("berth_handle 2\n") &&
                                    Contains("# TYPE berth_seen_total counter\nberth_seen_total 20\n"));
+}
+
+TEST_CASE("a collector may give a whole histogram", "[unit]") {
+  Metrics metrics;
+  metrics.AddCollector([](MetricSink& out) {
+    out.Histogram("berth_x_seconds", "X", {{"i", "eth0"}}, {{0.5, 1}, {std::numeric_limits<double>::infinity(), 4}}, 9);
+  });
+  CHECK_THAT(metrics.Scrape(), Contains("# TYPE berth_x_seconds histogram\n"
+                                        "berth_x_seconds_count{i=\"eth0\"} 4\nberth_x_seconds_sum{i=\"eth0\"} 9\n"
+                                        "berth_x_seconds_bucket{i=\"eth0\",le=\"0.5\"} 1\n"
+                                        "berth_x_seconds_bucket{i=\"eth0\",le=\"+Inf\"} 4\n"));
 }
 
 TEST_CASE("families come in the order of their names, so two scrapes compare", "[unit]") {
