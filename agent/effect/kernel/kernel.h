@@ -22,22 +22,22 @@
 namespace berth::agent {
 
 struct LinkAddress {
-  Cidr cidr;
+  Cidr cidr{};
   bool ours = false;  // carries Berth's mark (IFA_PROTO 0xBE): put there by an agent, this one or an earlier one
   friend bool operator==(const LinkAddress&, const LinkAddress&) = default;
 };
 
 struct Link {
   int index = 0;
-  std::string name;
-  MacAddr mac;
-  bool up = false;        // IFF_UP
-  bool carrier = false;   // IFF_LOWER_UP / IFF_RUNNING
+  std::string name{};
+  MacAddr mac{};
+  bool up = false;       // IFF_UP
+  bool carrier = false;  // IFF_LOWER_UP / IFF_RUNNING
   bool loopback = false;
-  bool ethernet = true;   // ARPHRD_ETHER and not IFF_NOARP
-  int master = 0;         // index of the bridge or bond it is a port of, 0 if none
-  std::vector<LinkAddress> addresses;   // sorted
-  std::vector<IpAddr> gateways;         // next hops of routes through this link, sorted
+  bool ethernet = true;                  // ARPHRD_ETHER and not IFF_NOARP
+  int master = 0;                        // index of the bridge or bond it is a port of, 0 if none
+  std::vector<LinkAddress> addresses{};  // sorted
+  std::vector<IpAddr> gateways{};        // next hops of routes through this link, sorted
   friend bool operator==(const Link&, const Link&) = default;
 };
 
@@ -53,19 +53,19 @@ struct KernelState {
 // CAP_NET_ADMIN only and outlive the process.
 struct Silence {
   // ARP requests and neighbour solicitations for these are dropped before the kernel sees them (capture sees them).
-  std::set<IpAddr> addresses;
+  std::set<IpAddr> addresses{};
   // Interface name -> the node's own IPv4 address there. ARP requests the kernel itself sends through that interface
   // with one of `addresses` as sender get this sender instead; where there is none, they are dropped.
-  std::map<std::string, IpAddr> rewrite;
+  std::map<std::string, IpAddr> rewrite{};
   friend bool operator==(const Silence&, const Silence&) = default;
 };
 
 // The interface on which addresses are made local.
 struct VipInterface {
   int index = 0;
-  std::string name;
-  bool own = false;          // created by Berth: nobody else's addresses are on it
-  std::string description;   // how it was chosen, for the log: "bridge without ports (this kernel has no dummy)"
+  std::string name{};
+  bool own = false;           // created by Berth: nobody else's addresses are on it
+  std::string description{};  // how it was chosen, for the log: "bridge without ports (this kernel has no dummy)"
 };
 
 class Kernel {

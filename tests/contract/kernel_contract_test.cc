@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the Kernel seam promises, asked of the fake in memory and of Linux itself (in a network namespace of its own;
+// left out without root).
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "agent/effect/kernel/linux_kernel.h"
+#include "common/base/real_event_loop.h"
+#include "tests/fakes/fake_kernel.h"
+
+namespace berth::agent {
+namespace {
+
+IpAddr Ip(const char* text) { return *IpAddr::Parse(text); }
+
+struct Recorder : Kernel::Observer {
+  void OnKernelState(std::shared_ptr<const KernelState> s) override {
+    state = std::move(s);
+    ++states;
+  }
+  void OnSilenceDisturbed() override { ++disturbed; }
+  std::shared_ptr<const KernelState> state;
+  int states = 0;
+  int disturbed = 0;
+};
+
+// A node with an interface eth0 (10.9.0.2/24), and what the world may do to it.
+class World {
+ public:
+  World() : loop_(*RealEventLoop::Create()) {}
+  virtual ~World() = default;
+  virtual Kernel& kernel() = 0;
+  virtual void AddForeignAddress(const std::string& link, const char* cidr) = 0;
+  virtual void AddLink(const std::string& name) = 0;
+  virtual void RemoveLink(const std::string& name) = 0;
+  virtual void FlushRuleset() = 0;
+
+  RealEventLoop& loop() { return *loop_; }
+  // Runs the loop until `done`, at most 20 s.
+  bool Await(const std::function<bool()>& done) {
+    const absl::Time end = loop_->Now() + absl::Seconds(20);
+    bool result = false;
+    const std::function<void()> look = [&] {
+      result = done();
+      if (result || loop_->Now() >= end) {
+        loop_->Stop();
+      } else {
+        loop_->RunAfter(absl::Milliseconds(1), look);
+      }
+    };
+    loop_->Post(look);
+    loop_->Run();
+    return result;
+  }
+
+ protected:
+  std::unique_ptr<RealEventLoop> loop_;
+};
+
+class FakeWorld : public World {
+ public:
+  FakeWorld() : kernel_(loop()) {
+    AddLink("eth0");
+    AddForeignAddress("eth0", "10.9.0.2/24");
+  }
+  Kernel& kernel() override { return kernel_; }
+  void AddForeignAddress(const std::string& link, const char* cidr) override {
+    kernel_.AddForeignAddress(kernel_.state().Find(link)->index, *Cidr::Parse(cidr));
+  }
+  void AddLink(const std::string& name) override {
+    kernel_.SetLink({.index = kernel_.state().links.back().index + 1, .name = name, .mac = {}, .up = true});
+  }
+  void RemoveLink(const std::string& name) override { kernel_.RemoveLink(kernel_.state().Find(name)->index); }
+  void FlushRuleset() override { kernel_.FlushRuleset(); }
+
+ private:
+  FakeKernel kernel_;
+};
+
+class LinuxWorld : public World {
+ public:
+  LinuxWorld() : home_(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
+    REQUIRE(home_ >= 0);
+    REQUIRE(unshare(CLONE_NEWNET) == 0);
+    Run("ip link set lo up");
+    AddLink("eth0");
+    AddForeignAddress("eth0", "10.9.0.2/24");
+    kernel_ = std::make_unique<LinuxKernel>(loop());
+  }
+  ~LinuxWorld() override {
+    kernel_.reset();
+    if (setns(home_, CLONE_NEWNET) != 0) std::abort();
+    close(home_);
+  }
+  Kernel& kernel() override { return *kernel_; }
+  void AddForeignAddress(const std::string& link, const char* cidr) override {
+    Run("ip addr add " + std::string(cidr) + " dev " + link);
+  }
+  void AddLink(const std::string& name) override {
+    Run("ip link add " + name + " type bridge && ip link set " + name + " addrgenmode none && ip link set " + name +
+        " up");
+  }
+  void RemoveLink(const std::string& name) override { Run("ip link del " + name); }
+  void FlushRuleset() override { Run("nft flush ruleset"); }
+
+ private:
+  static void Run(const std::string& command) {
+    CAPTURE(command);
+    REQUIRE(std::system(command.c_str()) == 0);
+  }
+  int home_;
+  std::unique_ptr<LinuxKernel> kernel_;
+};
+
+std::unique_ptr<World> NewWorld(const std::string& which) {
+  if (which == "fake") return std::make_unique<FakeWorld>();
+  if (geteuid() != 0) return nullptr;
+  return std::make_unique<LinuxWorld>();
+}
+
+// Runs the rest of a test case in each world.
+#define IN_EACH_WORLD(world)                                              \
+  const std::string which = GENERATE(as<std::string>{}, "fake", "linux"); \
+  CAPTURE(which);                                                         \
+  const std::unique_ptr<World> world = NewWorld(which);                   \
+  if (world == nullptr) return
+
+bool Has(const Recorder& recorder, const std::string& link, const LinkAddress& address) {
+  const Link* found = recorder.state->Find(link);
+  return found != nullptr &&
+         std::find(found->addresses.begin(), found->addresses.end(), address) != found->addresses.end();
+}
+
+}  // namespace
+
+TEST_CASE("a kernel tells the first state before Start returns and later ones by itself", "[contract]") {
+  IN_EACH_WORLD(world);
+  Recorder recorder;
+  REQUIRE(world->kernel().Start(recorder).ok());
+  REQUIRE(recorder.states == 1);
+  CHECK(Has(recorder, "eth0", {.cidr = *Cidr::Parse("10.9.0.2/24"), .ours = false}));
+  CHECK(recorder.state->Find("lo")->loopback);
+
+  world->AddLink("eth1");
+  world->AddForeignAddress("eth1", "10.9.1.2/24");
+  CHECK(world->Await([&] { return Has(recorder, "eth1", {.cidr = *Cidr::Parse("10.9.1.2/24"), .ours = false}); }));
+  world->RemoveLink("eth1");
+  CHECK(world->Await([&] { return recorder.state->Find("eth1") == nullptr; }));
+}
+
+TEST_CASE("a kernel has links ordered by index and addresses in order", "[contract]") {
+  IN_EACH_WORLD(world);
+  world->AddLink("eth1");
+  world->AddForeignAddress("eth0", "10.9.0.9/32");
+  world->AddForeignAddress("eth0", "10.9.0.1/32");
+  Recorder recorder;
+  REQUIRE(world->kernel().Start(recorder).ok());
+  const auto& links = recorder.state->links;
+  CHECK(std::is_sorted(links.begin(), links.end(), [](const Link& a, const Link& b) { return a.index < b.index; }));
+  const auto& addresses = recorder.state->Find("eth0")->addresses;
+  REQUIRE(addresses.size() == 3);
+  CHECK(std::is_sorted(addresses.begin(), addresses.end(),
+                       [](const LinkAddress& a, const LinkAddress& b) { return a.cidr < b.cidr; }));
+}
+
+TEST_CASE("a kernel chooses the interface for addresses by rule", "[contract]") {
+  IN_EACH_WORLD(world);
+  Kernel& kernel = world->kernel();
+  Recorder recorder;
+  REQUIRE(kernel.Start(recorder).ok());
+  CHECK_FALSE((*kernel.EnsureVipInterface("none")).has_value());
+  CHECK(kernel.EnsureVipInterface("eth9").status().code() == absl::StatusCode::kNotFound);
+  const auto named = kernel.EnsureVipInterface("eth0");
+  REQUIRE(named.ok());
+  CHECK((*named)->index == recorder.state->Find("eth0")->index);
+  CHECK_FALSE((*named)->own);
+
+  const auto own = kernel.EnsureVipInterface("auto");
+  REQUIRE(own.ok());
+  CHECK((*own)->name == "berth0");
+  CHECK((*own)->own);
+  CHECK((*kernel.EnsureVipInterface("auto"))->index == (*own)->index);
+  CHECK(world->Await([&] { return recorder.state->Find("berth0") != nullptr && recorder.state->Find("berth0")->up; }));
+
+  world->AddLink("kube-ipvs0");
+  const auto ipvs = kernel.EnsureVipInterface("auto");
+  REQUIRE(ipvs.ok());
+  CHECK((*ipvs)->name == "kube-ipvs0");
+  CHECK_FALSE((*ipvs)->own);
+}
+
+TEST_CASE("a kernel adds and removes addresses of ours, twice without harm", "[contract]") {
+  IN_EACH_WORLD(world);
+  Kernel& kernel = world->kernel();
+  Recorder recorder;
+  REQUIRE(kernel.Start(recorder).ok());
+  const int index = (*kernel.EnsureVipInterface("auto"))->index;
+  const char* text = GENERATE("10.9.0.50", "fd00::50");
+  const LinkAddress wanted{.cidr = *Cidr::Make(Ip(text), FamilyBits(Ip(text).family())), .ours = true};
+  CHECK(kernel.AddAddress(index, Ip(text)).ok());
+  CHECK(kernel.AddAddress(index, Ip(text)).ok());
+  CHECK(world->Await([&] { return Has(recorder, "berth0", wanted); }));
+  CHECK(kernel.RemoveAddress(index, Ip(text)).ok());
+  CHECK(kernel.RemoveAddress(index, Ip(text)).ok());
+  CHECK(world->Await([&] { return recorder.state->Find("berth0")->addresses.empty(); }));
+  CHECK(kernel.AddAddress(4711, Ip(text)).code() == absl::StatusCode::kNotFound);
+}
+
+TEST_CASE("a kernel does not take away what somebody else put there", "[contract]") {
+  IN_EACH_WORLD(world);
+  Kernel& kernel = world->kernel();
+  Recorder recorder;
+  REQUIRE(kernel.Start(recorder).ok());
+  const int index = recorder.state->Find("eth0")->index;
+  CHECK(kernel.AddAddress(index, Ip("10.9.0.2")).ok());
+  CHECK(kernel.RemoveAddress(index, Ip("10.9.0.2")).code() == absl::StatusCode::kFailedPrecondition);
+  CHECK(kernel.AddAddress(index, Ip("10.9.0.50")).ok());
+  CHECK(world->Await([&] { return recorder.state->Find("eth0")->addresses.size() == 2; }));
+  CHECK(Has(recorder, "eth0", {.cidr = *Cidr::Parse("10.9.0.2/24"), .ours = false}));
+}
+
+TEST_CASE("a kernel reports a broken silence once, and none of our own changes", "[contract]") {
+  IN_EACH_WORLD(world);
+  Kernel& kernel = world->kernel();
+  Recorder recorder;
+  REQUIRE(kernel.Start(recorder).ok());
+  Silence silence{.addresses = {Ip("10.9.0.50"), Ip("fd00::50")}, .rewrite = {{"eth0", Ip("10.9.0.2")}}};
+  CHECK(kernel.ApplySilence(silence).ok());
+  silence.addresses = {Ip("10.9.0.51")};
+  silence.rewrite.clear();
+  CHECK(kernel.ApplySilence(silence).ok());
+  CHECK(kernel.ApplySilence(silence).ok());
+  world->FlushRuleset();
+  CHECK(world->Await([&] { return recorder.disturbed > 0; }));
+  CHECK(kernel.ApplySilence(silence).ok());
+  world->FlushRuleset();
+  CHECK(world->Await([&] { return recorder.disturbed > 1; }));
+  CHECK(recorder.disturbed == 2);
+}
+
+TEST_CASE("a kernel cleans up what is ours and nothing else", "[contract]") {
+  IN_EACH_WORLD(world);
+  Kernel& kernel = world->kernel();
+  Recorder recorder;
+  REQUIRE(kernel.Start(recorder).ok());
+  const int eth0 = recorder.state->Find("eth0")->index;
+  REQUIRE(kernel.AddAddress((*kernel.EnsureVipInterface("auto"))->index, Ip("10.9.0.50")).ok());
+  REQUIRE(kernel.AddAddress(eth0, Ip("10.9.0.51")).ok());
+  REQUIRE(kernel.ApplySilence({.addresses = {Ip("10.9.0.50")}, .rewrite = {}}).ok());
+  CHECK(world->Await([&] { return recorder.state->Find("eth0")->addresses.size() == 2; }));
+  CHECK(kernel.RemoveEverything().ok());
+  CHECK(world->Await([&] {
+    return recorder.state->Find("berth0") == nullptr && recorder.state->Find("eth0")->addresses.size() == 1;
+  }));
+  CHECK(kernel.RemoveEverything().ok());
+  CHECK(recorder.disturbed == 0);
+}
+
+}  // namespace berth::agent

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// tests/fakes/fake_kernel.h -- a node's kernel in memory: links that tests add and alter, addresses, the silence.
+//
+//   FakeKernel kernel(loop);
+//   kernel.SetLink({.index = 2, .name = "eth0", .up = true, .carrier = true});
+//   kernel.AddForeignAddress(2, *Cidr::Parse("10.9.0.2/24"));
+//   agent_core.Start(kernel);
+//   CHECK(kernel.silence()->addresses.contains(vip));
+//
+// Keeps the promises of the Kernel seam (tests/contract/kernel_contract_test.cc runs on it and on Linux alike). What
+// changes is told to the observer by a posted task, many changes at once. Loop thread only.
+#ifndef BERTH_TESTS_FAKES_FAKE_KERNEL_H_
+#define BERTH_TESTS_FAKES_FAKE_KERNEL_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/effect/kernel/kernel.h"
+#include "common/base/event_loop.h"
+
+namespace berth::agent {
+
+class FakeKernel : public Kernel {
+ public:
+  // The calls that Fail can make fail.
+  enum class Call { kStart, kEnsureVipInterface, kAddAddress, kRemoveAddress, kApplySilence, kRemoveEverything };
+
+  // A node with a loopback interface (index 1) and nothing else.
+  explicit FakeKernel(EventLoop& loop);
+  ~FakeKernel() override;
+  FakeKernel(const FakeKernel&) = delete;
+  FakeKernel& operator=(const FakeKernel&) = delete;
+
+  absl::Status Start(Observer& observer) override;
+  absl::StatusOr<std::optional<VipInterface>> EnsureVipInterface(const std::string& rule) override;
+  absl::Status AddAddress(int ifindex, const IpAddr& address) override;
+  absl::Status RemoveAddress(int ifindex, const IpAddr& address) override;
+  absl::Status ApplySilence(const Silence& silence) override;
+  absl::Status RemoveEverything() override;
+
+  // The world outside the agent.
+  void SetLink(Link link);  // adds it, or replaces the one with its index (with addresses and gateways)
+  void RemoveLink(int ifindex);
+  void SetCarrier(int ifindex, bool carrier);
+  void AddForeignAddress(int ifindex, const Cidr& cidr);  // as an administrator or kube-proxy would
+  void RemoveForeignAddress(int ifindex, const Cidr& cidr);
+  void FlushRuleset();  // somebody deletes our tables
+  // From now on the call returns `status` and does nothing; OK ends that.
+  void Fail(Call call, absl::Status status);
+  // The agent's process ended: the observer hears nothing more, and Start may be called again. All else stays.
+  void Detach();
+  // The node restarts: what an agent made is gone, and so is the silence. Implies Detach.
+  void Reboot();
+
+  // What tests look at.
+  KernelState state() const;
+  const std::optional<Silence>& silence() const { return silence_; }  // nullopt: no tables
+  // Whether the kernel itself would answer ARP or a solicitation for `address` that comes in by `ifindex`: it has it
+  // (on any interface in IPv4, on that one in IPv6) and is not kept silent.
+  bool WouldAnswer(int ifindex, const IpAddr& address) const;
+  bool IsLocal(const IpAddr& address) const;
+  int calls(Call call) const;  // how often it was made, failures included
+
+ private:
+  absl::Status Enter(Call call);
+  void Changed();
+  VipInterface EnsureOwn();
+
+  EventLoop& loop_;
+  std::map<int, Link> links_;
+  std::optional<Silence> silence_;
+  Observer* observer_ = nullptr;
+  std::shared_ptr<const KernelState> published_;
+  std::map<Call, absl::Status> failures_;
+  std::map<Call, int> calls_;
+  bool posted_ = false;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // posted tasks outlive neither us nor a Detach
+};
+
+}  // namespace berth::agent
+
+#endif  // BERTH_TESTS_FAKES_FAKE_KERNEL_H_
