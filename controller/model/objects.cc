@@ -42,7 +42,7 @@ bool LabelSelector::Matches(const Labels& labels) const {
 }
 
 bool IsServiceAnnotation(absl::string_view key) {
-  static constexpr std::array<absl::string_view, 6> kKeys = {kOptInAnnotation,    kPoolAnnotation,
+  static const std::array<absl::string_view, 6> kKeys = {kOptInAnnotation,    kPoolAnnotation,
                                                              kAddressAnnotation,  kProtocolAnnotation,
                                                              kNodeProxyAnnotation, kSharingKeyAnnotation};
   return std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();

@@ -2,7 +2,6 @@
 #include "controller/plan/place.h"
 
 #include <algorithm>
-#include <tuple>
 #include <utility>
 
 #include <xxhash.h>
@@ -40,26 +39,65 @@ bool CanKeepWhileLeaving(const AddressView& address, const NodeView& node, const
   return node.leaving && CanServe(address, node, rules).ok();
 }
 
-// The nodes of a ranking among which a new holder is sought: the preferred ones, or all where there are none.
-std::vector<std::string> Tier(const Ranking& ranking, const std::map<std::string, NodeView>& nodes) {
-  std::vector<std::string> tier;
-  std::copy_if(ranking.nodes.begin(), ranking.nodes.end(), std::back_inserter(tier),
-               [&nodes](const std::string& name) { return nodes.at(name).preferred; });
-  return tier.empty() ? ranking.nodes : tier;
+// Which nodes can hold an address: a matter of its Eip and Services, not of the address itself.
+struct Eligible {
+  std::vector<const std::pair<const std::string, NodeView>*> able;  // entries of the map of nodes
+  std::vector<Refusal> refusals;
+};
+
+Eligible FindEligible(const AddressView& address, const std::map<std::string, NodeView>& nodes, const Rules& rules) {
+  Eligible eligible;
+  for (const auto& entry : nodes) {
+    const absl::Status status = CanHold(address, entry.second, rules);
+    if (status.ok()) {
+      eligible.able.push_back(&entry);
+    } else {
+      eligible.refusals.push_back({entry.first, std::string(status.message())});
+    }
+  }
+  return eligible;
 }
 
-// The first of the tier that stays within ceil(1.25 x mean); where all are beyond it, the least loaded. `unplaced` is
-// how many addresses, this one included, are not in `load` yet.
-const std::string& Choose(const std::vector<std::string>& tier, std::size_t unplaced,
+bool SameEligible(const AddressView& a, const AddressView& b) {
+  return a.interface == b.interface && a.node_selector == b.node_selector && a.endpoint_nodes == b.endpoint_nodes;
+}
+
+Ranking RankAmong(const IpAddr& address, const Eligible& eligible) {
+  std::vector<std::pair<std::uint64_t, const std::pair<const std::string, NodeView>*>> ranked;
+  ranked.reserve(eligible.able.size());
+  for (const auto* entry : eligible.able) ranked.emplace_back(Weight(entry->first, address), entry);
+  std::sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) {
+    if (a.second->second.preferred != b.second->second.preferred) return a.second->second.preferred;
+    if (a.first != b.first) return a.first > b.first;
+    return a.second->first < b.second->first;
+  });
+  Ranking ranking{.nodes = {}, .refusals = eligible.refusals};
+  ranking.nodes.reserve(ranked.size());
+  for (const auto& [weight, entry] : ranked) ranking.nodes.push_back(entry->first);
+  return ranking;
+}
+
+// How many of the first nodes of a ranking a new holder is sought among: the preferred ones, or all where there are
+// none.
+std::size_t TierSize(const std::vector<std::string>& ranked, const std::map<std::string, NodeView>& nodes) {
+  const auto end = std::find_if(ranked.begin(), ranked.end(),
+                                [&nodes](const std::string& name) { return !nodes.at(name).preferred; });
+  return end == ranked.begin() ? ranked.size() : static_cast<std::size_t>(end - ranked.begin());
+}
+
+// The first of the best `tier` nodes that stays within ceil(1.25 x mean); where all are beyond it, the least loaded.
+// `unplaced` is how many addresses, this one included, are not in `load` yet.
+const std::string& Choose(const std::vector<std::string>& ranked, std::size_t tier, std::size_t unplaced,
                           std::map<std::string, std::size_t>& load) {
   std::size_t total = unplaced;
-  for (const std::string& name : tier) total += load[name];
-  const std::size_t bound = (5 * total + 4 * tier.size() - 1) / (4 * tier.size());
-  const auto within =
-      std::find_if(tier.begin(), tier.end(), [&](const std::string& name) { return load[name] < bound; });
-  if (within != tier.end()) return *within;
-  return *std::min_element(tier.begin(), tier.end(),
-                           [&load](const std::string& a, const std::string& b) { return load[a] < load[b]; });
+  for (std::size_t i = 0; i < tier; ++i) total += load[ranked[i]];
+  const std::size_t bound = (5 * total + 4 * tier - 1) / (4 * tier);
+  std::size_t least = 0;
+  for (std::size_t i = 0; i < tier; ++i) {
+    if (load[ranked[i]] < bound) return ranked[i];
+    if (load[ranked[i]] < load[ranked[least]]) least = i;
+  }
+  return ranked[least];
 }
 
 // Whether the present holder stays. One that is leaving stays only where nobody else can hold the address, one that is
@@ -98,55 +136,42 @@ absl::Status CanHold(const AddressView& address, const NodeView& node, const Rul
 
 std::uint64_t Weight(const std::string& node, const IpAddr& address) {
   // The zero byte keeps the two parts apart; node names have none.
-  const std::string key = absl::StrCat(node, absl::string_view("\0", 1), address.ToBytes());
+  std::string key = node;
+  key.push_back('\0');
+  key += address.ToBytes();
   return XXH3_64bits(key.data(), key.size());
 }
 
 Ranking Rank(const AddressView& address, const std::map<std::string, NodeView>& nodes, const Rules& rules) {
-  Ranking ranking;
-  struct Ranked {
-    bool preferred;
-    std::uint64_t weight;
-    const std::string* name;
-  };
-  std::vector<Ranked> able;
-  for (const auto& [name, node] : nodes) {
-    const absl::Status status = CanHold(address, node, rules);
-    if (status.ok()) {
-      able.push_back({node.preferred, Weight(name, address.address), &name});
-    } else {
-      ranking.refusals.push_back({name, std::string(status.message())});
-    }
-  }
-  std::sort(able.begin(), able.end(), [](const Ranked& a, const Ranked& b) {
-    return std::tie(b.preferred, b.weight, *a.name) < std::tie(a.preferred, a.weight, *b.name);
-  });
-  ranking.nodes.reserve(able.size());
-  for (const Ranked& ranked : able) ranking.nodes.push_back(*ranked.name);
-  return ranking;
+  return RankAmong(address.address, FindEligible(address, nodes, rules));
 }
 
 std::map<IpAddr, Placement> Place(const std::vector<AddressView>& addresses,
                                   const std::map<std::string, NodeView>& nodes, const Rules& rules,
                                   std::map<std::string, std::size_t>& load, bool may_leave_unpreferred) {
   std::map<IpAddr, Placement> placements;
-  std::map<IpAddr, Ranking> homeless;
+  std::set<IpAddr> homeless;
+  const AddressView* former = nullptr;
+  Eligible eligible;
   for (const AddressView& address : addresses) {
-    Ranking ranking = Rank(address, nodes, rules);
+    // Addresses of one Eip come in a row and mostly have the same nodes.
+    if (former == nullptr || !SameEligible(*former, address)) eligible = FindEligible(address, nodes, rules);
+    former = &address;
+    Ranking ranking = RankAmong(address.address, eligible);
     Placement& placement = placements[address.address];
-    placement.refusals = ranking.refusals;
-    placement.candidates = ranking.nodes;
     if (KeepsHolder(address, ranking, nodes, rules, may_leave_unpreferred)) {
       placement.holder = address.holder;
       ++load[*address.holder];
     } else if (!ranking.nodes.empty()) {
-      homeless.emplace(address.address, std::move(ranking));
+      homeless.insert(address.address);
     }
+    placement.refusals = std::move(ranking.refusals);
+    placement.candidates = std::move(ranking.nodes);
   }
   std::size_t unplaced = homeless.size();
-  for (const auto& [address, ranking] : homeless) {
+  for (const IpAddr& address : homeless) {
     Placement& placement = placements[address];
-    placement.holder = Choose(Tier(ranking, nodes), unplaced, load);
+    placement.holder = Choose(placement.candidates, TierSize(placement.candidates, nodes), unplaced, load);
     ++load[*placement.holder];
     --unplaced;
   }
