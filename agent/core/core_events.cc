@@ -273,16 +273,22 @@ void AgentCore::Impl::CheckLeft() {
   if (!link_up_ || standby_ || handed_over || now_ >= leave_by_) Leave(0);
 }
 
+// Names only what the next Settle will consume: a time in the past that nobody takes would spin the loop.
 absl::Time AgentCore::Impl::NextWake() const {
   absl::Time next = std::min({next_tick_, held_until_, disk_decides_, conflicts_.Next(), announcer_.Next(now_),
-                              prober_.Next(now_), ops_review_, leave_by_});
-  if (link_up_) next = std::min(next, next_heartbeat_);
-  if (!vip_in_flight_) next = std::min(next, vip_due_);
-  if (!silence_status_.ok() && !silence_in_flight_) next = std::min(next, silence_retry_);
+                              prober_.Next(now_), leave_by_});
   if (!decisions_.empty()) next = std::min(next, decisions_.begin()->first);
-  if (store_dirty_ && stored_ == store_number_) next = std::min(next, next_store_);
-  if (announced_dirty_ && link_up_) next = std::min(next, next_report_);
   for (const auto& [ifindex, bad] : bad_ports_) next = std::min({next, bad.retry_at, bad.good_at});
+  if (link_up_ && !stream_stale_ && !cleaning_) {
+    next = std::min(next, next_heartbeat_);
+    if (announced_dirty_) next = std::min(next, next_report_);
+  }
+  if (kernel_ != nullptr && !cleaning_) {
+    next = std::min(next, ops_review_);
+    if (!vip_in_flight_) next = std::min(next, vip_due_);
+    if (!silence_status_.ok() && !silence_in_flight_) next = std::min(next, silence_retry_);
+  }
+  if (store_dirty_ && stored_ == store_number_ && !cleaning_) next = std::min(next, next_store_);
   return std::max(next, now_);
 }
 

@@ -41,6 +41,11 @@ void AgentCore::Impl::Reconcile() {
     vip_due_ = absl::InfiniteFuture();
     kernel_out_.push_back(EnsureVipInterface{});
   }
+  // Opening takes tens of milliseconds, which a probe before a failover does not have: so open ahead.
+  for (const auto& [name, address] : view_.silence.rewrite) {
+    const Link& link = *kernel_->Find(name);
+    UsePort({.index = link.index, .name = link.name, .mac = link.mac});
+  }
   ReviewOps();
   Links links;
   for (auto& [address, entry] : entries_) Judge(entry, links);
@@ -70,6 +75,7 @@ void AgentCore::Impl::CheckVip() {
     Write(Log::Level::kWarn, "the interface with Berth's addresses is gone", {{"interface", vip_->name}});
     vip_due_ = std::max(now_, vip_done_ + kVipPause);
   }
+  vip_.reset();
 }
 
 // Finds where `entry` belongs and what stands in its way.

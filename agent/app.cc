@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/app.h"
+
+#include <sys/resource.h>
+
+#include <csignal>
+#include <ctime>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "agent/core/runner.h"
+#include "agent/desired/file_store.h"
+#include "agent/effect/kernel/linux_kernel.h"
+#include "agent/effect/l2/pcap_frame_port.h"
+#include "agent/link/controller_link.h"
+#include "common/base/atomic_file.h"
+#include "common/base/build_info.h"
+#include "common/base/real_event_loop.h"
+#include "common/base/status_macros.h"
+#include "common/obs/http_server.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+#include "common/obs/standard_pages.h"
+
+namespace berth::agent {
+namespace {
+
+constexpr char kBootIdFile[] = "/proc/sys/kernel/random/boot_id";
+constexpr char kUuidFile[] = "/proc/sys/kernel/random/uuid";  // another one at each read
+
+absl::StatusOr<std::string> ReadLine(const std::string& path) {
+  ASSIGN_OR_RETURN(std::optional<std::string> text, ReadFile(path));
+  if (!text.has_value()) return absl::NotFoundError(absl::StrCat(path, " does not exist, is /proc mounted?"));
+  return std::string(absl::StripAsciiWhitespace(*text));
+}
+
+std::int64_t BootTimeNs() {
+  timespec t{};
+  clock_gettime(CLOCK_BOOTTIME, &t);
+  return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
+
+// gRPC, captures and probes each take descriptors; the usual soft limit is small for no reason.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);  // the old limit will do
+}
+
+absl::StatusOr<AgentConfig> MakeConfig(const AppOptions& options) {
+  AgentConfig config;
+  config.node = options.node_name;
+  ASSIGN_OR_RETURN(config.boot_id, ReadLine(kBootIdFile));
+  ASSIGN_OR_RETURN(config.instance_id, ReadLine(kUuidFile));
+  config.started_ns = BootTimeNs();
+  config.version = std::string(BuildVersion());
+  config.vip_interface = options.vip_interface;
+  return config;
+}
+
+// What the program consists of while it runs. Members are destroyed in reverse order: the runner before what it uses.
+class App {
+ public:
+  App(const AppOptions& options, AgentConfig config, RealEventLoop& loop)
+      : options_(options),
+        config_(std::move(config)),
+        loop_(loop),
+        kernel_(loop),
+        frames_(loop),
+        disk_(loop, options.state_dir) {}
+  ~App() {
+    if (retry_ != 0) loop_.Cancel(retry_);
+  }
+  App(const App&) = delete;
+  App& operator=(const App&) = delete;
+
+  absl::Status Start();
+  int exit_code() const { return exit_code_; }
+
+ private:
+  absl::Status StartAgent();
+  void StartAgentOrRetry();
+  void End(int code);
+  void OnSignal();
+  std::vector<std::string> Unready() const;
+  void Collect(MetricSink& out) const;
+
+  const AppOptions options_;
+  const AgentConfig config_;
+  RealEventLoop& loop_;
+  Metrics metrics_;
+  LinuxKernel kernel_;
+  PcapFramePort frames_;
+  FileStore disk_;
+  std::unique_ptr<ControllerLink> link_;
+  std::unique_ptr<AgentRunner> runner_;
+  std::unique_ptr<HttpServer> http_;
+  absl::Status waiting_for_;  // why the agent has not been started yet
+  TimerId retry_ = 0;
+  int exit_code_ = 0;
+};
+
+absl::Status App::Start() {
+  RETURN_IF_ERROR(loop_.WatchSignals({SIGTERM, SIGINT}, [this](int) { OnSignal(); }));
+  metrics_.AddCollector([this](MetricSink& out) { Collect(out); });
+  absl::StatusOr<std::unique_ptr<HttpServer>> http = HttpServer::Listen(
+      loop_, options_.http_listen,
+      StandardPages(metrics_, [] { return std::vector<std::string>{}; }, [this] { return Unready(); }));
+  if (!http.ok()) return Annotate(http.status(), "--http-listen");
+  http_ = *std::move(http);
+  const absl::Status started = StartAgent();
+  if (absl::IsNotFound(started) || absl::IsPermissionDenied(started)) {
+    StartAgentOrRetry();
+    return absl::OkStatus();
+  }
+  return started;
+}
+
+absl::Status App::StartAgent() {
+  ControllerLink::Options link{.endpoints = options_.controllers,
+                               .credentials = nullptr,
+                               .channel_arguments = {},
+                               .token_file = options_.token_file};
+  link.jitter_seed = std::hash<std::string>{}(config_.instance_id);
+  ASSIGN_OR_RETURN(link.credentials,
+                   ChannelCredentials(options_.tls, options_.controllers, kControllerTlsName, link.channel_arguments));
+  link_ = std::make_unique<ControllerLink>(loop_, std::move(link));
+  runner_ = std::make_unique<AgentRunner>(
+      config_, AgentSeams{.loop = loop_, .kernel = kernel_, .frames = frames_, .controller = *link_, .disk = disk_},
+      [this](int code) { End(code); });
+  // From here on an error is final: the seams are started once.
+  if (absl::Status s = runner_->Start(); !s.ok()) {
+    return absl::FailedPreconditionError(absl::StrCat("the agent cannot start: ", s.message()));
+  }
+  return absl::OkStatus();
+}
+
+// Certificates may be mounted after the agent was started: the controller writes them on its own first start.
+void App::StartAgentOrRetry() {
+  retry_ = 0;
+  const absl::Status status = StartAgent();
+  if (status.ok()) {
+    waiting_for_ = status;
+    return;
+  }
+  if (!absl::IsNotFound(status) && !absl::IsPermissionDenied(status)) {
+    LogError("cannot go on", {{"error", status}});
+    End(kExitFailed);
+    return;
+  }
+  if (status != waiting_for_) LogWarn("waiting for credentials", {{"missing", status}});
+  waiting_for_ = status;
+  retry_ = loop_.RunAfter(absl::Seconds(1), [this] { StartAgentOrRetry(); });
+}
+
+void App::End(int code) {
+  exit_code_ = code;
+  loop_.Stop();
+}
+
+void App::OnSignal() {
+  if (runner_ == nullptr) {
+    End(0);
+    return;
+  }
+  runner_->Terminate();
+}
+
+std::vector<std::string> App::Unready() const {
+  if (runner_ != nullptr) return runner_->core().status().unready;
+  return {absl::StrCat("waiting for credentials: ", waiting_for_.ToString())};
+}
+
+void App::Collect(MetricSink& out) const {
+  if (runner_ == nullptr) return;
+  const AgentStatus status = runner_->core().status();
+  out.Gauge("berth_agent_announced_addresses", "Addresses this agent answers for", {{"protocol", "layer2"}},
+            static_cast<double>(status.announced));
+  out.Gauge("berth_agent_controller_connected", "1 while a stream to a controller is established", {},
+            status.link_up ? 1 : 0);
+  out.Counter("berth_agent_conflicts_total", "Claims of announced addresses by machines that are no candidates", {},
+              static_cast<double>(runner_->conflicts()));
+  out.Counter("berth_agent_drift_repairs_total", "Times that something Berth had set was put right again", {},
+              static_cast<double>(runner_->drift_repairs()));
+  for (const PortStats& s : frames_.Stats()) {
+    const MetricSink::Labels labels = {{"interface", s.interface}};
+    out.Counter("berth_agent_arp_requests_total", "Well-formed ARP requests seen", labels,
+                static_cast<double>(s.requests));
+    out.Counter("berth_agent_arp_replies_total", "ARP answers sent", labels, static_cast<double>(s.replies));
+    out.Counter("berth_agent_gratuitous_total", "Gratuitous frames sent", labels, static_cast<double>(s.gratuitous));
+    out.Counter("berth_agent_capture_dropped_total", "Frames the kernel dropped before they were read", labels,
+                static_cast<double>(s.dropped));
+    out.Histogram("berth_agent_arp_reply_seconds", "From a request's capture to its answer sent", labels,
+                  s.reply_seconds, s.reply_seconds_sum);
+  }
+}
+
+}  // namespace
+
+int RunAgent(const AppOptions& options) {
+  RaiseDescriptorLimit();
+  absl::StatusOr<AgentConfig> config = MakeConfig(options);
+  absl::StatusOr<std::unique_ptr<RealEventLoop>> loop = RealEventLoop::Create();
+  const absl::Status made = config.ok() ? loop.status() : config.status();
+  if (!made.ok()) {
+    LogError("the agent cannot start", {{"error", made}});
+    return kExitFailed;
+  }
+  LogInfo("berth-agent starts",
+          {{"version", BuildVersion()}, {"node", config->node}, {"instance", config->instance_id}});
+  App app(options, *std::move(config), **loop);
+  if (const absl::Status started = app.Start(); !started.ok()) {
+    LogError("the agent cannot start", {{"error", started}});
+    return kExitFailed;
+  }
+  (*loop)->Run();
+  LogInfo("berth-agent ends", {{"code", app.exit_code()}});
+  return app.exit_code();
+}
+
+int RunCleanup(const AppOptions& options) {
+  absl::StatusOr<std::unique_ptr<RealEventLoop>> loop = RealEventLoop::Create();
+  absl::Status done = loop.status();
+  if (done.ok()) {
+    LinuxKernel kernel(**loop);
+    FileStore disk(**loop, options.state_dir);
+    done = kernel.RemoveEverything();
+    if (const absl::Status removed = disk.Remove(); done.ok()) done = removed;
+  }
+  if (!done.ok()) {
+    LogError("not everything could be taken off this node", {{"error", done}});
+    return kExitFailed;
+  }
+  LogInfo("everything Berth set on this node is taken away");
+  return 0;
+}
+
+}  // namespace berth::agent
