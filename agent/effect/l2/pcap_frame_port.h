@@ -16,8 +16,9 @@
 // sent per interface before the next one has its turn, so neither a flood nor a burst of announcements starves
 // anything. Performance: about 7 us a request, so 100,000 a second and more on one core.
 //
-// Needs the capability NET_RAW. An interface that goes down and up, or is renamed, stays captured: pass its new name in
-// the next SetInterfaces. One that is deleted is reported; a new one of the same name has a new index.
+// Needs the capability NET_RAW. An interface that goes down and up stays captured. One that was renamed does too, or is
+// reported when it was down just then; either way pass its new name in the next SetInterfaces. One that is deleted is
+// reported; a new one of the same name has a new index.
 #ifndef BERTH_AGENT_EFFECT_L2_PCAP_FRAME_PORT_H_
 #define BERTH_AGENT_EFFECT_L2_PCAP_FRAME_PORT_H_
 

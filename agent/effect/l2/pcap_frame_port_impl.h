@@ -71,7 +71,8 @@ class PcapFramePort::Impl {
   int WaitMillis(absl::Duration until_flush) const;
   void ReadMailbox();
   void ApplyWanted(const std::vector<PortInterface>& wanted);
-  void BeginOpen(const PortInterface& interface);
+  void BeginOpen(Lane& lane);
+  void Close(Lane& lane);
   void EndOpen(Opened opened);
   void Fail(int ifindex, const absl::Status& status);
   void Retire(std::map<int, Lane>::iterator lane);

@@ -38,9 +38,10 @@ absl::Status FromPcap(int code, const std::string& name, const char* detail) {
   }
 }
 
-absl::Status CheckIndex(const std::string& name, int ifindex) {
-  if (if_nametoindex(name.c_str()) == static_cast<unsigned>(ifindex)) return absl::OkStatus();
-  return absl::NotFoundError(absl::StrCat(Describe(name), ": its index is not ", ifindex, " any more"));
+absl::StatusOr<std::string> CurrentName(const std::string& name, int ifindex) {
+  char current[IF_NAMESIZE];
+  if (if_indextoname(static_cast<unsigned>(ifindex), current) != nullptr) return std::string(current);
+  return absl::NotFoundError(absl::StrCat(Describe(name), ": there is no interface with its index ", ifindex));
 }
 
 absl::Status Activate(pcap* handle, const std::string& name) {
@@ -86,16 +87,21 @@ PcapHandle::PcapHandle(pcap* handle, std::string name, int ifindex)
 PcapHandle::~PcapHandle() { pcap_close(handle_); }
 
 absl::StatusOr<std::unique_ptr<PcapHandle>> PcapHandle::Open(const std::string& name, int ifindex) {
-  RETURN_IF_ERROR(CheckIndex(name, ifindex));
+  ASSIGN_OR_RETURN(const std::string current, CurrentName(name, ifindex));
   char error[PCAP_ERRBUF_SIZE] = "";
-  pcap* raw = pcap_create(name.c_str(), error);
+  pcap* raw = pcap_create(current.c_str(), error);
   if (raw == nullptr) return FromPcap(PCAP_ERROR, name, error);
   std::unique_ptr<PcapHandle> handle(new PcapHandle(raw, name, ifindex));
-  RETURN_IF_ERROR(Activate(raw, name));
+  const absl::Status activated = Activate(raw, name);
+  // libpcap goes by the name, which may have changed in between and belong to another interface now.
+  ASSIGN_OR_RETURN(const std::string after, CurrentName(name, ifindex));
+  if (after != current) {
+    return absl::AbortedError(absl::StrCat(Describe(name), ": it was renamed to ", Quote(after), " meanwhile"));
+  }
+  RETURN_IF_ERROR(activated);
   RETURN_IF_ERROR(Filter(raw, name));
   handle->fd_ = pcap_get_selectable_fd(raw);
   if (handle->fd_ < 0) return FromPcap(PCAP_ERROR, name, "no descriptor to wait on");
-  RETURN_IF_ERROR(CheckIndex(name, ifindex));  // a rename in between would have opened another interface
   return handle;
 }
 
@@ -103,11 +109,8 @@ absl::Status PcapHandle::Dispatch(int max, const FrameFunction& on_frame) {
   auto* user = const_cast<FrameFunction*>(&on_frame);
   const int code = pcap_dispatch(handle_, max, Deliver, reinterpret_cast<unsigned char*>(user));
   if (code >= 0 || code == PCAP_ERROR_BREAK) return absl::OkStatus();
-  char current[IF_NAMESIZE];
-  if (if_indextoname(static_cast<unsigned>(ifindex_), current) == nullptr) {
-    return absl::NotFoundError(absl::StrCat(Describe(name_), ": it was deleted"));
-  }
-  return FromPcap(code, name_, pcap_geterr(handle_));
+  RETURN_IF_ERROR(CurrentName(name_, ifindex_).status());
+  return absl::AbortedError(absl::StrCat(Describe(name_), ": capture ended (", pcap_geterr(handle_), ")"));
 }
 
 InjectResult PcapHandle::Inject(absl::Span<const std::uint8_t> frame) {

@@ -27,7 +27,10 @@ class PcapHandle {
   // `captured_ns` is CLOCK_REALTIME in nanoseconds. The bytes live until the call returns.
   using FrameFunction = std::function<void(absl::Span<const std::uint8_t> frame, std::int64_t captured_ns)>;
 
-  // Errors: NotFound            no such interface, or `name` is not (or no longer) number `ifindex`
+  // Opens interface number `ifindex` under whatever name it has now; `name` is for messages.
+  //
+  // Errors: NotFound            no such interface
+  //         Aborted             it was renamed meanwhile: try again
   //         Unavailable         the interface is down
   //         PermissionDenied    no CAP_NET_RAW
   //         FailedPrecondition  not an Ethernet interface
@@ -39,7 +42,8 @@ class PcapHandle {
 
   int fd() const { return fd_; }  // level triggered; call Dispatch on any event, errors included
   // Hands at most `max` waiting frames to `on_frame`. An interface that is down is no error: capture goes on once it is
-  // up again, also after a rename. Errors: NotFound once the interface is gone, Internal for the rest; both are final.
+  // up again. Errors, both final: NotFound once the interface is gone; Aborted when libpcap gave up although it is
+  // there (it looks for its old name when the link goes down, so a rename may do that): open it again.
   absl::Status Dispatch(int max, const FrameFunction& on_frame);
   InjectResult Inject(absl::Span<const std::uint8_t> frame);
   // Frames lost since Open because the buffer was full.

@@ -109,21 +109,22 @@ void PcapFramePort::Impl::ApplyWanted(const std::vector<PortInterface>& wanted) 
     if (std::none_of(wanted.begin(), wanted.end(), stays)) Retire(current);
   }
   for (const PortInterface& each : wanted) {
-    if (lanes_.count(each.index) == 0) BeginOpen(each);
+    if (lanes_.count(each.index) != 0) continue;
+    Lane& lane = lanes_[each.index];
+    lane.interface = each;
+    {
+      const std::lock_guard<std::mutex> lock(control_mutex_);
+      std::shared_ptr<PortCounters>& counters = counters_[each.name];
+      if (counters == nullptr) counters = std::make_shared<PortCounters>();
+      lane.counters = counters;
+    }
+    BeginOpen(lane);
   }
 }
 
-void PcapFramePort::Impl::BeginOpen(const PortInterface& interface) {
-  Lane& lane = lanes_[interface.index];
-  lane.interface = interface;
+void PcapFramePort::Impl::BeginOpen(Lane& lane) {
   lane.opening = next_opening_++;
-  {
-    const std::lock_guard<std::mutex> lock(control_mutex_);
-    std::shared_ptr<PortCounters>& counters = counters_[interface.name];
-    if (counters == nullptr) counters = std::make_shared<PortCounters>();
-    lane.counters = counters;
-  }
-  worker_->Submit([this, interface, opening = lane.opening] {
+  worker_->Submit([this, interface = lane.interface, opening = lane.opening] {
     Opened opened{interface.index, opening, PcapHandle::Open(interface.name, interface.index)};
     {
       const std::lock_guard<std::mutex> lock(control_mutex_);
@@ -131,6 +132,14 @@ void PcapFramePort::Impl::BeginOpen(const PortInterface& interface) {
     }
     Wake();
   });
+}
+
+void PcapFramePort::Impl::Close(Lane& lane) {
+  if (lane.pcap == nullptr) return;
+  CountDrops(lane);
+  lane.dropped_seen = 0;
+  epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, lane.pcap->fd(), nullptr);
+  worker_->Submit([handle = std::shared_ptr<PcapHandle>(std::move(lane.pcap))] {});
 }
 
 void PcapFramePort::Impl::EndOpen(Opened opened) {
@@ -141,6 +150,7 @@ void PcapFramePort::Impl::EndOpen(Opened opened) {
     }
     return;
   }
+  if (absl::IsAborted(opened.handle.status())) return BeginOpen(lane->second);
   if (!opened.handle.ok()) return Fail(opened.ifindex, opened.handle.status());
   lane->second.pcap = *std::move(opened.handle);
   epoll_event event{};
@@ -163,13 +173,8 @@ void PcapFramePort::Impl::Fail(int ifindex, const absl::Status& status) {
 }
 
 void PcapFramePort::Impl::Retire(std::map<int, Lane>::iterator position) {
-  Lane& lane = position->second;
-  queued_.fetch_sub(lane.outgoing.size(), std::memory_order_relaxed);
-  if (lane.pcap != nullptr) {
-    CountDrops(lane);
-    epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, lane.pcap->fd(), nullptr);
-    worker_->Submit([handle = std::shared_ptr<PcapHandle>(std::move(lane.pcap))] {});
-  }
+  queued_.fetch_sub(position->second.outgoing.size(), std::memory_order_relaxed);
+  Close(position->second);
   lanes_.erase(position);
 }
 
@@ -181,7 +186,12 @@ void PcapFramePort::Impl::Receive(int ifindex) {
       lane.pcap->Dispatch(kReadPerTurn, [this, &lane](absl::Span<const std::uint8_t> frame, std::int64_t captured_ns) {
         Judge(lane, frame, captured_ns);
       });
-  if (!status.ok()) Fail(ifindex, status);
+  if (absl::IsAborted(status)) {  // the interface is there: a new capture finds it under its new name
+    Close(lane);
+    BeginOpen(lane);
+  } else if (!status.ok()) {
+    Fail(ifindex, status);
+  }
 }
 
 void PcapFramePort::Impl::Judge(Lane& lane, absl::Span<const std::uint8_t> frame, std::int64_t captured_ns) {

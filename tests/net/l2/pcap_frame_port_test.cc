@@ -185,16 +185,20 @@ TEST_CASE("answers go on after the peer lost its carrier and got it back", "[net
   CHECK(w.Answers());
 }
 
-TEST_CASE("answers go on after the interface was renamed", "[net]") {
+TEST_CASE("answers go on after the interface was renamed and named anew, and it keeps its index", "[net]") {
   World w;
   REQUIRE(w.Answers());
+  const int index = Lan::NearIndex();
   Lan::Shell("ip link set near down && ip link set near name near0 && ip link set near0 up");
   Lan::Shell("ip link property add dev near0 altname near");
+  REQUIRE(Lan::NearIndex() == index);
+  w.port_.SetInterfaces({{.index = index, .name = "near0", .mac = Lan::NearMac()}});
   CHECK(w.Answers());
 }
 
 TEST_CASE("an interface that is down is reported, and answers once it is up and named again", "[net]") {
   World w;
+  REQUIRE(w.Answers());
   Lan::Shell("ip link set near down");
   w.port_.SetInterfaces({});
   w.Open();
