@@ -112,7 +112,7 @@ absl::Status RunController(const ControllerFlags& flags) {
   RETURN_IF_ERROR(admin.Start());
   RETURN_IF_ERROR(runner.Start());
   LogInfo("controller started",
-          {{"version", kVersion}, {"source", flags.source_dir}, {"agents", agents.port()}, {"admin", admin.port()}});
+          {{"version", BuildVersion()}, {"source", flags.source_dir}, {"agents", agents.port()}, {"admin", admin.port()}});
   loop->Run();
   admin.Shutdown();
   runner.Stop();

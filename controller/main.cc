@@ -68,7 +68,7 @@ int Main(int argc, char** argv) {
       "Berth's controller: gives Services of type LoadBalancer their addresses and tells the agents of the nodes "
       "which to announce.\nExample: berth-controller --source=files:examples/layer2 --insecure",
       "berth-controller");
-  app.set_version_flag("--version", absl::StrCat("berth-controller ", kVersion, " (", kCommit, ")"));
+  app.set_version_flag("--version", absl::StrCat("berth-controller ", BuildVersion(), " (", BuildCommit(), ")"));
   app.add_option("--source", raw.source, "files:DIR, a folder of manifests (kubernetes comes in a later version)")
       ->capture_default_str();
   app.add_option("--state-dir", raw.state_dir, "where allocations and the term survive")->capture_default_str();

@@ -51,7 +51,10 @@ class Context {
   bool active = false;        // leader, caches complete, start gate open
 
   std::uint64_t NextVersion() { return ++version; }
-  void Emit(Effect effect) { out->push_back(std::move(effect)); }
+  template <typename T>
+  void Emit(T effect) {
+    out->emplace_back(std::in_place_type<T>, std::move(effect));
+  }
   TimerQueue::Id After(absl::Duration delay, std::function<void()> task) {
     return timers.At(now + delay, std::move(task));
   }

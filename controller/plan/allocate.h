@@ -22,8 +22,8 @@ namespace berth::plan {
 // type, annotation or class changes.
 enum class Ownership : std::uint8_t {
   kOurs,
-  kForeign,   // never touched: no event, status, finalizer or annotation
-  kRelease,   // was ours (marked, or has allocations) and is not any more: let go of everything
+  kForeign,  // never touched: no event, status, finalizer or annotation
+  kRelease,  // was ours (marked, or has allocations) and is not any more: let go of everything
 };
 Ownership Classify(const model::Service& service, const Rules& rules);
 
@@ -35,8 +35,8 @@ struct Decision {
   // Why something is missing (or, with everything in place, something worth an Event: a sharer's policy differs, a
   // requested change is impossible and the old address is kept). Empty code: nothing to say.
   Reason reason;
-  bool satisfied = false;                     // every family the Service must have is in `want`
-  std::vector<std::string> candidate_pools;   // the pools looked at, best first, for `explain`
+  bool satisfied = false;                    // every family the Service must have is in `want`
+  std::vector<std::string> candidate_pools;  // the pools looked at, best first, for `explain`
   // How the Service is ours, to be recorded with the allocations; empty unless kOurs. See model::Service::managed_by.
   std::string managed_by;
 };
@@ -44,8 +44,9 @@ struct Decision {
 // `service.allocations` is what it holds now; the ledger knows those claims too. Candidate addresses that are blocked
 // in the ledger are skipped, except those the Service itself has. `namespace_labels` are those of its Namespace.
 // When a Service changed, decide before its new claims are assigned: that the claim in the ledger differs from what the
-// Service would claim now shows who brought about a port clash. An entry of `want` with an address that the Service holds
-// is that allocation, even where its pool, protocol or interface differ (an Eip adopted an orphan): nothing to probe.
+// Service would claim now shows who brought about a port clash. An entry of `want` with an address that the Service
+// holds is that allocation, even where its pool, protocol or interface differ (an Eip adopted an orphan): nothing to
+// probe.
 Decision Decide(const model::Service& service, const Ledger& ledger, const model::Labels& namespace_labels,
                 const Rules& rules);
 

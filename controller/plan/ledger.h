@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // controller/plan/ledger.h -- who has which address, and which addresses are free: the index that allocation reads.
 //
-// A value: no clock, no I/O. Everything is O(log n) in what is used; the size of a pool costs nothing. Pools may come and
-// go independently of the addresses in use: an address whose pool is gone (or shrank) is an orphan and stays in use; a
-// pool that contains it later adopts it.
+// A value: no clock, no I/O. Everything is O(log n) in what is used; the size of a pool costs nothing. Pools may come
+// and go independently of the addresses in use: an address whose pool is gone (or shrank) is an orphan and stays in
+// use; a pool that contains it later adopts it.
 #ifndef BERTH_CONTROLLER_PLAN_LEDGER_H_
 #define BERTH_CONTROLLER_PLAN_LEDGER_H_
 
@@ -56,11 +56,11 @@ class Ledger {
   std::vector<IpAddr> UsedWithin(const IpRange& range) const;  // whatever pool, if any, contains it
 
   // Addresses that must not be given out, for four reasons. Each call replaces or edits one of them.
-  void SetExcluded(const IpRangeSet& excluded);                // node addresses, gateways, network and broadcast
+  void SetExcluded(const IpRangeSet& excluded);  // node addresses, gateways, network and broadcast
   const IpRangeSet& excluded() const { return excluded_; }
-  void MarkConflicted(const IpAddr& address, bool conflicted); // a stranger answers for it
+  void MarkConflicted(const IpAddr& address, bool conflicted);    // a stranger answers for it
   void MarkQuarantined(const IpAddr& address, bool quarantined);  // an agent may still answer for it
-  void MarkReserved(const IpAddr& address, bool reserved);     // being probed or written for somebody, or outcome unknown
+  void MarkReserved(const IpAddr& address, bool reserved);  // being probed or written for somebody, or outcome unknown
   bool IsConflicted(const IpAddr& a) const { return conflicted_.count(a) != 0; }
   bool IsQuarantined(const IpAddr& a) const { return quarantined_.count(a) != 0; }
   bool IsReserved(const IpAddr& a) const { return reserved_.count(a) != 0; }

@@ -23,26 +23,26 @@ namespace berth::plan {
 // What placement knows of a node.
 struct NodeView {
   std::string name;
-  bool connected = false;        // its agent is in contact with us
-  bool leaving = false;          // its agent asked to hand over (SIGTERM) or the node is being drained
-  bool preferred = true;         // Ready, not cordoned: where only others are, the holder keeps it
+  bool connected = false;  // its agent is in contact with us
+  bool leaving = false;    // its agent asked to hand over (SIGTERM) or the node is being drained
+  bool preferred = true;   // Ready, not cordoned: where only others are, the holder keeps it
   std::vector<sync::InterfaceInfo> interfaces;
-  model::Node node;              // labels and conditions
+  model::Node node;  // labels and conditions
 };
 
 // What placement knows of an address: the union over the Services on it.
 struct AddressView {
   IpAddr address;
-  std::string interface;                                // the pool's rule
-  std::optional<model::LabelSelector> node_selector;    // of the pool
+  std::string interface;                              // the pool's rule
+  std::optional<model::LabelSelector> node_selector;  // of the pool
   // Set when a Service on it has policy Local: the nodes with a ready endpoint of every such Service.
   std::optional<std::set<std::string>> endpoint_nodes;
-  std::optional<std::string> holder;                    // who holds it now
+  std::optional<std::string> holder;  // who holds it now
 };
 
 struct Refusal {
   std::string node;
-  std::string why;   // "interface eth0 has no carrier"
+  std::string why;  // "interface eth0 has no carrier"
   friend bool operator==(const Refusal&, const Refusal&) = default;
 };
 
@@ -54,8 +54,8 @@ absl::StatusOr<const sync::InterfaceInfo*> ResolveInterface(const std::string& r
 absl::Status CanHold(const AddressView& address, const NodeView& node, const Rules& rules);
 
 struct Ranking {
-  std::vector<std::string> nodes;   // that can hold it, best first: preferred ones before others, then by hash
-  std::vector<Refusal> refusals;    // the others, by name
+  std::vector<std::string> nodes;  // that can hold it, best first: preferred ones before others, then by hash
+  std::vector<Refusal> refusals;   // the others, by name
 };
 Ranking Rank(const AddressView& address, const std::map<std::string, NodeView>& nodes, const Rules& rules);
 
@@ -63,8 +63,8 @@ Ranking Rank(const AddressView& address, const std::map<std::string, NodeView>& 
 std::uint64_t Weight(const std::string& node, const IpAddr& address);
 
 struct Placement {
-  std::optional<std::string> holder;       // nullopt: nobody can
-  std::vector<std::string> candidates;     // holder first, then the rest of the ranking
+  std::optional<std::string> holder;    // nullopt: nobody can
+  std::vector<std::string> candidates;  // holder first, then the rest of the ranking
   std::vector<Refusal> refusals;
 };
 

@@ -15,7 +15,8 @@ namespace berth::plan {
 // Everything that can be said of one Eip alone: address parses (done by whoever filled Pool), layer2 and vip need an
 // interface, interface syntax. Errors: InvalidArgument beginning with OpenELB's text and naming the field and value.
 absl::Status ValidatePool(const model::Pool& pool);
-// Against the others: no overlap, at most one default. `others` may contain the pool's own older version; it is skipped.
+// Against the others: no overlap, at most one default. `others` may contain the pool's own older version; it is
+// skipped.
 absl::Status ValidateAgainst(const model::Pool& pool, const std::map<std::string, model::Pool>& others);
 // An edit: every address in use that lies in `before` must lie in `after` (rule 7). Names the Services that prevent it.
 absl::Status ValidateUpdate(const model::Pool& before, const model::Pool& after, const Ledger& ledger);
