@@ -207,6 +207,7 @@ void AgentCore::Impl::Acknowledge() {
   std::set<IpAddr>& waiting = unacked_->waiting;
   while (!waiting.empty() && IsSettled(*waiting.begin())) waiting.erase(waiting.begin());
   if (!waiting.empty()) return;
+  ReportChanges(true);  // who hears that it is done knows who announces what
   std::vector<sync::Rejection> rejections;
   for (const IpAddr& address : unacked_->touched) {
     const auto it = entries_.find(address);

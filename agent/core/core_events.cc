@@ -224,8 +224,8 @@ void AgentCore::Impl::Settle() {
   PublishTable();
   std::move(kernel_out_.begin(), kernel_out_.end(), std::back_inserter(*out_));
   std::move(frames_out_.begin(), frames_out_.end(), std::back_inserter(*out_));
-  ReportChanges();
   Acknowledge();
+  ReportChanges(now_ >= next_report_);
   BeatHeart();
   StoreIfDue();
   if (address_lines_ > kMostAddressLines) {

@@ -153,7 +153,7 @@ class AgentCore::Impl {
 
   // ---- core_report.cc
   void SayHello();
-  void ReportChanges();
+  void ReportChanges(bool gains_due);
   void BeatHeart();
   void Send(sync::AgentMessage message);
   void Write(Log::Level level, absl::string_view sentence,

@@ -46,11 +46,10 @@ void AgentCore::Impl::SayHello() {
                    .probe_endpoint = config_.probe_endpoint});
 }
 
-void AgentCore::Impl::ReportChanges() {
+void AgentCore::Impl::ReportChanges(bool gains_due) {
   if (!link_up_ || stream_stale_ || cleaning_) return;
   sync::Report report;
   if (interfaces_told_ != view_.interfaces) report.interfaces = interfaces_told_ = view_.interfaces;
-  const bool gains_due = !announcer_.firsts_pending() || now_ >= next_report_;
   if (announced_urgent_ || (announced_dirty_ && gains_due)) {
     report.announced = announced();
     announced_dirty_ = announced_urgent_ = false;
