@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <catch2/catch.hpp>
+
+#include "agent/diff/address_ops.h"
+#include "agent/diff/kernel_view.h"
+#include "agent/diff/resolve.h"
+
+namespace berth::agent {
+namespace {
+
+IpAddr Ip(const std::string& text) { return *IpAddr::Parse(text); }
+LinkAddress Own(const std::string& cidr) { return {*Cidr::Parse(cidr), false}; }
+LinkAddress Ours(const std::string& cidr) { return {*Cidr::Parse(cidr), true}; }
+
+Link Make(int index, const std::string& name, std::vector<LinkAddress> addresses = {}) {
+  Link link;
+  link.index = index;
+  link.name = name;
+  link.mac = MacAddr({2, 0, 0, 0, 0, static_cast<std::uint8_t>(index)});
+  link.up = link.carrier = true;
+  link.addresses = std::move(addresses);
+  return link;
+}
+
+Link Loopback() {
+  Link lo = Make(1, "lo", {Own("127.0.0.1/8")});
+  lo.loopback = true;
+  lo.ethernet = false;
+  return lo;
+}
+
+KernelState State(std::vector<Link> links) { return {std::move(links)}; }
+
+TEST_CASE("a rule names one usable interface, by index and MAC", "[unit]") {
+  const auto found = ResolveInterface("eth0", State({Loopback(), Make(2, "eth0")}));
+  REQUIRE(std::holds_alternative<PortInterface>(found));
+  CHECK(std::get<PortInterface>(found).index == 2);
+  CHECK(std::get<PortInterface>(found).mac == MacAddr({2, 0, 0, 0, 0, 2}));
+}
+
+TEST_CASE("an interface that cannot be used is refused with what exists or what ails it", "[unit]") {
+  Link down = Make(3, "down");
+  down.up = false;
+  Link unplugged = Make(4, "unplugged");
+  unplugged.carrier = false;
+  Link port = Make(5, "port");
+  port.master = 6;
+  const KernelState state = State({Loopback(), Make(2, "eth0"), down, unplugged, port, Make(6, "br0")});
+  const auto [rule, code, words] = GENERATE(table<std::string, sync::RejectCode, std::string>({
+      {"eth7", sync::RejectCode::kInterfaceMissing, "this node has: br0, down, eth0, unplugged"},
+      {"", sync::RejectCode::kInterfaceMissing, "does not exist"},
+      {"lo", sync::RejectCode::kInterfaceMissing, "no Ethernet interface"},
+      {"down", sync::RejectCode::kInterfaceDown, "is down"},
+      {"unplugged", sync::RejectCode::kInterfaceDown, "has no carrier"},
+      {"port", sync::RejectCode::kInterfaceMissing, "a port of \"br0\""},
+  }));
+  CAPTURE(rule);
+  const auto found = ResolveInterface(rule, state);
+  REQUIRE(std::holds_alternative<sync::Rejection>(found));
+  CHECK(std::get<sync::Rejection>(found).code == code);
+  CHECK(std::get<sync::Rejection>(found).message.find(words) != std::string::npos);
+}
+
+TEST_CASE("silence covers kube-ipvs0, berth0 and what is marked, and nothing the node owns", "[unit]") {
+  const Silence silence = SilenceFor(State({
+      Loopback(),
+      Make(2, "eth0", {Own("192.0.2.1/24"), Own("192.0.2.5/24"), Ours("192.0.2.20/32")}),
+      Make(3, "kube-ipvs0", {Own("10.96.0.1/32"), Own("192.0.2.5/32"), Ours("192.0.2.21/32"), Own("fe80::1/64")}),
+      Make(4, "berth0", {Ours("192.0.2.22/32"), Own("192.0.2.23/32"), Ours("2001:db8::1/128")}),
+  }));
+  CHECK(silence.addresses == std::set<IpAddr>{Ip("10.96.0.1"), Ip("192.0.2.20"), Ip("192.0.2.21"), Ip("192.0.2.22"),
+                                              Ip("192.0.2.23"), Ip("2001:db8::1")});
+}
+
+TEST_CASE("the kernel's own questions bear each LAN interface's first own address", "[unit]") {
+  Link port = Make(5, "port", {Own("192.0.2.9/24")});
+  port.master = 6;
+  const Silence silence = SilenceFor(State({
+      Loopback(),
+      Make(2, "eth0", {Ours("192.0.2.20/32"), Own("192.0.2.1/24"), Own("192.0.2.2/24")}),
+      Make(3, "eth1", {Own("2001:db8::5/64")}),
+      Make(4, "berth0", {Own("192.0.2.30/32")}),
+      port,
+  }));
+  CHECK(silence.rewrite == std::map<std::string, IpAddr>{{"eth0", Ip("192.0.2.1")}});
+}
+
+TEST_CASE("interfaces are told without loopback, ports, our own ones and our addresses", "[unit]") {
+  Link port = Make(5, "port");
+  port.master = 2;
+  Link eth0 = Make(2, "eth0", {Own("192.0.2.1/24"), Ours("192.0.2.20/32")});
+  eth0.gateways = {Ip("192.0.2.254")};
+  Link aaa = Make(7, "aaa");
+  aaa.carrier = false;
+  const auto told = LanInterfaces(State({Loopback(), eth0, Make(3, "kube-ipvs0"), Make(4, "berth0"), port, aaa}));
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].name == "aaa");
+  CHECK_FALSE(told[0].up);
+  CHECK(told[1].name == "eth0");
+  CHECK(told[1].prefixes == std::vector<Cidr>{*Cidr::Parse("192.0.2.1/24")});
+  CHECK(told[1].gateways == eth0.gateways);
+}
+
+TEST_CASE("a view tells what is on the VIP interface and who speaks for this node", "[unit]") {
+  const KernelState state =
+      State({Make(2, "eth0", {Own("192.0.2.1/24")}), Make(3, "kube-ipvs0", {Own("10.96.0.1/32")})});
+  const KernelView view =
+      ViewOf(state, VipInterface{.index = 3, .name = "kube-ipvs0", .own = false, .description = {}});
+  CHECK(view.on_vip.contains(Ip("10.96.0.1")));
+  CHECK(view.own.at(Ip("192.0.2.1")) == "eth0");
+  CHECK_FALSE(view.own.contains(Ip("10.96.0.1")));
+  CHECK(view.macs.contains(MacAddr({2, 0, 0, 0, 0, 2})));
+  CHECK(ViewOf(state, std::nullopt).on_vip.empty());
+}
+
+TEST_CASE("only marked addresses that nobody names are removed, from shared interfaces only when released", "[unit]") {
+  const KernelView view =
+      ViewOf(State({
+                 Make(2, "eth0", {Own("192.0.2.1/24"), Ours("192.0.2.30/32")}),
+                 Make(3, "kube-ipvs0", {Own("192.0.2.40/32"), Ours("192.0.2.41/32")}),
+                 Make(4, "berth0", {Ours("192.0.2.50/32"), Ours("192.0.2.51/32"), Own("192.0.2.52/32")}),
+             }),
+             std::nullopt);
+  const auto assigned = [](const IpAddr& a) { return a == *IpAddr::Parse("192.0.2.51"); };
+  const auto addresses = [&](const std::set<IpAddr>& released) {
+    std::set<IpAddr> all;
+    for (const MarkedAddress& m : AddressesToRemove(view, assigned, released)) all.insert(m.address);
+    return all;
+  };
+  CHECK(addresses({}) == std::set<IpAddr>{Ip("192.0.2.50")});
+  CHECK(addresses({Ip("192.0.2.30"), Ip("192.0.2.40"), Ip("192.0.2.41"), Ip("192.0.2.51"), Ip("192.0.2.1")}) ==
+        std::set<IpAddr>{Ip("192.0.2.30"), Ip("192.0.2.41"), Ip("192.0.2.50")});
+}
+
+}  // namespace
+}  // namespace berth::agent
