@@ -166,7 +166,9 @@ TEST_CASE("ten thousand addresses are silenced at once, and one more costs littl
   Silence silence;
   for (std::uint32_t i = 0; i < 10000; ++i) silence.addresses.insert(IpAddr::V4(0x0a140000 + i));
   for (std::uint32_t i = 0; i < 10000; ++i) silence.addresses.insert(IpAddr::V6(absl::MakeUint128(0xfd01ULL << 48, i)));
+  const absl::Time start = node.lab.loop().Now();
   node.Apply(silence);
+  const absl::Duration whole = node.lab.loop().Now() - start;
   absl::Duration best = absl::InfiniteDuration();
   for (std::uint32_t i = 0; i < 100; ++i) {
     silence.addresses.insert(IpAddr::V4(0x0a150000 + i));
@@ -174,8 +176,8 @@ TEST_CASE("ten thousand addresses are silenced at once, and one more costs littl
     node.Apply(silence);
     best = std::min(best, node.lab.loop().Now() - begin);
   }
-  CAPTURE(absl::FormatDuration(best));
-  CHECK(best < absl::Milliseconds(10));  // far below a rebuild of 20,000; the best, for machines are busy
+  CAPTURE(absl::FormatDuration(best), absl::FormatDuration(whole));
+  CHECK(best * 3 < whole);  // the best of many, for machines are busy
   CHECK(node.lab.Read("nft list set arp berth addresses").find("10.21.0.99") != std::string::npos);
   CHECK(node.lab.Read("nft list set ip6 berth addresses").find("fd01::270f") != std::string::npos);
   node.lab.Settle();
