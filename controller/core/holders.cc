@@ -25,7 +25,10 @@ const Holding* Holders::Find(const IpAddr& address) const {
 
 void Holders::Refresh(const IpAddr& address, bool verified) {
   const auto& owners = ctx_.ledger.OwnersOf(address);
-  if (!owners.empty() && owners.front().allocation.protocol == model::Protocol::kLayer2) {
+  const model::Pool* pool = ctx_.ledger.PoolOf(address);  // as it is now; without one, as it was recorded
+  const bool layer2 = !owners.empty() && (pool != nullptr ? pool->protocol : owners.front().allocation.protocol) ==
+                                             model::Protocol::kLayer2;
+  if (layer2) {
     Holding& h = holdings_[address];
     if (h.address != address) {
       h.address = address;

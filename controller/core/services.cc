@@ -149,7 +149,8 @@ void Services::Decide(ServiceRecord& r) {
   const bool same = want == s.allocations;
   if (same) UpdateClaims(r);
   const bool let_go = release && s.marked && s.allocations.empty();
-  if (same && !r.restore && !let_go) {
+  const bool relabel = !want.empty() && r.decision.managed_by != s.managed_by;
+  if (same && !r.restore && !let_go && !relabel) {
     if (r.gone) return Erase(id);
     return on_changed(id);
   }
@@ -347,6 +348,11 @@ void Services::UpdateClaims(ServiceRecord& r) {
     ctx_.ledger.Assign(claim);
     holders_.Refresh(a.address);
     pools_.TouchOf(a.address);
+    if (!ctx_.active) continue;
+    // What one sharer asks for now may be another's conflict, or the end of one.
+    for (const plan::Claim& other : ctx_.ledger.OwnersOf(a.address)) {
+      if (other.service != r.object.id) dirty_.insert(other.service);
+    }
   }
 }
 
