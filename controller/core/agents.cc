@@ -190,6 +190,8 @@ void Agents::BeginTerm() {
     agent.fresh = true;
     agent.acked = 0;
     agent.rejections.clear();
+    agent.desired.clear();  // decided anew, from what agents report
+    agent.dirty.clear();
     if (agent.in_flight) ctx_.timers.Cancel(agent.in_flight->limit);
     agent.in_flight.reset();
     if (agent.connected()) agent.last_heard = std::max(agent.last_heard, ctx_.now);

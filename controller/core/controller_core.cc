@@ -27,6 +27,7 @@ ControllerCore::ControllerCore(Options options)
     changes_.addresses.insert(address);
   };
   agents.on_interfaces = [this](Agent& a) {
+    holders_.ForgetViews();
     changes_.agents.insert(a.node);
     Exclude();
     if (!ctx_.active) return;
@@ -42,6 +43,7 @@ ControllerCore::ControllerCore(Options options)
     if (ctx_.active) holders_.OnConflicts(a);
   };
   agents.on_leaving = [this](Agent& a) {
+    holders_.ForgetViews();
     changes_.agents.insert(a.node);
     if (ctx_.active) holders_.OnLeaving(a);
   };
@@ -55,6 +57,7 @@ ControllerCore::ControllerCore(Options options)
     ctx_.Emit(RaiseTerm{raising_});
   };
   agents.on_known_changed = [this](const Agent& a) {
+    holders_.ForgetViews();
     changes_.agents.insert(a.node);
     if (leader_) ctx_.Emit(RememberAgents{agents_.Known()});
     Exclude();
@@ -76,7 +79,7 @@ ControllerCore::ControllerCore(Options options)
   };
 }
 
-Effects ControllerCore::Handle(const Event& event, absl::Time now) {
+Effects ControllerCore::Handle(const std::vector<Event>& events, absl::Time now) {
   Effects out;
   ctx_.out = &out;
   // A process that stood still itself must not blame its agents.
@@ -86,7 +89,10 @@ Effects ControllerCore::Handle(const Event& event, absl::Time now) {
   if (stood_still && agents_.connected_count() != 0 && ctx_.timers.Next() + ctx_.options.agent_timeout / 2 < ctx_.now) {
     agents_.ForgiveSilence();
   }
-  std::visit([this](const auto& e) { On(e); }, event);
+  for (const Event& event : events) {
+    holders_.ForgetViews();
+    std::visit([this](const auto& e) { On(e); }, event);
+  }
   ctx_.timers.RunDue(ctx_.now);
   Settle();
   ctx_.Emit(WakeAt{ctx_.timers.Next()});
@@ -106,6 +112,7 @@ void ControllerCore::On(const SourceChanged& e) {
   for (const model::Pool& p : e.delta.pools) changes_.pools.insert(p.name);
   for (const std::string& p : e.delta.gone_pools) changes_.pools.insert(p);
   const Cluster::Changes changed = cluster_.Apply(e.delta);
+  holders_.ForgetViews();
   services_.Apply(e.delta);
   if (pools) services_.OnPoolsChanged();
   if (pools || changed.namespaces) services_.Wake();
@@ -120,6 +127,9 @@ void ControllerCore::On(const SourceChanged& e) {
 
 void ControllerCore::On(const SourceSynced& e) {
   synced_ = true;
+  // Known from before, so it makes sense to wait for them and no longer. In a new cluster nobody can tell who is
+  // missing.
+  expecting_ = !e.known_agents.empty();
   agents_.Remember(e.known_agents);
   if (leader_ && !ctx_.active) CloseGate();  // now it is known whom to wait for
   TryOpenGate();
@@ -146,6 +156,7 @@ void ControllerCore::On(const Leadership& e) {
 // From here on nothing is sent, allocated or moved until the agents known have spoken, or start_wait has passed.
 void ControllerCore::CloseGate() {
   if (ctx_.active) {
+    expecting_ = true;
     services_.Pause();
     holders_.Pause();
   }
@@ -166,7 +177,7 @@ void ControllerCore::CloseGate() {
 
 void ControllerCore::TryOpenGate() {
   if (ctx_.active || !leader_ || !synced_ || raising_ != 0) return;
-  const bool everybody = awaited_.empty() && !agents_.Known().empty();
+  const bool everybody = awaited_.empty() && expecting_;
   if (!everybody && ctx_.now < gate_deadline_) return;
   ctx_.timers.Cancel(std::exchange(gate_timer_, 0));
   ctx_.active = true;
@@ -180,6 +191,7 @@ void ControllerCore::TryOpenGate() {
 }
 
 void ControllerCore::OnContact(Agent& agent) {
+  holders_.ForgetViews();
   changes_.agents.insert(agent.node);
   awaited_.erase(agent.node);
   Exclude();
@@ -190,6 +202,7 @@ void ControllerCore::OnContact(Agent& agent) {
 }
 
 void ControllerCore::OnLost(Agent& agent) {
+  holders_.ForgetViews();
   changes_.agents.insert(agent.node);
   if (!ctx_.active) return;
   holders_.OnLost(agent);

@@ -32,7 +32,8 @@ class ControllerCore {
   ControllerCore(const ControllerCore&) = delete;
   ControllerCore& operator=(const ControllerCore&) = delete;
 
-  Effects Handle(const Event& event, absl::Time now);
+  // Events of one moment, in their order; what follows from them is decided once, after the last.
+  Effects Handle(const std::vector<Event>& events, absl::Time now);
 
   // Views, as of the last event. `wall_offset` turns monotonic times into wall times: wall = monotonic + offset.
   std::vector<model::PoolView> PoolViews() const;
@@ -90,6 +91,7 @@ class ControllerCore {
   std::uint64_t raising_ = 0;  // a term asked for and not granted yet
   absl::Time gate_deadline_ = absl::InfiniteFuture();
   TimerQueue::Id gate_timer_ = 0;
+  bool expecting_ = false;         // it is known which agents there should be
   std::set<std::string> awaited_;  // known agents that have not said Hello in this term
   std::deque<absl::Time> losses_;
   absl::Time last_event_ = absl::InfinitePast();

@@ -39,8 +39,9 @@ void Holders::Refresh(const IpAddr& address, bool verified) {
   Dirty(address);
 }
 
-std::map<std::string, plan::NodeView> Holders::NodeViews() const {
-  std::map<std::string, plan::NodeView> views;
+const std::map<std::string, plan::NodeView>& Holders::NodeViews() const {
+  if (views_) return *views_;
+  auto& views = views_.emplace();
   for (const auto& [name, agent] : agents_.all()) {
     plan::NodeView& v = views[name];
     v.name = name;
@@ -118,7 +119,7 @@ bool Holders::MayLeaveUnpreferred() const {
 void Holders::Settle() {
   if (!ctx_.active || dirty_.empty()) return;
   const std::set<IpAddr> dirty = std::exchange(dirty_, {});
-  const auto nodes = NodeViews();
+  const auto& nodes = NodeViews();
   std::map<std::string, std::size_t> load;
   std::vector<plan::AddressView> together, alone;
   for (auto it = holdings_.begin(); it != holdings_.end();) {

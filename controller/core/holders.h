@@ -87,7 +87,9 @@ class Holders {
   // A connected agent that could ask the LAN about an address of a pool with this interface rule, or empty. `except` is
   // not asked.
   std::string ProberFor(const IpAddr& address, const std::string& interface, const std::string& except = "") const;
-  std::map<std::string, plan::NodeView> NodeViews() const;
+  // The nodes as placement sees them, kept until ForgetViews: agents or Nodes may have changed.
+  const std::map<std::string, plan::NodeView>& NodeViews() const;
+  void ForgetViews() { views_.reset(); }
 
  private:
   struct Release {
@@ -134,6 +136,7 @@ class Holders {
   std::map<std::string, IpAddr> recheck_cursor_;
   TimerQueue::Id recheck_timer_ = 0, quarantine_timer_ = 0;
   std::uint64_t last_probe_ = 0;
+  mutable std::optional<std::map<std::string, plan::NodeView>> views_;
 };
 
 }  // namespace berth::core

@@ -37,8 +37,17 @@ void CoreRunner::Stop() {
   loop_.Cancel(std::exchange(timer_, 0));
 }
 
-void CoreRunner::Handle(const Event& event) {
-  const Effects effects = core_.Handle(event, loop_.Now());
+void CoreRunner::Queue(Event event) {
+  queue_.push_back(std::move(event));
+  if (queue_.size() > 1) return;
+  loop_.Post([this, alive = alive_] {
+    if (*alive) Drain();
+  });
+}
+
+void CoreRunner::Drain() {
+  const std::vector<Event> events = std::exchange(queue_, {});
+  const Effects effects = core_.Handle(events, loop_.Now());
   for (const Effect& effect : effects) Do(effect);
   if (subscribers_.empty()) {
     core_.TakeChanges();
@@ -75,24 +84,24 @@ void CoreRunner::Wake(absl::Time at) {
   if (at == absl::InfiniteFuture()) return;
   timer_ = loop_.RunAt(at, [this] {
     timer_ = 0;
-    Handle(Tick{});
+    Queue(Tick{});
   });
 }
 
-void CoreRunner::OnDelta(const model::ClusterDelta& delta) { Handle(SourceChanged{delta}); }
-void CoreRunner::OnSynced() { Handle(SourceSynced{source_.KnownAgents()}); }
+void CoreRunner::OnDelta(const model::ClusterDelta& delta) { Queue(SourceChanged{delta}); }
+void CoreRunner::OnSynced() { Queue(SourceSynced{source_.KnownAgents()}); }
 void CoreRunner::OnLeadership(bool leader, std::uint64_t term, const std::string& leader_name) {
-  Handle(Leadership{leader, term, leader_name});
+  Queue(Leadership{leader, term, leader_name});
 }
 void CoreRunner::OnServiceWritten(std::uint64_t write_id, const absl::Status& status, const std::string& revision) {
-  Handle(ServiceWritten{write_id, status, revision});
+  Queue(ServiceWritten{write_id, status, revision});
 }
-void CoreRunner::OnProblems(const std::vector<std::string>& problems) { Handle(SourceProblems{problems}); }
-void CoreRunner::OnStreamOpened(StreamId stream, const StreamPeer& peer) { Handle(StreamOpened{stream, peer}); }
+void CoreRunner::OnProblems(const std::vector<std::string>& problems) { Queue(SourceProblems{problems}); }
+void CoreRunner::OnStreamOpened(StreamId stream, const StreamPeer& peer) { Queue(StreamOpened{stream, peer}); }
 void CoreRunner::OnAgentMessage(StreamId stream, sync::AgentMessage message) {
-  Handle(FromAgent{stream, std::move(message)});
+  Queue(FromAgent{stream, std::move(message)});
 }
-void CoreRunner::OnStreamClosed(StreamId stream, const std::string& reason) { Handle(StreamClosed{stream, reason}); }
+void CoreRunner::OnStreamClosed(StreamId stream, const std::string& reason) { Queue(StreamClosed{stream, reason}); }
 
 std::uint64_t CoreRunner::Subscribe(std::function<void(const std::vector<model::ChangeView>&)> on_change) {
   subscribers_[++last_subscriber_] = std::move(on_change);

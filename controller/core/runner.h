@@ -64,7 +64,8 @@ class CoreRunner : public model::ClusterSource::Observer, public push::AgentPort
   void Unsubscribe(std::uint64_t id) override { subscribers_.erase(id); }
 
  private:
-  void Handle(const Event& event);
+  void Queue(Event event);
+  void Drain();
   void Do(const Effect& effect);
   void Wake(absl::Time at);
   void Publish();
@@ -79,6 +80,7 @@ class CoreRunner : public model::ClusterSource::Observer, public push::AgentPort
   absl::Time wake_at_ = absl::InfiniteFuture();
   std::uint64_t last_subscriber_ = 0;
   std::map<std::uint64_t, std::function<void(const std::vector<model::ChangeView>&)>> subscribers_;
+  std::vector<Event> queue_;  // of this turn of the loop: decided together
   bool publishing_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // posted tasks outlive nobody
 };
