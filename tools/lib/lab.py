@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -24,6 +25,9 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1
+ETH_P_ALL, ETH_P_ARP = 3, 0x0806
+SO_ATTACH_FILTER, SOL_PACKET, PACKET_IGNORE_OUTGOING = 26, 263, 23
 
 
 def run(*args, check=True, **kwargs):
@@ -44,6 +48,48 @@ def wait_for(what, condition, timeout=10.0, every=0.01):
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {timeout} s: {what}")
         time.sleep(every)
+
+
+@contextlib.contextmanager
+def inside_namespace(name):
+    """The calling thread is in the namespace of that name."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    there = os.open(f"/run/netns/{name}", os.O_RDONLY)
+    try:
+        if _libc.setns(there, CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+        yield
+    finally:
+        _libc.setns(home, CLONE_NEWNET)
+        os.close(home)
+        os.close(there)
+
+
+def sweep():
+    """Removes what labs left behind whose process was killed."""
+    for line in run("ip", "netns", "list", check=False).stdout.splitlines():
+        match = re.match(r"berth(\d+)[a-z]-", line)
+        if match and not os.path.exists(f"/proc/{match[1]}"):
+            name = line.split()[0]
+            if not run("ip", "netns", "pids", name, check=False).stdout.strip():
+                run("ip", "netns", "delete", name, check=False)
+    for name in os.listdir(tempfile.gettempdir()):
+        match = re.match(r"berth-lab-(\d+)-", name)
+        if match and not os.path.exists(f"/proc/{match[1]}"):
+            path = os.path.join(tempfile.gettempdir(), name)
+            for mount in _mounts_below(path):
+                run("umount", "-l", mount, check=False)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _mounts_below(path):
+    with open("/proc/self/mounts") as mounts:
+        return [line.split()[1] for line in mounts if line.split()[1].startswith(path + "/")]
+
+
+def _end_with_parent():
+    """In a child: it is killed when this process ends, however that comes about."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Host:
@@ -72,7 +118,8 @@ class Host:
     def spawn(self, *args, log=None, env=None):
         out = open(log, "ab") if log else subprocess.DEVNULL
         process = subprocess.Popen(["ip", "netns", "exec", self.ns, *args], stdin=subprocess.DEVNULL, stdout=out,
-                                   stderr=subprocess.STDOUT, start_new_session=True, env=env)
+                                   stderr=subprocess.STDOUT, process_group=0, env=env,
+                                   preexec_fn=_end_with_parent)
         if log:
             out.close()
         self.lab.processes.append(process)
@@ -113,19 +160,9 @@ class Host:
     def heal_control(self):
         self.exec("nft", "delete table inet cut")
 
-    @contextlib.contextmanager
     def inside(self):
         """The calling thread is in this namespace: sockets made here stay here."""
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        there = os.open(f"/run/netns/{self.ns}", os.O_RDONLY)
-        try:
-            if _libc.setns(there, CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "setns")
-            yield
-        finally:
-            _libc.setns(home, CLONE_NEWNET)
-            os.close(home)
-            os.close(there)
+        return inside_namespace(self.ns)
 
     def socket(self, *args):
         with self.inside():
@@ -191,6 +228,78 @@ class Asker:
         self.socket.close()
 
 
+class Tap:
+    """All ARP frames that hosts send, as the switch receives them, port by port; a thread collects them.
+
+    Tells what really left a host, whatever MAC the frame claims, also what the switch then drops.
+    """
+
+    # ldh [12]; jeq #0x806, accept; ret 0
+    _FILTER = struct.pack("HBBI" * 4, 0x28, 0, 0, 12, 0x15, 0, 1, ETH_P_ARP, 0x06, 0, 0, 0x40000, 0x06, 0, 0, 0)
+
+    def __init__(self, lab):
+        self.port_to_name = {host.port: host.name for host in lab.hosts}
+        with inside_namespace(lab.switch_ns):
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        self._program = ctypes.create_string_buffer(self._FILTER)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER,
+                               struct.pack("HL", 4, ctypes.addressof(self._program)))
+        self.socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+        with contextlib.suppress(OSError):
+            self.socket.setsockopt(socket.SOL_SOCKET, 33, 1 << 23)  # SO_RCVBUFFORCE
+        self.socket.settimeout(0.1)
+        self._frames, self._lock, self._ended = [], threading.Lock(), False
+        self._thread = threading.Thread(target=self._collect, daemon=True)
+        self._thread.start()
+
+    def _collect(self):
+        while not self._ended:
+            try:
+                frame, (port, _, _, _, _) = self.socket.recvfrom(2048)
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            name = self.port_to_name.get(port)
+            if name is None or len(frame) < 42:
+                continue
+            found = ArpFrame(time.monotonic(), name, frame)
+            with self._lock:
+                self._frames.append(found)
+
+    def frames(self, since=0.0):
+        with self._lock:
+            return [f for f in self._frames if f.time >= since]
+
+    def replies(self, since=0.0):
+        return [f for f in self.frames(since) if f.op == 2 and f.sender_ip != f.target_ip]
+
+    def gratuitous(self, since=0.0):
+        """Frames in which a host speaks of an address unasked, in either form."""
+        return [f for f in self.frames(since) if f.sender_ip == f.target_ip]
+
+    def close(self):
+        self._ended = True
+        self._thread.join(5)
+        self.socket.close()
+
+
+class ArpFrame:
+    """One ARP frame and the host that sent it."""
+
+    def __init__(self, when, host, frame):
+        self.time, self.host = when, host
+        to, source, _, _, _, _, _, op, smac, sip, tmac, tip = struct.unpack("!6s6sHHHBBH6s4s6s4s", frame[:42])
+        self.op, self.to, self.source = op, to.hex(":"), source.hex(":")
+        self.sender_mac, self.sender_ip = smac.hex(":"), socket.inet_ntoa(sip)
+        self.target_mac, self.target_ip = tmac.hex(":"), socket.inet_ntoa(tip)
+
+    def __repr__(self):
+        form = {1: "request", 2: "reply"}.get(self.op, self.op)
+        return (f"<{self.time:.3f} {self.host}: {form} {self.sender_ip} is {self.sender_mac}, "
+                f"to {self.target_ip} {self.target_mac}>")
+
+
 class Node(Host):
     """A cluster node: an agent, and a web server that answers with the node's name."""
 
@@ -204,8 +313,8 @@ class Node(Host):
     def add_kube_ipvs0(self, *addresses):
         """A stand-in for kube-proxy's dummy interface: a bridge without ports that carries the addresses."""
         self.ip("link", "add", "kube-ipvs0", "type", "bridge")
-        for address in addresses:
-            self.ip("addr", "add", f"{address}/32", "dev", "kube-ipvs0")
+        lines = "".join(f"addr add {address}/32 dev kube-ipvs0\n" for address in addresses)
+        run("ip", "-n", self.ns, "-batch", "-", input=lines)
 
     def start_web(self):
         code = ("import http.server,sys\n"
@@ -216,6 +325,17 @@ class Node(Host):
                 "  def log_message(self,*a): pass\n"
                 "http.server.ThreadingHTTPServer(('0.0.0.0',80),H).serve_forever()\n")
         self.web = self.spawn("python3", "-c", code, self.name)
+
+    def start_udp_echo(self, port):
+        """Echoes datagrams with the address they were sent to as sender, on all addresses of the node."""
+        code = ("import socket,struct,sys\n"
+                "s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.setsockopt(0,8,1)\n"
+                "s.setsockopt(socket.SOL_SOCKET,33,1<<22); s.bind(('0.0.0.0',int(sys.argv[1])))\n"
+                "while True:\n"
+                "  data,anc,_,who=s.recvmsg(2048,64)\n"
+                "  to=anc[0][2][8:12]\n"
+                "  s.sendmsg([data],[(0,8,struct.pack('=I4s4s',0,to,bytes(4)))],0,who)\n")
+        self.echo = self.spawn("python3", "-c", code, str(port))
 
     def agent_command(self, *flags):
         return [os.path.join(self.lab.bin, "berth-agent"), f"--controller={self.lab.controller_host.address}:7443",
@@ -250,8 +370,11 @@ class Lab:
         self.processes = []
         self.hosts = []
         self.controller = None
-        self.folder = tempfile.mkdtemp(prefix="berth-lab-")
+        sweep()
+        self.folder = tempfile.mkdtemp(prefix=f"berth-lab-{os.getpid()}-")
         self.switch_ns = f"{self.prefix}-switch"
+        self.asker = None
+        self.taps = []
         try:
             run("ip", "netns", "add", self.switch_ns)
             run("ip", "-n", self.switch_ns, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
@@ -271,6 +394,12 @@ class Lab:
 
     def add_host(self, name, address):
         return self._add(Host, name, address)
+
+    def tap(self):
+        """Begins to collect the ARP frames that hosts send."""
+        tap = Tap(self)
+        self.taps.append(tap)
+        return tap
 
     def node(self, name):
         return next(n for n in self.nodes if n.name == name)
@@ -345,6 +474,12 @@ class Lab:
         for process in self.processes:
             with contextlib.suppress(Exception):
                 process.wait(10)
+        for tap in self.taps:
+            tap.close()
+        if self.asker is not None:
+            self.asker.close()
+        for mount in _mounts_below(self.folder):
+            run("umount", "-l", mount, check=False)
         spaces = run("ip", "netns", "list", check=False).stdout.split()
         for space in spaces:
             if space.startswith(self.prefix + "-"):

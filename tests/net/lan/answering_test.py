@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who answers for an address: its holder, alone, whatever the kernels of the nodes would like to say."""
+from lan_case import *  # noqa: F403
+
+POOL = "192.168.50.50-192.168.50.249"
+ALL = [f"192.168.50.{i}" for i in range(50, 250)]
+
+
+class TwoHundredAddresses(LanTest):
+    """Each of 200 addresses over four nodes is answered for by one node, and none holds more than its share"""
+
+    def test(self):
+        lab = self.cluster(nodes=4, services=200, pool=POOL)
+        self.assertEqual(sorted(self.before), sorted(ALL))
+        self.assert_each_answered_once(self.before)
+        self.assert_balanced(self.before, lab.nodes)
+
+
+class TwoHundredLocalEverywhere(LanTest):
+    """One node answers for each of 200 addresses though all nodes have all of them on kube-ipvs0 and arp_ignore is 0"""
+
+    def test(self):
+        lab = self.cluster(nodes=4, services=200, pool=POOL, everywhere=ALL)
+        for node in lab.nodes:
+            for interface in ("all", "eth0"):
+                node.sysctl(f"net.ipv4.conf.{interface}.arp_ignore", "0")
+            self.assertEqual(node.addresses("kube-ipvs0") & set(ALL), set(ALL))
+        self.assert_each_answered_once(self.before)
+        self.assert_balanced(self.before, lab.nodes)
+
+
+class OldHolderStaysSilent(LanTest):
+    """An old holder whose kernel sends a packet from the address after a move does not win the client's cache back"""
+
+    def test(self):
+        vip = "192.168.50.50"
+        lab = self.cluster(nodes=3, services=1, everywhere=[vip])
+        old = lab.node(self.before[vip])
+        with lab.client.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(b"x", (vip, 9))
+        wait_for("the holder in the client's cache", lambda: mac_in_cache(lab.client, vip) == old.mac)
+        old.kill_agent()
+        new = lab.node(wait_for("another holder", lambda: (h := lab.holders().get(vip)) != old.name and h))
+        wait_for("the new holder in the client's cache", lambda: mac_in_cache(lab.client, vip) == new.mac)
+
+        since = time.monotonic()
+        speak_from(old, vip, lab.client)
+        wait_for("the old holder asks for the client",
+                 lambda: any(f.host == old.name and f.op == 1 and f.target_ip == lab.client.address
+                             for f in self.tap.frames(since)))
+        time.sleep(0.3)
+        claims = [f for f in self.tap.frames(since) if f.host == old.name and f.sender_ip == vip]
+        self.assertFalse(claims, "the old holder speaks in the address's name")
+        self.assertEqual(mac_in_cache(lab.client, vip), new.mac)
+
+
+def mac_in_cache(host, address):
+    words = host.ip("neigh", "show", address).split()
+    return words[words.index("lladdr") + 1] if "lladdr" in words else None
+
+
+def speak_from(node, address, to):
+    """The node's kernel must ask for `to` before it can send a packet from `address`."""
+    node.ip("neigh", "flush", "all")
+    sender = node.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.bind((address, 0))
+    sender.sendto(b"x", (to.address, 9))
+    sender.close()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the whole-program tests share: a cluster on a LAN, and a census of who answers.
+
+Each TestCase class is one ctest test; its docstring is the promise and the test's name.
+"""
+import math
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../tools/lib"))
+from lab import Lab, eip, service, wait_for  # noqa: E402
+
+# Nobody's address on the LAN, in its network: requests sent in its name spoil no host's neighbour table.
+STRANGER = "192.168.50.253"
+
+
+class Census:
+    """Asks for addresses, each time in the name of another MAC, so that every answer is counted for its own request.
+
+    Answers are taken from the switch's ports: `answers` tells the hosts that sent them, not the MACs they claim.
+    """
+
+    def __init__(self, lab, tap):
+        self.lab, self.tap = lab, tap
+        self.asked = {}  # MAC asked with -> (time, address)
+        self.began = time.monotonic()
+        self._next = 0
+
+    def ask(self, address):
+        self._next += 1
+        mac = b"\x02\xbe" + struct.pack("!I", self._next)
+        request = struct.pack("!6s6sHHHBBH6s4s6s4s", b"\xff" * 6, mac, 0x0806, 1, 0x0800, 6, 4, 1, mac,
+                              socket.inet_aton(STRANGER), b"\0" * 6, socket.inet_aton(address))
+        self.asked[mac.hex(":")] = (time.monotonic(), address)
+        self.lab.asker.socket.send(request.ljust(60, b"\0"))
+
+    def ask_all(self, addresses):
+        for address in addresses:
+            self.ask(address)
+
+    def ask_for(self, seconds, addresses, every=0.02):
+        """Asks for all of them again and again."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.ask_all(addresses)
+            time.sleep(every)
+
+    def answers(self, since=0.0):
+        """(time asked, address, [hosts that answered]) of each request since then."""
+        found = {mac: [] for mac, (when, _) in self.asked.items() if when >= since}
+        for frame in self.tap.replies(since):
+            if frame.target_mac in found and self.asked[frame.target_mac][1] == frame.sender_ip:
+                found[frame.target_mac].append(frame.host)
+        return [(*self.asked[mac], hosts) for mac, hosts in found.items()]
+
+    def twice_answered(self, since=0.0):
+        return [(address, hosts) for _, address, hosts in self.answers(since) if len(hosts) > 1]
+
+    def who_answers(self, addresses, timeout=5.0):
+        """address -> sorted hosts that answer one request; asks again for those that nobody answers, until the timeout."""
+        result = {address: [] for address in addresses}
+        deadline = time.monotonic() + timeout
+        missing = list(addresses)
+        while missing and time.monotonic() < deadline:
+            since = time.monotonic()
+            for i, address in enumerate(missing):
+                self.ask(address)
+                if i % 50 == 49:
+                    time.sleep(0.02)
+            time.sleep(0.4)
+            for _, address, hosts in self.answers(since):
+                result[address] = sorted(hosts)
+            missing = [a for a in missing if not result[a]]
+        return result
+
+
+def kernels_that_answer(census, addresses, nodes):
+    """The nodes of `nodes`, none of which is to answer, that answer for any of the addresses all the same."""
+    seen = set()
+    for _ in range(3):
+        for hosts in census.who_answers(addresses, timeout=0.3).values():
+            seen.update(hosts)
+    return sorted(seen & {node.name for node in nodes})
+
+
+class LanTest(unittest.TestCase):
+    _failed = False
+
+    def _callTestMethod(self, method):
+        try:
+            method()
+        except BaseException:
+            self._failed = True
+            raise
+
+    def new_lab(self, nodes=3, **kwargs):
+        lab = Lab(nodes=nodes, **kwargs)
+        self.addCleanup(lab.close)
+        self.addCleanup(self._show_logs, lab)
+        self.lab = lab
+        return lab
+
+    def _show_logs(self, lab):
+        if not self._failed:
+            return
+        for name in sorted(os.listdir(lab.folder)):
+            if name.endswith(".log"):
+                with open(os.path.join(lab.folder, name), errors="replace") as f:
+                    print(f"--- {name}, its end", "".join(f.readlines()[-25:]), sep="\n", file=sys.stderr)
+
+    def cluster(self, nodes=3, services=1, pool="192.168.50.50-192.168.50.60", ports=((80, "TCP"),), everywhere=()):
+        """A running cluster whose Services all have their address; `everywhere`: on each node's kube-ipvs0 already."""
+        lab = self.new_lab(nodes)
+        lab.start_controller(lab.folder_of_manifests())
+        for node in lab.nodes:
+            if everywhere:
+                node.add_kube_ipvs0(*everywhere)
+            node.start_agent()
+        lab.wait_agents(nodes)
+        lab.manifest("pool.yaml", eip(address=pool))
+        lab.manifest("services.yaml", "---\n".join(service(f"s{i}", ports=ports) for i in range(services)))
+        self.before = lab.wait_announced(services, 60)
+        self.tap = lab.tap()
+        self.census = Census(lab, self.tap)
+        return lab
+
+    def loaded_node(self):
+        """The node that holds most addresses, and these."""
+        held = {}
+        for address, name in self.before.items():
+            held.setdefault(name, []).append(address)
+        name = max(held, key=lambda n: len(held[n]))
+        return self.lab.node(name), sorted(held[name])
+
+    def assert_each_answered_once(self, holders):
+        """Each address is answered for by its holder, once."""
+        found = self.census.who_answers(holders)
+        wrong = {a: (hosts, holders[a]) for a, hosts in found.items() if hosts != [holders[a]]}
+        self.assertFalse(wrong, "address: (who answered, the holder)")
+
+    def assert_balanced(self, holders, nodes):
+        most = max(sum(h == n.name for h in holders.values()) for n in nodes)
+        self.assertLessEqual(most, math.ceil(1.25 * len(holders) / len(nodes)))
+
+
+__all__ = ["Census", "LanTest", "Lab", "eip", "service", "wait_for", "kernels_that_answer", "STRANGER", "os", "signal",
+           "socket", "struct", "time", "unittest"]
