@@ -188,19 +188,19 @@ void Holders::Act(Holding& h, const plan::Placement& placement) {
   return in_contact ? StartMove(h, target) : Verify(h, target);
 }
 
-void Holders::Verify(Holding& h, const std::string& node) {
-  const auto kind = h.holder.empty() ? sync::ProbeKind::kNewAddress : sync::ProbeKind::kTakeOver;
+void Holders::Verify(Holding& h, const std::string& node, bool patient) {
+  const auto kind = h.holder.empty() || patient ? sync::ProbeKind::kNewAddress : sync::ProbeKind::kTakeOver;
   h.next = node;
   Changed(h, Phase::kVerifying);
   h.probe = ++last_probe_;
   agents_.SetRole(node, MakeAssignment(h, sync::Role::kPrepare));
   probes_.Ask(node, kind, h.address, ViewOf(h).interface,
-              [this, address = h.address, probe = h.probe](const sync::ProbeAnswer& answer) {
-                OnVerified(address, probe, answer);
+              [this, address = h.address, probe = h.probe, patient](const sync::ProbeAnswer& answer) {
+                OnVerified(address, probe, patient, answer);
               });
 }
 
-void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, const sync::ProbeAnswer& answer) {
+void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, bool patient, const sync::ProbeAnswer& answer) {
   auto it = holdings_.find(address);
   if (it == holdings_.end() || it->second.probe != probe || it->second.phase != Phase::kVerifying) return;
   Holding& h = it->second;
@@ -250,6 +250,11 @@ void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, const sync:
     observer_.on_changed(address);
     ctx_.After(ctx_.options.quarantine_recheck, [this, address] { Dirty(address); });
     return;
+  }
+  const Agent* holder = h.holder.empty() ? nullptr : agents_.Find(h.holder);
+  if (holder != nullptr && holder->control_lost && !patient) {
+    // It answers for other addresses, so it is alive and perhaps only slow: ask again, and wait longer.
+    return Verify(h, next, true);
   }
   h.verified = true;
   Announce(h, next);

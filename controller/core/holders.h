@@ -101,8 +101,9 @@ class Holders {
   std::optional<std::set<std::string>> LocalNodes(const IpAddr& address) const;
   sync::Assignment MakeAssignment(const Holding& h, sync::Role role) const;
   void Act(Holding& h, const plan::Placement& placement);
-  void Verify(Holding& h, const std::string& node);
-  void OnVerified(const IpAddr& address, std::uint64_t probe, const sync::ProbeAnswer& answer);
+  // `patient`: asks oftener and waits longer, as for a new address.
+  void Verify(Holding& h, const std::string& node, bool patient = false);
+  void OnVerified(const IpAddr& address, std::uint64_t probe, bool patient, const sync::ProbeAnswer& answer);
   void Announce(Holding& h, const std::string& node);
   void StartMove(Holding& h, const std::string& next);
   void CancelMove(Holding& h);

@@ -251,8 +251,9 @@ void Holders::Recheck() {
       const std::string interface = ViewOf(holdings_.at(address)).interface;
       const std::string prober = ProberFor(address, interface, node);
       if (prober.empty()) continue;
+      // Patiently: it is known to answer, so one answer that comes late is no news.
       probes_.Ask(
-          prober, sync::ProbeKind::kTakeOver, address, interface, [this, name = node](const sync::ProbeAnswer& a) {
+          prober, sync::ProbeKind::kNewAddress, address, interface, [this, name = node](const sync::ProbeAnswer& a) {
             Agent* lost = agents_.Find(name);
             if (lost == nullptr || !lost->control_lost || !a.probed || !a.macs.empty()) return;
             lost->control_lost = false;  // each of its addresses is asked about now, by the node that would have it

@@ -50,9 +50,13 @@ void Probes::OnResult(const std::string& node, const sync::ProbeResult& result) 
   Request request = std::move(it->second);
   requests_.erase(it);
   ctx_.timers.Cancel(request.limit);
-  for (const sync::ProbeAnswer& answer : result.answers) {
-    auto waiting = request.waiting.extract(answer.address);
-    if (!waiting.empty()) Answer(waiting.mapped(), answer);
+  // Answered ones first: that a node answers for one address bears on what silence about its others means.
+  for (const bool answered : {true, false}) {
+    for (const sync::ProbeAnswer& answer : result.answers) {
+      if (answer.macs.empty() == answered) continue;
+      auto waiting = request.waiting.extract(answer.address);
+      if (!waiting.empty()) Answer(waiting.mapped(), answer);
+    }
   }
   for (const auto& [address, waiting] : request.waiting) {
     Answer(waiting, {address, false, {}, absl::StrCat("node ", node, " left the address out of its report")});
