@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/fakes/lan_port.h"
+
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "agent/effect/l2/arp_packet.h"
+#include "agent/effect/l2/responder.h"
+
+namespace berth::agent {
+namespace {
+
+absl::Span<const std::uint8_t> Bytes(const std::string& frame) {
+  return {reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()};
+}
+
+}  // namespace
+
+absl::Status LanPort::Start(Observer& observer) {
+  observer_ = &observer;
+  return absl::OkStatus();
+}
+
+void LanPort::SetInterfaces(const std::vector<PortInterface>& interfaces) {
+  std::set<int> wanted;
+  for (const PortInterface& interface : interfaces) {
+    wanted.insert(interface.index);
+    open_[interface.index].interface = interface.name;
+  }
+  std::erase_if(open_, [&](const auto& entry) { return !wanted.contains(entry.first); });
+}
+
+absl::Status LanPort::Send(int ifindex, const std::string& frame) {
+  const auto stats = open_.find(ifindex);
+  if (stats == open_.end()) return absl::NotFoundError(absl::StrCat("interface ", ifindex, " is not open"));
+  if (!send_(ifindex, frame)) return absl::UnavailableError(absl::StrCat("interface ", ifindex, " is gone"));
+  const ArpParse arp = ParseArp(Bytes(frame));
+  if (arp.ok() && arp.packet.gratuitous()) ++stats->second.gratuitous;
+  return absl::OkStatus();
+}
+
+std::vector<PortStats> LanPort::Stats() const {
+  std::vector<PortStats> stats;
+  for (const auto& [ifindex, s] : open_) stats.push_back(s);
+  return stats;
+}
+
+void LanPort::Receive(int ifindex, const std::string& frame) {
+  if (!open_.contains(ifindex)) return;
+  if (process_.frozen()) {
+    waiting_.push_back({process_.Now(), ifindex, frame});
+  } else {
+    Judge(ifindex, frame, absl::ZeroDuration());
+  }
+}
+
+void LanPort::CatchUp() {
+  for (const Waiting& w : std::exchange(waiting_, {})) Judge(w.ifindex, w.frame, process_.Now() - w.captured);
+}
+
+bool LanPort::Answers(const IpAddr& address) const {
+  if (process_.frozen() || process_.Now() >= answer_until_) return false;
+  for (const auto& [ifindex, table] : table_->interfaces) {
+    if (open_.contains(ifindex) && table.answer.contains(address)) return true;
+  }
+  return false;
+}
+
+void LanPort::Judge(int ifindex, const std::string& frame, absl::Duration age) {
+  static const InterfaceTable kNothing;
+  PortStats& stats = open_[ifindex];
+  const auto found = table_->interfaces.find(ifindex);
+  std::string reply(kMinFrameSize, '\0');
+  RespondResult result = Respond(found == table_->interfaces.end() ? kNothing : found->second, Bytes(frame), age,
+                                 reinterpret_cast<std::uint8_t*>(reply.data()));
+  stats.requests += result.request ? 1 : 0;
+  stats.malformed += result.verdict == Verdict::kMalformed ? 1 : 0;
+  stats.stale += result.verdict == Verdict::kStale ? 1 : 0;
+  if (result.verdict == Verdict::kReply && process_.Now() < answer_until_) {
+    ++stats.replies;
+    send_(ifindex, reply);
+  }
+  if (!result.sighting) return;
+  result.sighting->ifindex = ifindex;
+  process_.Post([this, alive = std::weak_ptr<int>(alive_), sighting = *result.sighting] {
+    if (!alive.expired() && observer_ != nullptr) observer_->OnSighting(sighting);
+  });
+}
+
+}  // namespace berth::agent

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/system/world.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstdio>
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/obs/log.h"
+
+namespace berth::system {
+namespace {
+
+MacAddr NodeMac(int number) { return MacAddr({0x02, 0, 0, 0, 0x50, static_cast<std::uint8_t>(10 + number)}); }
+
+// BERTH_TEST_LOG=1 shows what the controllers say; agents log as always.
+bool Verbose() { return std::getenv("BERTH_TEST_LOG") != nullptr; }
+
+core::CoreRunner::Sinks SinksOf(const ManualEventLoop& loop, const std::string& name) {
+  if (!Verbose()) return {};
+  const absl::Time start = loop.Now();
+  return {[&loop, name, start](const core::LogLine& line) {
+            std::string text = absl::StrCat(absl::FormatDuration(loop.Now() - start), " [", name, "] ", line.sentence);
+            for (const auto& [key, value] : line.fields) absl::StrAppend(&text, " ", key, "=", value);
+            std::fprintf(stderr, "%s\n", text.c_str());
+          },
+          {}};
+}
+
+}  // namespace
+
+Controller::Controller(ManualEventLoop& loop, FakeCluster& cluster, FakeWire& wire, std::string n,
+                       core::Options options)
+    : name(std::move(n)),
+      process(loop),
+      source(cluster, name),
+      server(wire, name, process),
+      runner(std::move(options), source, server, process, SinksOf(loop, name)) {}
+
+Controller::~Controller() {
+  source.Stop();
+  server.Shutdown();
+  process.Kill();
+}
+
+AgentProcess::AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& lan, Node& node, std::string id)
+    : instance(std::move(id)),
+      process(loop),
+      kernel(node.kernel, process),
+      frames(process,
+             [&lan, &node](int ifindex, const std::string& frame) {
+               if (ifindex != kEth0) return false;
+               lan.Send(*node.port, frame);
+               return true;
+             }),
+      link(wire, node.name, process),
+      runner({.node = node.name,
+              .instance_id = instance,
+              .boot_id = absl::StrCat(node.name, "-boot-", node.boots),
+              .started_ns = absl::ToUnixNanos(loop.Now()),
+              .version = "test",
+              .probe_endpoint = "",
+              .vip_interface = "auto"},
+             {process, kernel, frames, link, node.disk}, [this](int code) { exit_code = code; }) {}
+
+AgentProcess::~AgentProcess() {
+  link.Stop();
+  process.Kill();
+}
+
+void AgentProcess::Thaw() {
+  frames.CatchUp();
+  process.Thaw();
+}
+
+Node::Node(ManualEventLoop& loop, VirtualLan& l, std::string n, int number)
+    : name(std::move(n)), lan(l), mac(NodeMac(number)), ip(Ip(absl::StrCat("192.168.50.", 10 + number))), kernel(loop) {
+  port = &lan.AddPort(name, mac, [this](const std::string& frame) { Receive(frame); });
+  kernel.fake().SetLink({.index = kEth0,
+                         .name = "eth0",
+                         .mac = mac,
+                         .up = true,
+                         .carrier = true,
+                         .addresses = {{*Cidr::Parse(absl::StrCat(ip.ToString(), "/24"))}},
+                         .gateways = {Ip("192.168.50.1")}});
+}
+
+// The kernel answers for itself, whatever becomes of the agents.
+void Node::Receive(const std::string& frame) {
+  const agent::ArpParse arp = agent::ParseArp({reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()});
+  if (arp.ok() && arp.packet.op == agent::ArpOp::kRequest && !arp.packet.gratuitous() &&
+      kernel.fake().WouldAnswer(kEth0, arp.packet.target_ip)) {
+    const agent::ArpFrame reply = agent::BuildArp(agent::ArpReplyTo(arp.packet, mac));
+    lan.Send(*port, std::string(reply.begin(), reply.end()));
+  }
+  for (const auto& a : agents) {
+    if (!a->exit_code) a->frames.Receive(kEth0, frame);
+  }
+}
+
+World::World(std::uint64_t seed, core::Options opts)
+    : cluster(loop),
+      lan(loop, seed),
+      wire(loop, seed + 1),
+      options(std::move(opts)),
+      client(loop, lan, "client", MacAddr({0x02, 0, 0, 0, 0, 0xc1}), Ip("192.168.50.200")),
+      gateway(loop, lan, "gateway", MacAddr({0x02, 0, 0, 0, 0, 0x01}), Ip("192.168.50.1")) {
+  LogInit(Verbose() ? LogLevel::kDebug : LogLevel::kError, LogFormat::kText);
+  lan.on_captured = [this](const VirtualLan::Captured& c) {
+    if (c.arp.gratuitous()) last_gratuitous_[c.arp.sender_ip] = c.at;
+  };
+  cluster.Put(model::Namespace{.name = "default", .labels = {}});
+}
+
+World::~World() {
+  for (const auto& [name, node] : nodes) node->agents.clear();
+  controllers.clear();
+}
+
+void World::AddNodes(int count) {
+  for (int i = 0; i < count; ++i) {
+    const int number = static_cast<int>(nodes.size()) + 1;
+    const std::string name = absl::StrCat("node", number);
+    nodes[name] = std::make_unique<Node>(loop, lan, name, number);
+    cluster.Put(model::Node{.name = name, .labels = {}, .explicit_object = true});
+  }
+}
+
+void World::AddPool(const std::string& name, const std::string& range) {
+  model::Pool pool;
+  pool.name = name;
+  pool.address_text = range;
+  pool.addresses = *IpRangeSet::Parse(range);
+  pool.protocol = model::Protocol::kLayer2;
+  pool.interface = "eth0";
+  pool.is_default = cluster.pools().empty();
+  cluster.Put(std::move(pool));
+}
+
+model::Service World::MakeService(const std::string& name) {
+  model::Service service;
+  service.id = {"default", name};
+  service.load_balancer = true;
+  service.annotations = {{model::kOptInAnnotation, "openelb"}, {model::kProtocolAnnotation, "layer2"}};
+  service.ip_families = {Family::kIpv4};
+  service.ports = {{.name = "http", .protocol = "TCP", .port = 80}};
+  return service;
+}
+
+void World::StartController(const std::string& name) {
+  controllers[name] = std::make_unique<Controller>(loop, cluster, wire, name, options);
+  REQUIRE(controllers[name]->runner.Start().ok());
+}
+
+void World::KillController(const std::string& name) { controllers.erase(name); }
+
+void World::StartAgent(const std::string& name) {
+  Node& node = NodeNamed(name);
+  node.agents.insert(node.agents.begin(),
+                     std::make_unique<AgentProcess>(loop, wire, lan, node, absl::StrCat(name, "-", ++instances_)));
+  REQUIRE(node.agents.front()->runner.Start().ok());
+}
+
+void World::KillAgent(const std::string& name) { NodeNamed(name).agents.clear(); }
+
+void World::StartAll() {
+  StartController("a");
+  for (const auto& [name, node] : nodes) StartAgent(name);
+  Run(absl::Seconds(4));
+}
+
+void World::Run(absl::Duration d) {
+  const absl::Time end = Now() + d;
+  const std::size_t before = violations.size();
+  loop.RunUntilIdle();
+  Check();
+  while (loop.NextDeadline() && *loop.NextDeadline() <= end) {
+    loop.AdvanceTo(*loop.NextDeadline());
+    Check();
+  }
+  loop.AdvanceTo(end);
+  for (std::size_t i = before; i < violations.size(); ++i) {
+    UNSCOPED_INFO(violations[i]);
+  }
+  CHECK(violations.size() == before);
+}
+
+bool World::RunUntil(const std::function<bool()>& done, absl::Duration limit) {
+  const absl::Time end = Now() + limit;
+  loop.RunUntilIdle();
+  while (!done()) {
+    if (Now() >= end) return false;
+    Run(absl::Milliseconds(1));
+  }
+  return true;
+}
+
+std::vector<IpAddr> World::AddressesOf(const std::string& service) const {
+  std::vector<IpAddr> addresses;
+  const auto found = cluster.service({"default", service});
+  if (!found) return addresses;
+  for (const model::Allocation& a : found->allocations) addresses.push_back(a.address);
+  return addresses;
+}
+
+IpAddr World::AddressOf(const std::string& service) const {
+  const auto addresses = AddressesOf(service);
+  return addresses.empty() ? IpAddr() : addresses.front();
+}
+
+std::vector<std::string> World::Announcers(const IpAddr& address) const {
+  std::vector<std::string> found;
+  for (const auto& [name, node] : nodes) {
+    for (const auto& a : node->agents) {
+      if (!a->exit_code && a->frames.Answers(address)) found.push_back(name);
+    }
+  }
+  return found;
+}
+
+std::string World::HolderOf(const IpAddr& address) const {
+  const auto all = Announcers(address);
+  return all.size() == 1 ? all.front() : std::string();
+}
+
+std::map<IpAddr, std::string> World::Holders() const {
+  std::map<IpAddr, std::string> holders;
+  for (const auto& [id, service] : cluster.services()) {
+    for (const model::Allocation& a : service.allocations) holders[a.address] = HolderOf(a.address);
+  }
+  return holders;
+}
+
+std::map<model::ObjectId, std::vector<IpAddr>> World::Allocations() const {
+  std::map<model::ObjectId, std::vector<IpAddr>> all;
+  for (const auto& [id, service] : cluster.services()) all[id] = AddressesOf(id.name);
+  return all;
+}
+
+model::AgentState World::AgentState(const std::string& node) {
+  for (const model::AgentView& view : Leader().runner.Agents()) {
+    if (view.node == node) return view.state;
+  }
+  FAIL("the controller knows no agent of " << node);
+  return model::AgentState::kLost;
+}
+
+model::AddressView World::Explain(const IpAddr& address) {
+  const auto view = Leader().runner.ExplainAddress(address);
+  REQUIRE(view.ok());
+  return *view;
+}
+
+std::size_t World::GratuitousSince(absl::Time from, const IpAddr& address) const {
+  const auto& all = lan.captured();
+  return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [&](const VirtualLan::Captured& c) {
+    return c.at >= from && c.arp.gratuitous() && (address == IpAddr() || c.arp.sender_ip == address);
+  }));
+}
+
+bool World::HasEvent(const std::string& reason, const std::string& part) const {
+  return std::any_of(cluster.events().begin(), cluster.events().end(), [&](const FakeCluster::Event& e) {
+    return e.record.reason == reason && e.record.message.find(part) != std::string::npos;
+  });
+}
+
+std::string World::WhatMoved(absl::Duration d) {
+  const auto writes = cluster.service_writes().size();
+  const auto statuses = cluster.pool_status_writes();
+  const auto pushes = wire.pushes();
+  const absl::Time from = Now();
+  Run(d);
+  std::vector<std::string> moved;
+  const auto tell = [&](std::size_t n, const char* what) {
+    if (n != 0) moved.push_back(absl::StrCat(n, " ", what));
+  };
+  tell(cluster.service_writes().size() - writes, "Service writes");
+  tell(cluster.pool_status_writes() - statuses, "pool status writes");
+  tell(wire.pushes() - pushes, "messages to agents");
+  tell(GratuitousSince(from), "gratuitous frames");
+  return absl::StrJoin(moved, ", ");
+}
+
+model::ServiceView World::ExplainService(const std::string& service) {
+  const auto view = Leader().runner.ExplainService({"default", service});
+  REQUIRE(view.ok());
+  return *view;
+}
+
+std::vector<std::string> World::Unexplained() {
+  std::vector<std::string> found;
+  for (const auto& [id, service] : cluster.services()) {
+    if (!service.load_balancer || !service.annotations.contains(model::kOptInAnnotation)) continue;
+    if (!service.allocations.empty()) continue;
+    const bool told = std::any_of(cluster.events().begin(), cluster.events().end(),
+                                  [&, &of = id](const FakeCluster::Event& e) { return e.record.object == of; });
+    if (!told || ReasonOf(id.name).empty()) found.push_back(id.ToString());
+  }
+  return found;
+}
+
+void World::Violation(const std::string& text) {
+  const std::string line = absl::StrCat(absl::FormatTime("%H:%M:%E6S", Now(), absl::UTCTimeZone()), " ", text);
+  if (Verbose()) std::fprintf(stderr, "VIOLATION %s\n", line.c_str());
+  if (violations.size() < 20) violations.push_back(line);
+}
+
+void World::Check() {
+  CheckOwners();
+  CheckAnnouncers();
+}
+
+// Invariants 1 and 2.
+void World::CheckOwners() {
+  std::map<IpAddr, const model::Service*> owner;
+  for (const auto& [id, service] : cluster.services()) {
+    for (const model::Allocation& a : service.allocations) {
+      const auto [first, fresh] = owner.emplace(a.address, &service);
+      const auto key = [](const model::Service& s) {
+        const auto found = s.annotations.find(model::kSharingKeyAnnotation);
+        return found == s.annotations.end() ? std::string() : found->second;
+      };
+      if (!fresh && (key(service).empty() || key(service) != key(*first->second))) {
+        Violation(absl::StrCat(a.address.ToString(), " belongs to ", id.ToString(), " and to ",
+                               first->second->id.ToString()));
+      }
+      const auto pool = cluster.pools().find(a.pool);
+      if (pool != cluster.pools().end() && !pool->second.addresses.Contains(a.address)) {
+        Violation(absl::StrCat(a.address.ToString(), " of ", id.ToString(), " lies outside of Eip ", a.pool));
+      }
+    }
+  }
+}
+
+// Invariant 3: of the agents that have been in contact with the leader for a moment, one announces an address, but for
+// 5 ms round a gratuitous frame.
+void World::CheckAnnouncers() {
+  const FakeSource* leader = cluster.leader();
+  std::map<IpAddr, std::vector<std::string>> announcers;
+  for (const auto& [name, node] : nodes) {
+    const bool contact = leader != nullptr && !node->agents.empty() && !node->agents.front()->exit_code &&
+                         !node->agents.front()->process.frozen() && !wire.IsCut(name) &&
+                         wire.Connected(node->agents.front()->link, leader->name());
+    if (!contact) {
+      in_contact_.erase(name);
+      continue;
+    }
+    const absl::Time since = in_contact_.emplace(name, Now()).first->second;
+    if (Now() - since < absl::Milliseconds(50) || !node->port->carrier) continue;
+    for (const auto& a : node->agents.front()->runner.core().announced()) {
+      if (node->agents.front()->frames.Answers(a.address)) announcers[a.address].push_back(name);
+    }
+  }
+  for (const auto& [address, all] : announcers) {
+    if (all.size() < 2 || lan_is_broken) {
+      doubled_.erase(address);
+      continue;
+    }
+    if (Now() - last_gratuitous_[address] > absl::Milliseconds(5)) {
+      Violation(absl::StrCat(address.ToString(), " is announced by ", absl::StrJoin(all, " and ")));
+    }
+  }
+}
+
+}  // namespace berth::system

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// tests/system/world.h -- a whole cluster in one process on virtual time: API, controllers, nodes with agents, a LAN.
+//
+//   World world;
+//   world.AddNodes(3);                        // node1 .. node3: 192.168.50.11 .. .13 on eth0
+//   world.AddPool("edge", "192.168.50.100-192.168.50.110");
+//   world.StartAll();                         // controller "a" and every node's agent
+//   world.AddService("web");
+//   world.Run(absl::Seconds(2));              // every invariant is checked after each step
+//   world.HolderOf(world.AddressOf("web"));   // "node2"
+//
+// The same parts as in the programs: CoreRunner and AgentRunner with their cores and the answering logic; only the
+// seams are fakes. Violations of an invariant are collected in `violations`; Run reports each as a failed check.
+#ifndef BERTH_TESTS_SYSTEM_WORLD_H_
+#define BERTH_TESTS_SYSTEM_WORLD_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/core/runner.h"
+#include "controller/core/runner.h"
+#include "tests/fakes/fake_source.h"
+#include "tests/fakes/fake_wire.h"
+#include "tests/fakes/lan_port.h"
+#include "tests/fakes/manual_event_loop.h"
+#include "tests/fakes/process_loop.h"
+#include "tests/fakes/shared_kernel.h"
+#include "tests/fakes/virtual_lan.h"
+#include "tests/system/lan_host.h"
+
+namespace berth::system {
+
+inline IpAddr Ip(const std::string& text) { return *IpAddr::Parse(text); }
+inline constexpr int kEth0 = 2;
+
+struct Controller {
+  Controller(ManualEventLoop& loop, FakeCluster& cluster, FakeWire& wire, std::string name, core::Options options);
+  ~Controller();
+  const std::string name;
+  ProcessLoop process;
+  FakeSource source;
+  WireServer server;
+  core::CoreRunner runner;
+};
+
+struct Node;
+struct AgentProcess {
+  AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& lan, Node& node, std::string instance);
+  ~AgentProcess();
+  void Freeze() { process.Freeze(); }
+  void Thaw();
+  std::string instance;
+  ProcessLoop process;
+  agent::SharedKernelView kernel;
+  agent::LanPort frames;
+  WireLink link;
+  std::optional<int> exit_code;
+  agent::AgentRunner runner;
+};
+
+struct Node {
+  Node(ManualEventLoop& loop, VirtualLan& lan, std::string name, int number);
+  void Receive(const std::string& frame);
+  const std::string name;
+  VirtualLan& lan;
+  MacAddr mac;
+  IpAddr ip;
+  agent::SharedKernel kernel;
+  VirtualLan::Port* port = nullptr;
+  agent::MemoryStore disk;
+  int boots = 1;
+  std::vector<std::unique_ptr<AgentProcess>> agents;  // normally one
+};
+
+class World {
+ public:
+  explicit World(std::uint64_t seed = 1, core::Options options = {});
+  ~World();
+
+  // ---- the cluster's objects
+  void AddNodes(int count);
+  void AddPool(const std::string& name, const std::string& range);
+  static model::Service MakeService(const std::string& name);  // default/NAME, opted in, port 80/TCP
+  void AddService(const std::string& name) { cluster.Put(MakeService(name)); }
+  void AddService(model::Service service) { cluster.Put(std::move(service)); }
+  void DeleteService(const std::string& name) { cluster.DeleteService({"default", name}); }
+
+  // ---- processes
+  void StartController(const std::string& name);
+  void KillController(const std::string& name);
+  void StartAgent(const std::string& node);
+  void KillAgent(const std::string& node);
+  void StartAll();  // controller "a", all agents, and until the start is over
+  AgentProcess& AgentOf(const std::string& node) { return *NodeNamed(node).agents.front(); }
+  Node& NodeNamed(const std::string& name) { return *nodes.at(name); }
+  Controller& Leader() { return *controllers.at(cluster.leader()->name()); }
+
+  // ---- time
+  void Run(absl::Duration d);
+  // Runs in steps of 1 ms until `done`, at most `limit`; false when it never was.
+  bool RunUntil(const std::function<bool()>& done, absl::Duration limit);
+  absl::Time Now() const { return loop.Now(); }
+
+  // ---- what is so
+  std::vector<IpAddr> AddressesOf(const std::string& service) const;
+  IpAddr AddressOf(const std::string& service) const;  // its first; unspecified when it has none
+  // Why it is as it is, as `berthctl explain` says it.
+  model::ServiceView ExplainService(const std::string& service);
+  std::string ReasonOf(const std::string& service) { return ExplainService(service).reason; }
+  // The nodes whose agent would answer for `address` now.
+  std::vector<std::string> Announcers(const IpAddr& address) const;
+  // Its only announcer; empty when nobody or several are.
+  std::string HolderOf(const IpAddr& address) const;
+  std::map<IpAddr, std::string> Holders() const;  // of all addresses given out
+  std::map<model::ObjectId, std::vector<IpAddr>> Allocations() const;
+  model::AgentState AgentState(const std::string& node);
+  model::AddressView Explain(const IpAddr& address);
+  std::size_t GratuitousSince(absl::Time from, const IpAddr& address = {}) const;
+  bool HasEvent(const std::string& reason, const std::string& part) const;
+  // Runs for `d` and returns what a steady cluster must not do, empty when it did nothing of the kind.
+  std::string WhatMoved(absl::Duration d);
+  // Services that are ours, have no address, and no reason in `explain` or no Event.
+  std::vector<std::string> Unexplained();
+
+  ManualEventLoop loop;
+  FakeCluster cluster;
+  VirtualLan lan;
+  FakeWire wire;
+  core::Options options;
+  std::map<std::string, std::unique_ptr<Controller>> controllers;
+  std::map<std::string, std::unique_ptr<Node>> nodes;
+  LanHost client, gateway;
+  // Two announcers in contact with the leader are no violation while this is set: the LAN itself is broken.
+  bool lan_is_broken = false;
+  std::vector<std::string> violations;
+
+ private:
+  void Check();
+  void CheckOwners();
+  void CheckAnnouncers();
+  void Violation(const std::string& text);
+
+  int instances_ = 0;
+  std::map<IpAddr, absl::Time> last_gratuitous_;
+  std::map<IpAddr, absl::Time> doubled_;  // since when two announce it
+  std::map<std::string, absl::Time> in_contact_;
+};
+
+}  // namespace berth::system
+
+#endif  // BERTH_TESTS_SYSTEM_WORLD_H_
