@@ -83,8 +83,8 @@ void Agents::OnHello(StreamId stream, const sync::Hello& hello) {
   agent.announced.clear();
   for (const sync::AnnouncedAddress& a : hello.announced) agent.announced[a.address] = a;
   agent.fresh = true;
+  if (agent.in_flight) ctx_.timers.Cancel(agent.in_flight->limit);
   agent.in_flight.reset();
-  agent.dirty.clear();
   LearnMacs(agent);
   ctx_.Info("agent connected", {{"node", hello.node},
                                 {"instance", hello.instance_id},
@@ -248,7 +248,9 @@ void Agents::FlushOne(Agent& agent) {
   Agent::InFlight flight;
   flight.version = ctx_.NextVersion();
   flight.sent = ctx_.now;
-  auto removal = [&](const IpAddr& a) { return sync::Removal{a, ctx_.ledger.OwnersOf(a).empty()}; };
+  auto removal = [&](const IpAddr& a) {
+    return sync::Removal{a, ctx_.ledger.OwnersOf(a).empty() || ctx_.releasing.count(a) != 0};
+  };
   if (agent.fresh) {
     sync::Snapshot snapshot{ctx_.term, flight.version, settings_, {}, {}};
     std::set<IpAddr> gone(agent.hello.local.begin(), agent.hello.local.end());

@@ -5,6 +5,7 @@
 #define BERTH_CONTROLLER_CORE_CONTEXT_H_
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,8 +48,9 @@ class Context {
   TimerQueue timers;
   plan::Ledger ledger;
   std::uint64_t term = 0;
-  std::uint64_t version = 0;  // counts up within a term: messages and decisions alike
-  bool active = false;        // leader, caches complete, start gate open
+  std::uint64_t version = 0;   // counts up within a term: messages and decisions alike
+  std::set<IpAddr> releasing;  // withdrawn, though the ledger still names their Service until the write has landed
+  bool active = false;         // leader, caches complete, start gate open
 
   std::uint64_t NextVersion() { return ++version; }
   template <typename T>

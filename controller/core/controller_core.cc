@@ -116,11 +116,12 @@ void ControllerCore::On(const SourceChanged& e) {
   services_.Apply(e.delta);
   if (pools) services_.OnPoolsChanged();
   if (pools || changed.namespaces) services_.Wake();
-  if (!ctx_.active) return;
   for (const std::string& node : changed.gone_nodes) {
     holders_.OnNodeGone(node);
     agents_.Forget(node);
+    awaited_.erase(node);
   }
+  if (!ctx_.active) return TryOpenGate();
   if (changed.nodes || pools) holders_.OnNodesChanged();
   for (const model::ObjectId& service : changed.endpoints) holders_.OnEndpointsChanged(service);
 }

@@ -36,6 +36,12 @@ void Holders::Refresh(const IpAddr& address, bool verified) {
     }
     h.verified |= verified;
   }
+  if (owners.empty()) {
+    // Freed without having been withdrawn first (sharers that left together): nobody gets it before its holder let go.
+    for (const auto& [node, agent] : agents_.all()) {
+      if (agent.desired.count(address) != 0) Quarantine(address, node);
+    }
+  }
   Dirty(address);
 }
 
@@ -180,6 +186,11 @@ void Holders::Act(Holding& h, const plan::Placement& placement) {
   }
   if (target == h.holder) {
     if (InMove(h.phase) || h.phase == Phase::kVerifying) CancelMove(h);
+    if (h.phase == Phase::kHeld) {
+      h.move_reason.clear();
+      h.moving_from.clear();
+      h.move_started = absl::InfinitePast();
+    }
     agents_.SetRole(h.holder, MakeAssignment(h, sync::Role::kAnnounce));
     return;
   }
@@ -260,7 +271,7 @@ void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, bool patien
   Announce(h, next);
 }
 
-void Holders::Announce(Holding& h, const std::string& node) {
+void Holders::Announce(Holding& h, std::string node) {
   if (!h.holder.empty() && h.holder != node) {
     h.moving_from = h.holder;
     agents_.Drop(h.holder, h.address);
@@ -268,6 +279,7 @@ void Holders::Announce(Holding& h, const std::string& node) {
   h.holder = node;
   h.next.clear();
   h.message.clear();
+  h.rival.reset();  // whoever claims it from now on is reported by the new holder
   Changed(h, Phase::kAnnouncing);
   agents_.SetRole(node, MakeAssignment(h, sync::Role::kAnnounce));
 }
@@ -298,6 +310,7 @@ void Holders::CancelMove(Holding& h) {
 
 void Holders::FinishMove(Holding& h) {
   const std::string from = std::exchange(h.holder, std::exchange(h.next, ""));
+  h.rival.reset();
   Mute(h, from);
   Changed(h, Phase::kHeld);
 }

@@ -104,7 +104,7 @@ class Holders {
   // `patient`: asks oftener and waits longer, as for a new address.
   void Verify(Holding& h, const std::string& node, bool patient = false);
   void OnVerified(const IpAddr& address, std::uint64_t probe, bool patient, const sync::ProbeAnswer& answer);
-  void Announce(Holding& h, const std::string& node);
+  void Announce(Holding& h, std::string node);
   void StartMove(Holding& h, const std::string& next);
   void CancelMove(Holding& h);
   void FinishMove(Holding& h);

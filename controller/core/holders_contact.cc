@@ -83,10 +83,12 @@ void Holders::Pause() {
   }
   for (auto& [address, release] : releases_) ctx_.timers.Cancel(release.limit);
   releases_.clear();
+  ctx_.releasing.clear();
   dirty_.clear();
 }
 
 void Holders::OnContact(Agent& agent) {
+  probes_.OnAgentGone(agent.node, "its agent connected anew");
   AdoptFrom(agent);
   for (auto& [address, h] : holdings_) h.barred.erase(agent.node);
   DirtyAll();
@@ -154,6 +156,10 @@ void Holders::OnAcked(Agent& agent, const IpAddr& address, const sync::Rejection
     Changed(h, Phase::kTakingOver);
   } else if (h.phase == Phase::kTakingOver && agent.node == h.next) {
     FinishMove(h);
+  }
+  if (h.phase == Phase::kHeld && agent.node == h.holder && agent.announced.count(address) == 0) {
+    // It has the role and yet is silent, since a rival spoke meanwhile: the address is its own still.
+    agents_.SetRole(agent.node, MakeAssignment(h, sync::Role::kAnnounce), true);
   }
 }
 
@@ -233,6 +239,10 @@ std::string Holders::ProberFor(const IpAddr& address, const std::string& interfa
 
 void Holders::Recheck() {
   recheck_timer_ = 0;
+  if (!ctx_.active) {
+    recheck_timer_ = ctx_.After(ctx_.options.recheck, [this] { Recheck(); });
+    return;
+  }
   for (auto& [node, agent] : agents_.all()) {
     if (!agent.control_lost) continue;
     std::vector<IpAddr> held;
@@ -265,6 +275,7 @@ void Holders::Recheck() {
 }
 
 void Holders::Withdraw(const IpAddr& address, std::function<void()> done) {
+  ctx_.releasing.insert(address);
   Release& release = releases_[address];
   release.done = std::move(done);
   auto it = holdings_.find(address);
@@ -286,6 +297,7 @@ void Holders::Withdraw(const IpAddr& address, std::function<void()> done) {
 }
 
 void Holders::Restore(const IpAddr& address) {
+  ctx_.releasing.erase(address);
   auto release = releases_.find(address);
   if (release != releases_.end()) {
     ctx_.timers.Cancel(release->second.limit);
@@ -328,18 +340,14 @@ void Holders::Unquarantine(const IpAddr& address, const std::string& node) {
 
 void Holders::RecheckQuarantined() {
   quarantine_timer_ = 0;
-  if (!ctx_.active || quarantine_.empty()) return;
+  if (quarantine_.empty()) return;
   quarantine_timer_ = ctx_.After(ctx_.options.quarantine_recheck, [this] { RecheckQuarantined(); });
+  if (!ctx_.active) return;
   for (const auto& [address, nodes] : quarantine_) {
     const model::Pool* pool = ctx_.ledger.PoolOf(address);
     if (pool == nullptr) continue;
     const std::string prober = ProberFor(address, pool->interface);
-    // An agent in contact acknowledges by itself; only for one out of reach must the LAN be asked.
-    const bool reachable = std::any_of(nodes.begin(), nodes.end(), [&](const std::string& n) {
-      const Agent* agent = agents_.Find(n);
-      return agent != nullptr && agent->connected();
-    });
-    if (prober.empty() || reachable) continue;
+    if (prober.empty()) continue;
     probes_.Ask(prober, sync::ProbeKind::kNewAddress, address, pool->interface,
                 [this, a = address](const sync::ProbeAnswer& answer) {
                   auto it = quarantine_.find(a);

@@ -64,6 +64,13 @@ void Services::Update(const model::Service& object) {
       r.object.allocations = object.allocations;
       r.restore = false;
       r.phase = Phase::kIdle;
+      for (const IpAddr& a : r.withdrawn) holders_.Restore(a);
+      for (const model::Allocation& a : held) {
+        if (Holds(object.allocations, a.address)) continue;
+        ctx_.ledger.Release(r.object.id, a.address);
+        holders_.Refresh(a.address);
+        pools_.TouchOf(a.address);
+      }
       Unreserve(r);
       UpdateClaims(r);
     }
@@ -82,7 +89,10 @@ void Services::Claim() {
 }
 
 void Services::Begin() {
-  for (const auto& [id, r] : records_) dirty_.insert(id);
+  for (auto& [id, r] : records_) {
+    if (r.phase == Phase::kWriting && writes_.count(r.write_id) == 0) Write(r);  // its repeat was called off
+    dirty_.insert(id);
+  }
 }
 
 void Services::Pause() {
@@ -98,12 +108,17 @@ void Services::Pause() {
   }
 }
 
-void Services::Wake() { dirty_.insert(waiting_.begin(), waiting_.end()); }
+void Services::Wake() {
+  for (const model::ObjectId& id : waiting_) {
+    auto it = records_.find(id);
+    if (it != records_.end() && it->second.phase == Phase::kIdle) dirty_.insert(id);
+  }
+}
 
 void Services::OnPoolsChanged() {
   // Forced deletion, adoption of orphans and a changed interface reach Services that wait for nothing.
   for (const auto& [id, r] : records_) {
-    if (r.phase == Phase::kIdle && r.decision.ownership != plan::Ownership::kForeign) dirty_.insert(id);
+    if (r.decision.ownership != plan::Ownership::kForeign) dirty_.insert(id);
   }
 }
 
@@ -168,9 +183,9 @@ void Services::Start(ServiceRecord& r, std::vector<model::Allocation> want) {
   r.phase = Phase::kProbing;
   for (const model::Allocation& a : r.target) {
     if (Holds(r.object.allocations, a.address)) continue;
-    if (!ctx_.ledger.OwnersOf(a.address).empty()) continue;  // shared: its holder announces it already
     ctx_.ledger.MarkReserved(a.address, true);
     r.reserved.insert(a.address);
+    if (!ctx_.ledger.OwnersOf(a.address).empty()) continue;  // shared: its holder announces it already
     if (a.protocol != model::Protocol::kLayer2) continue;
     const std::string prober = holders_.ProberFor(a.address, a.interface);
     if (prober.empty()) continue;  // its first holder asks before it announces
@@ -332,11 +347,13 @@ void Services::Abort(ServiceRecord& r) {
 }
 
 void Services::Unreserve(ServiceRecord& r) {
+  const bool had = !r.reserved.empty();
   for (const IpAddr& address : r.reserved) ctx_.ledger.MarkReserved(address, false);
   r.reserved.clear();
   r.probing.clear();
   r.verified.clear();
   r.withdrawn.clear();
+  if (had) Wake();  // somebody may wait for just that address
 }
 
 // Puts what the Service holds, and what it asks for on it, into the ledger.
