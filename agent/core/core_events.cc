@@ -133,6 +133,12 @@ void AgentCore::Impl::On(const AddressesDone& e) {
   for (const AddressResult& result : e.results) {
     const auto it = ops_.find({result.address, result.ifindex});
     if (it == ops_.end() || it->second.add != result.added) continue;
+    if (result.added && absl::IsNotFound(result.status)) {
+      // The interface is gone and the kernel's word of it on its way: a matter of the interface, not of the address.
+      ops_.erase(it);
+      if (vip_.has_value() && vip_->index == result.ifindex) LoseVip();
+      continue;
+    }
     it->second.in_flight = false;
     it->second.done_at = now_;
     it->second.status = result.status;

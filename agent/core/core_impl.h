@@ -122,6 +122,7 @@ class AgentCore::Impl {
   // ---- core_kernel.cc
   void Reconcile();
   void CheckVip();
+  void LoseVip();
   using Links = std::map<std::string, std::variant<PortInterface, sync::Rejection>>;  // rule -> what it means here
   void Judge(Entry& entry, Links& links);
   void Localize(Entry& entry, std::size_t& drifted);

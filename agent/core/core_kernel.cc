@@ -69,7 +69,10 @@ void AgentCore::Impl::CheckVip() {
     return;
   }
   const Link* link = kernel_->Find(vip_->index);
-  if (link != nullptr && link->name == vip_->name) return;
+  if (link == nullptr || link->name != vip_->name) LoseVip();
+}
+
+void AgentCore::Impl::LoseVip() {
   if (!vip_in_flight_ && vip_due_ == absl::InfiniteFuture()) {
     Emit(Count{Count::What::kDriftRepair});
     Write(Log::Level::kWarn, "the interface with Berth's addresses is gone", {{"interface", vip_->name}});
