@@ -59,14 +59,5 @@ def mac_in_cache(host, address):
     return words[words.index("lladdr") + 1] if "lladdr" in words else None
 
 
-def speak_from(node, address, to):
-    """The node's kernel must ask for `to` before it can send a packet from `address`."""
-    node.ip("neigh", "flush", "all")
-    sender = node.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sender.bind((address, 0))
-    sender.sendto(b"x", (to.address, 9))
-    sender.close()
-
-
 if __name__ == "__main__":
     unittest.main()

@@ -88,6 +88,15 @@ def kernels_that_answer(census, addresses, nodes):
     return sorted(seen & {node.name for node in nodes})
 
 
+def speak_from(node, address, to):
+    """The node's kernel must ask for `to` before it can send a packet from `address`."""
+    node.ip("neigh", "flush", "all")
+    sender = node.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.bind((address, 0))
+    sender.sendto(b"x", (to.address, 9))
+    sender.close()
+
+
 class LanTest(unittest.TestCase):
     _failed = False
 
@@ -148,5 +157,5 @@ class LanTest(unittest.TestCase):
         self.assertLessEqual(most, math.ceil(1.25 * len(holders) / len(nodes)))
 
 
-__all__ = ["Census", "LanTest", "Lab", "eip", "service", "wait_for", "kernels_that_answer", "STRANGER", "os", "signal",
+__all__ = ["Census", "LanTest", "Lab", "eip", "service", "wait_for", "kernels_that_answer", "speak_from", "STRANGER", "os", "signal",
            "socket", "struct", "time", "unittest"]
