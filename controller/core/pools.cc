@@ -102,7 +102,19 @@ std::string Pools::MessageOf(const std::string& name) const {
   if (!usable_(*pool)) {
     return absl::StrCat("no connected agent has interface ", pool->interface, " up: its addresses cannot be announced");
   }
-  return "";
+  const std::vector<std::string> excluded = ExcludedOf(*pool);
+  if (excluded.empty()) return "";
+  return absl::StrCat("not given out, being addresses of nodes, gateways or networks: ", absl::StrJoin(excluded, ", "));
+}
+
+std::vector<std::string> Pools::ExcludedOf(const model::Pool& pool) const {
+  std::vector<std::string> excluded;
+  for (const IpRange& r : ctx_.ledger.excluded().ranges()) {
+    for (const IpRange& p : pool.addresses.ranges()) {
+      if (r.Overlaps(p)) excluded.push_back(r.ToString());
+    }
+  }
+  return excluded;
 }
 
 model::PoolStatus Pools::StatusOf(const std::string& name) const {
@@ -125,11 +137,7 @@ model::PoolStatus Pools::StatusOf(const std::string& name) const {
   for (const IpAddr& a : ctx_.ledger.conflicted()) {
     if (pool->addresses.Contains(a)) status.conflicted.push_back(a.ToString());
   }
-  for (const IpRange& r : ctx_.ledger.excluded().ranges()) {
-    for (const IpRange& p : pool->addresses.ranges()) {
-      if (r.Overlaps(p)) status.excluded.push_back(r.ToString());
-    }
-  }
+  status.excluded = ExcludedOf(*pool);
   status.hold = !status.used.is_zero();
   return status;
 }

@@ -36,6 +36,7 @@ class Pools {
 
  private:
   bool Accept(const model::Pool& pool);
+  std::vector<std::string> ExcludedOf(const model::Pool& pool) const;
   void Write();
 
   Context& ctx_;
