@@ -168,6 +168,7 @@ void WireServer::Shutdown() {
 
 absl::Status WireLink::Start(Observer& observer) {
   observer_ = &observer;
+  next_ = wire_.random_() % 16;
   DialAfter(absl::ZeroDuration());
   return absl::OkStatus();
 }
