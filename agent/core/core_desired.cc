@@ -21,6 +21,9 @@ std::uint64_t VersionOf(const sync::ControllerMessage& message) {
   return 0;
 }
 
+// A standby may be the leader in a moment; but there may be another one already, whom only dialling finds.
+constexpr absl::Duration kStandbyPatience = absl::Milliseconds(700);
+
 // Bounds that keep a mistaken controller from spinning or muting this agent.
 sync::Settings Sane(sync::Settings settings) {
   settings.heartbeat = std::clamp(settings.heartbeat, absl::Milliseconds(10), absl::Seconds(60));
@@ -125,6 +128,7 @@ void AgentCore::Impl::Obey(const sync::NotLeader& m) {
   if (!standby_) {
     Write(Log::Level::kInfo, "the controller connected to does not lead",
           {{"leader", m.leader.empty() ? "unknown" : m.leader}});
+    leave_standby_ = now_ + kStandbyPatience;
   }
   standby_ = true;
   if (!leader_heard_) return;

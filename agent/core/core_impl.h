@@ -181,6 +181,8 @@ class AgentCore::Impl {
   bool link_was_up_ = false;   // ever
   bool leader_heard_ = false;  // the whole state has come on this stream
   bool standby_ = false;       // the other end says that it does not lead
+  // Until then it is waited for to lead; then the next controller is dialled.
+  absl::Time leave_standby_ = absl::InfiniteFuture();
   bool stream_stale_ = false;  // asked for another stream; what still comes on this one is too old
   absl::Time next_heartbeat_ = absl::InfiniteFuture();
   std::uint64_t heartbeat_sequence_ = 0;

@@ -65,6 +65,10 @@ void AgentCore::Impl::ReportChanges(bool gains_due) {
 }
 
 void AgentCore::Impl::BeatHeart() {
+  if (link_up_ && standby_ && !stream_stale_ && now_ >= leave_standby_) {
+    stream_stale_ = true;
+    Emit(Redial{});
+  }
   if (!link_up_ || stream_stale_ || now_ < next_heartbeat_) return;
   next_heartbeat_ = now_ + settings_.heartbeat;
   Send(sync::Heartbeat{++heartbeat_sequence_});

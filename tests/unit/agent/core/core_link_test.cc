@@ -140,6 +140,25 @@ TEST_CASE("a standby's word changes nothing", "[unit]") {
   CHECK_FALSE(agent.core().status().leader_heard);
 }
 
+TEST_CASE("an agent that reached a standby dials the next controller within a second, unless it leads by then",
+          "[unit]") {
+  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  agent.Controller(sync::NotLeader{9, "controller-1"});
+  SECTION("it goes on not leading") {
+    agent.Advance(absl::Seconds(1));
+    CHECK(agent.Effected<Redial>() == 1);
+    CHECK(agent.Answers("192.0.2.10"));
+  }
+  SECTION("it leads") {
+    agent.Advance(absl::Milliseconds(300));
+    sync::Snapshot word = CoreHarness::SnapshotOf(1, {Announce("192.0.2.10")});
+    word.term = 2;
+    agent.Controller(word);
+    agent.Advance(absl::Seconds(1));
+    CHECK(agent.Effected<Redial>() == 0);
+  }
+}
+
 TEST_CASE("an agent is ready once a controller was reached and the silence is in force", "[unit]") {
   CoreHarness agent;
   agent.hold_silence = true;
