@@ -35,13 +35,14 @@ void Catalog::Update(const std::string& file_name, ParsedFile parsed) {
   file.problems = std::move(parsed.problems);
   file.other_kinds = std::move(parsed.other_kinds);
   if (!parsed.whole) return;
+  const bool doubtful = parsed.nameless || !parsed.wrong.empty();
   std::set<ObjectKey> stay = std::move(parsed.wrong);
   for (ParsedObject& object : parsed.objects) {
     stay.insert(object.key);
     Put(file_name, file, std::move(object));
   }
-  // What has a problem and no name may be any of those that seem to be missing.
-  if (parsed.nameless) return;
+  // A file with a problem may be half-written, or its problem one of those that seem to be missing: it deletes nothing.
+  if (doubtful) return;
   for (auto it = file.objects.begin(); it != file.objects.end();) {
     if (stay.count(it->first) != 0) {
       ++it;
