@@ -3,6 +3,7 @@
 
 Each TestCase class is one ctest test; its docstring is the promise and the test's name.
 """
+import json
 import math
 import os
 import signal
@@ -157,5 +158,5 @@ class LanTest(unittest.TestCase):
         self.assertLessEqual(most, math.ceil(1.25 * len(holders) / len(nodes)))
 
 
-__all__ = ["Census", "LanTest", "Lab", "eip", "service", "wait_for", "kernels_that_answer", "speak_from", "STRANGER", "os", "signal",
+__all__ = ["json", "Census", "LanTest", "Lab", "eip", "service", "wait_for", "kernels_that_answer", "speak_from", "STRANGER", "os", "signal",
            "socket", "struct", "time", "unittest"]
