@@ -272,6 +272,7 @@ void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, con
   auto it = records_.find(node.mapped());
   if (it == records_.end() || it->second.write_id != write_id) return;
   ServiceRecord& r = it->second;
+  const std::string told = std::exchange(r.write_error, status.ok() ? "" : std::string(status.message()));
   const bool moved_on = r.object.revision != r.write_revision;
   if (status.ok()) {
     if (!moved_on) r.object.revision = revision;
@@ -289,6 +290,7 @@ void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, con
     r.again = false;
     return;
   }
+  if (told != r.write_error) on_changed(r.object.id);
   ctx_.Warn("writing a Service failed: its address stays reserved, the write is repeated",
             {{"service", r.object.id.ToString()}, {"error", std::string(status.message())}});
   r.retry = ctx_.After(ctx_.options.write_retry, [this, id = r.object.id, op = r.op] {

@@ -64,7 +64,9 @@ model::ServiceView ControllerCore::View(const ServiceRecord& r) const {
     v.message = "asking the LAN whether anybody uses the address already";
   } else if (r.phase == ServiceRecord::Phase::kWriting) {
     v.reason = plan::reason::kWriting;
-    v.message = "the result is being written";
+    v.message = r.write_error.empty()
+                    ? "the result is being written"
+                    : absl::StrCat("the result could not be written, which is tried again: ", r.write_error);
   }
   return v;
 }
