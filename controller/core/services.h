@@ -37,7 +37,8 @@ struct ServiceRecord {
   std::uint64_t write_id = 0;
   std::string write_revision;
   TimerQueue::Id retry = 0;
-  std::string write_error;  // why its last write failed; empty while that is not known, or it did not
+  // Why its last write failed; empty when it did not.
+  std::string write_error;
   bool again = false;    // changed while its write is under way
   bool gone = false;     // no object any more: let go without a write
   bool restore = false;  // the source shows other allocations than we hold
