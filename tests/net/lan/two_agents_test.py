@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two agents of one node, as during an upgrade."""
+from lan_case import *  # noqa: F403
+
+
+class TwoAgents(LanTest):
+    """Of two agents of one node the younger wins, the older is told why and ends, and nothing moves"""
+
+    def test(self):
+        lab = self.cluster(nodes=2, services=4)
+        node, held = self.loaded_node()
+        self.census.ask_for(0.2, self.before)
+        older = node.agent
+        node.log = os.path.join(lab.folder, "agent-younger.log")
+        younger = node.start_agent("--http-listen=:8082")
+        code = older.wait(20)
+        self.assertEqual(code, 3)
+        with open(os.path.join(lab.folder, f"agent-{node.name}.log"), errors="replace") as log:
+            self.assertRegex(log.read(), "newer|younger|superseded")
+        lab.wait_agents(2)
+        self.census.ask_for(2, self.before)
+        self.assertIsNone(younger.poll())
+        self.assertEqual(lab.wait_announced(4), self.before)
+        self.assert_each_answered_once(self.before)
+        self.assertTrue(set(held) <= node.addresses("berth0"))
+        self.assertEqual(self.census.twice_answered(), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
