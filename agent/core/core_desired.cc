@@ -82,6 +82,8 @@ void AgentCore::Impl::Obey(const sync::Snapshot& m) {
   leader_heard_ = true;
   standby_ = false;
   settings_ = Sane(m.settings);
+  next_heartbeat_ = std::min(next_heartbeat_, now_ + settings_.heartbeat);
+  next_tick_ = now_;
   authoritative_ = true;
   disk_decides_ = absl::InfiniteFuture();
   prober_.CancelOwn();
@@ -125,6 +127,7 @@ void AgentCore::Impl::Obey(const sync::SettingsUpdate& m) {
 }
 
 void AgentCore::Impl::Obey(const sync::NotLeader& m) {
+  held_.clear();  // the words of a leader that leads no more
   if (!standby_) {
     Write(Log::Level::kInfo, "the controller connected to does not lead",
           {{"leader", m.leader.empty() ? "unknown" : m.leader}});

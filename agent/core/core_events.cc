@@ -9,6 +9,7 @@ namespace berth::agent {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(100);       // the longest time between two looks at the clock
+constexpr absl::Duration kLate = absl::Milliseconds(5);         // after the time asked for: the loop was busy
 constexpr absl::Duration kRetry = absl::Seconds(1);             // of what the kernel refused
 constexpr absl::Duration kLeaderGrace = absl::Seconds(1);       // for a leader's word, before we ask the LAN ourselves
 constexpr absl::Duration kFarewell = absl::Seconds(5);          // for a leader to take our addresses, after SIGTERM
@@ -26,6 +27,8 @@ void AgentCore::Impl::Handle(const Event& event, absl::Time now, Effects& out) {
   if (passive_) return;
   out_ = &out;
   now_ = now;
+  // A loop that comes late has not been told yet what the LAN said in time.
+  if (now_ > wake_at_ + kLate) verdicts_at_ = now_ + kLate;
   kernel_out_.clear();
   frames_out_.clear();
   address_lines_ = 0;
@@ -50,6 +53,7 @@ void AgentCore::Impl::NoticeFreeze() {
   }
   if (!link_up_) return;
   stream_stale_ = true;
+  held_.clear();  // from before: others may have been told otherwise since
   leader_heard_ = false;
   Emit(Redial{});
 }
@@ -190,6 +194,7 @@ void AgentCore::Impl::On(const PortError& e) {
           {{"ifindex", absl::StrCat(e.ifindex)}, {"error", e.status.ToString()}});
   }
   it->second = {.status = e.status, .retry_at = now_ + kRetry, .good_at = absl::InfiniteFuture()};
+  prober_.PortFailed(e.ifindex, std::string(e.status.message()));
   reconcile_ = true;
 }
 
@@ -238,7 +243,7 @@ void AgentCore::Impl::Settle() {
     Write(Log::Level::kInfo, "and more addresses alike", {{"count", absl::StrCat(address_lines_ - kMostAddressLines)}});
   }
   CheckLeft();
-  if (!passive_) Emit(WakeAt{NextWake()});
+  if (!passive_) Emit(WakeAt{wake_at_ = NextWake()});
 }
 
 void AgentCore::Impl::RunDue() {
@@ -282,7 +287,7 @@ void AgentCore::Impl::CheckLeft() {
 // Names only what the next Settle will consume: a time in the past that nobody takes would spin the loop.
 absl::Time AgentCore::Impl::NextWake() const {
   absl::Time next = std::min({next_tick_, held_until_, disk_decides_, conflicts_.Next(), announcer_.Next(now_),
-                              prober_.Next(now_), leave_by_});
+                              std::max(prober_.Next(now_), verdicts_at_), leave_by_});
   if (!decisions_.empty()) next = std::min(next, decisions_.begin()->first);
   for (const auto& [ifindex, bad] : bad_ports_) next = std::min({next, bad.retry_at, bad.good_at});
   if (link_up_ && !stream_stale_ && !cleaning_) {

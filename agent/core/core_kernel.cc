@@ -129,7 +129,9 @@ void AgentCore::Impl::Judge(Entry& entry, Links& links) {
 }
 
 bool AgentCore::Impl::IsSilenced(const IpAddr& address) const {
-  return silence_applied_.has_value() && silence_applied_->addresses.contains(address);
+  // One that is just being taken out of the silence counts as out.
+  return silence_applied_.has_value() && silence_applied_->addresses.contains(address) &&
+         (!silence_in_flight_ || silence_asked_.addresses.contains(address));
 }
 
 bool AgentCore::Impl::IsLocal(const IpAddr& address) const {

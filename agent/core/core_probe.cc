@@ -59,7 +59,7 @@ void AgentCore::Impl::ProbeOwn(const std::vector<IpAddr>& addresses) {
   std::vector<Prober::Target> targets;
   for (const IpAddr& address : addresses) {
     Entry& entry = entries_.at(address);
-    if (entry.where.has_value()) {
+    if (entry.where.has_value() && !entry.problem.has_value()) {
       UsePort(*entry.where);
       targets.push_back({address, entry.where->index});
     } else {
@@ -77,7 +77,11 @@ void AgentCore::Impl::EndOwnProbe(const Prober::Round& round) {
     Entry& entry = it->second;
     if (entry.mute != Mute::kUnconfirmed && entry.mute != Mute::kFrozen) continue;
     if (answer.macs.empty()) {
-      Unmute(entry);
+      if (answer.probed && !entry.problem.has_value()) {
+        Unmute(entry);
+      } else {  // silence says nothing where nothing could be asked
+        MuteEntry(entry, entry.mute, now_ + absl::Seconds(1));
+      }
       continue;
     }
     if (entry.decide_at == absl::InfiniteFuture()) MuteEntry(entry, entry.mute, now_ + kAskAgain);
@@ -86,11 +90,13 @@ void AgentCore::Impl::EndOwnProbe(const Prober::Round& round) {
 }
 
 void AgentCore::Impl::AskLan() {
-  for (Prober::Round& round : prober_.Finished(now_)) {
-    if (round.id.term == 0) {
-      EndOwnProbe(round);
-    } else {
-      Send(sync::ProbeResult{.term = round.id.term, .id = round.id.number, .answers = std::move(round.answers)});
+  if (now_ >= verdicts_at_) {
+    for (Prober::Round& round : prober_.Finished(now_)) {
+      if (round.id.term == 0) {
+        EndOwnProbe(round);
+      } else {
+        Send(sync::ProbeResult{.term = round.id.term, .id = round.id.number, .answers = std::move(round.answers)});
+      }
     }
   }
   for (const Prober::Target& target : prober_.Take(now_)) {

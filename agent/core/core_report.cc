@@ -67,6 +67,7 @@ void AgentCore::Impl::ReportChanges(bool gains_due) {
 void AgentCore::Impl::BeatHeart() {
   if (link_up_ && standby_ && !stream_stale_ && now_ >= leave_standby_) {
     stream_stale_ = true;
+    held_.clear();
     Emit(Redial{});
   }
   if (!link_up_ || stream_stale_ || now_ < next_heartbeat_) return;

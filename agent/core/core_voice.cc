@@ -32,7 +32,15 @@ bool AgentCore::Impl::MaySpeak(const Entry& entry) const {
 
 void AgentCore::Impl::UpdateVoice(Entry& entry) {
   if (!MaySpeak(entry)) {
-    Hush(entry);
+    const bool off_the_wire = entry.problem.has_value() && (entry.problem->code == sync::RejectCode::kInterfaceDown ||
+                                                            entry.problem->code == sync::RejectCode::kInterfaceMissing);
+    if (off_the_wire && entry.voice != Voice::kSilent && entry.mute == Mute::kNone &&
+        entry.assignment.role == sync::Role::kAnnounce) {
+      // Somebody else may have taken over while the LAN was out of reach: the leader's word or a probe is needed first.
+      MuteEntry(entry, Mute::kFrozen, now_ + absl::Seconds(1));
+    } else {
+      Hush(entry);
+    }
     return;
   }
   if (entry.voice != Voice::kSilent && entry.port == *entry.where) return;

@@ -56,6 +56,17 @@ void Prober::Finish(Running& round, Asked& asked) {
   --round.open;
 }
 
+void Prober::PortFailed(int ifindex, const std::string& why) {
+  for (auto& [id, round] : rounds_) {
+    for (Asked& asked : round.asked) {
+      if (asked.ifindex != ifindex || asked.done) continue;
+      asked.answer.probed = !asked.answer.macs.empty();
+      asked.answer.message = why;
+      Finish(round, asked);
+    }
+  }
+}
+
 void Prober::Heard(int ifindex, const IpAddr& address, const MacAddr& mac) {
   const auto it = by_key_.find({ifindex, address});
   if (it == by_key_.end()) return;

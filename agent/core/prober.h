@@ -53,6 +53,8 @@ class Prober {
 
   // Somebody with `mac` claims `address` on that interface.
   void Heard(int ifindex, const IpAddr& address, const MacAddr& mac);
+  // The interface cannot be listened on: what is open on it is answered as not probed, unless somebody was heard.
+  void PortFailed(int ifindex, const std::string& why);
   // Whom to ask now, in order; call again at Next().
   std::vector<Target> Take(absl::Time now);
   // Rounds that are complete, each returned once.

@@ -79,7 +79,7 @@ class PcapFramePort::Impl {
   void Receive(int ifindex);
   void Judge(Lane& lane, absl::Span<const std::uint8_t> frame, std::int64_t captured_ns);
   void SendSome();
-  void SendFromLane(Lane& lane, absl::Time now);
+  void SendFromLane(Lane& lane, absl::Time now, bool may_claim);
   void CountDrops(Lane& lane);
 
   EventLoop& loop_;

@@ -229,14 +229,24 @@ void PcapFramePort::Impl::Judge(Lane& lane, absl::Span<const std::uint8_t> frame
 
 void PcapFramePort::Impl::SendSome() {
   const absl::Time now = loop_.Now();
+  bool may_claim;
+  {
+    const std::lock_guard<std::mutex> lock(answer_mutex_);
+    may_claim = now < answer_until_;
+  }
   for (auto& [index, lane] : lanes_) {
-    if (lane.pcap != nullptr && lane.blocked_until <= now) SendFromLane(lane, now);
+    if (lane.pcap != nullptr && lane.blocked_until <= now) SendFromLane(lane, now, may_claim);
   }
 }
 
-void PcapFramePort::Impl::SendFromLane(Lane& lane, absl::Time now) {
+void PcapFramePort::Impl::SendFromLane(Lane& lane, absl::Time now, bool may_claim) {
   for (int i = 0; i < kSendPerTurn && !lane.outgoing.empty(); ++i) {
     const std::string& frame = lane.outgoing.front();
+    if (!may_claim && IsGratuitous(frame)) {  // queued by a process that stood still since
+      lane.outgoing.pop_front();
+      queued_.fetch_sub(1, std::memory_order_relaxed);
+      continue;
+    }
     const InjectResult result = lane.pcap->Inject(Bytes(frame));
     if (result == InjectResult::kBusy && ++lane.busy_tries < kMaxBusyTries) {
       lane.blocked_until = now + kBusyPause;

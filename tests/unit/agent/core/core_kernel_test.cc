@@ -60,7 +60,8 @@ TEST_CASE("a new MAC of the interface is announced to the LAN", "[unit]") {
   CHECK(agent.Last<sync::Report>()->interfaces->at(0).mac == kMacC);
 }
 
-TEST_CASE("an interface without carrier silences its addresses until it is back", "[unit]") {
+TEST_CASE("an interface without carrier silences its addresses until it is back and the leader confirms them",
+          "[unit]") {
   CoreHarness agent = Connected({Announce("192.0.2.10")});
   LinkOf(agent, kEth0).carrier = false;
   agent.ShowKernel();
@@ -69,8 +70,12 @@ TEST_CASE("an interface without carrier silences its addresses until it is back"
   REQUIRE(agent.Last<sync::Report>().has_value());
   CHECK_FALSE(agent.Last<sync::Report>()->interfaces->at(0).up);
   CHECK(agent.Last<sync::Report>()->announced->empty());
+  agent.Forget();
   LinkOf(agent, kEth0).carrier = true;
   agent.ShowKernel();
+  CHECK_FALSE(agent.Answers("192.0.2.10"));  // somebody else may have taken over meanwhile
+  CHECK(agent.Gratuitous("192.0.2.10") == 0);
+  agent.Controller(CoreHarness::DeltaOf(1, {Announce("192.0.2.10", {1, 2})}));
   CHECK(agent.Answers("192.0.2.10"));
   CHECK(agent.Gratuitous("192.0.2.10") == 2);
 }
@@ -83,6 +88,8 @@ TEST_CASE("an interface that cannot be listened on is reported and tried again",
   agent.Forget();
   agent.Advance(absl::Milliseconds(1300));
   CHECK(agent.Effected<SetInterfaces>() == 1);
+  CHECK_FALSE(agent.Answers("192.0.2.10"));  // deaf for a while: the leader is asked first
+  agent.Controller(CoreHarness::DeltaOf(1, {Announce("192.0.2.10", {1, 2})}));
   CHECK(agent.Answers("192.0.2.10"));
 }
 
