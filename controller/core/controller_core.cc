@@ -142,9 +142,12 @@ void ControllerCore::On(const Leadership& e) {
     leader_ = false;
     CloseGate();
     agents_.EndTerm(e.leader_name);
+    services_.Follow(true);
+    holders_.Forget();
     return;
   }
   leader_ = true;
+  services_.Follow(false);
   ctx_.term = e.term;
   ctx_.version = 0;
   if (e.term >= raising_) raising_ = 0;

@@ -62,6 +62,8 @@ class Holders {
   void Adopt();
   // Leadership ended, or begins anew: forgets moves and probes under way, keeps who holds what.
   void Pause();
+  // Somebody else leads: who holds what is for agents to say when it is our turn again. After Pause.
+  void Forget() { holdings_.clear(); }
   void Settle();
 
   // Takes `address` from every agent. `done` is called in a later turn with the nodes that have not acknowledged within

@@ -35,7 +35,13 @@ void Services::Apply(const model::ClusterDelta& delta) {
     auto it = records_.find(id);
     if (it == records_.end()) continue;
     it->second.gone = true;
-    if (it->second.phase == Phase::kWriting) {
+    if (following_) {
+      it->second.phase = Phase::kIdle;
+      Unreserve(it->second);
+      Adopt(it->second, {});
+      dirty_.erase(id);
+      Erase(id);
+    } else if (it->second.phase == Phase::kWriting) {
       it->second.again = true;
     } else {
       dirty_.insert(id);
@@ -47,6 +53,22 @@ void Services::Update(const model::Service& object) {
   auto [it, fresh] = records_.try_emplace(object.id);
   ServiceRecord& r = it->second;
   r.gone = false;
+  r.shown = object.allocations;
+  if (!fresh && following_) {
+    if (r.phase == Phase::kWriting && object.revision == r.write_revision) {
+      r.again = true;  // a write of ours is on its way still
+    } else {
+      r.phase = Phase::kIdle;
+      r.restore = false;
+      Unreserve(r);
+    }
+    std::vector<model::Allocation> held = std::move(r.object.allocations);
+    r.object = object;
+    r.object.allocations = std::move(held);
+    Adopt(r, object.allocations);
+    dirty_.insert(object.id);
+    return;
+  }
   if (fresh) {
     r.object = object;
     r.waiting_since = ctx_.now;
@@ -88,10 +110,31 @@ void Services::Claim() {
   for (ServiceRecord* r : InOrder(ids)) UpdateClaims(*r);
 }
 
-void Services::Begin() {
+void Services::Follow(bool on) {
+  if (std::exchange(following_, on) || !on) return;
+  std::vector<model::ObjectId> gone;
   for (auto& [id, r] : records_) {
-    if (r.phase == Phase::kWriting && writes_.count(r.write_id) == 0) Write(r);  // its repeat was called off
+    if (r.phase != Phase::kWriting) Adopt(r, r.gone ? std::vector<model::Allocation>{} : r.shown);
+    if (r.gone) gone.push_back(id);
+  }
+  for (const model::ObjectId& id : gone) Erase(id);
+}
+void Services::Adopt(ServiceRecord& r, std::vector<model::Allocation> allocations) {
+  const std::vector<model::Allocation> before = std::exchange(r.object.allocations, std::move(allocations));
+  for (const model::Allocation& a : before) {
+    if (Holds(r.object.allocations, a.address)) continue;
+    ctx_.ledger.Release(r.object.id, a.address);
+    holders_.Refresh(a.address);
+    pools_.TouchOf(a.address);
+  }
+}
+void Services::Begin() {
+  std::vector<model::ObjectId> ids;  // a Write may let go of a record for good
+  for (const auto& [id, r] : records_) ids.push_back(id);
+  for (const model::ObjectId& id : ids) {
+    ServiceRecord& r = records_.at(id);
     dirty_.insert(id);
+    if (r.phase == Phase::kWriting && writes_.count(r.write_id) == 0) Write(r);  // its repeat was called off
   }
 }
 
@@ -274,6 +317,15 @@ void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, con
   ServiceRecord& r = it->second;
   const std::string told = std::exchange(r.write_error, status.ok() ? "" : std::string(status.message()));
   const bool moved_on = r.object.revision != r.write_revision;
+  if (following_) {
+    if (!status.ok() && !absl::IsAborted(status) && !absl::IsNotFound(status)) return;  // reserved until read again
+    r.phase = Phase::kIdle;
+    Unreserve(r);
+    if (!status.ok() || moved_on) return Adopt(r, r.shown);
+    r.object.revision = revision;
+    r.shown = r.target;
+    return Adopt(r, r.target);
+  }
   if (status.ok()) {
     if (!moved_on) r.object.revision = revision;
     return Finish(r);

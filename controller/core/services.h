@@ -28,6 +28,7 @@ struct ServiceRecord {
   enum class Phase : std::uint8_t { kIdle, kProbing, kWithdrawing, kWriting };
   model::Service object;  // `allocations` is what it holds by our memory
   Phase phase = Phase::kIdle;
+  std::vector<model::Allocation> shown;  // by the source, last
   plan::Decision decision;
   plan::Reason told;  // the last reason that made an Event
   // Of the operation under way.
@@ -57,6 +58,8 @@ class Services {
   void Claim();
   void Begin();
   void Pause();
+  // While somebody else leads, or may, the source's word counts and not our memory of an earlier term.
+  void Follow(bool on);
   // Something was freed, added or changed that those waiting may be waiting for.
   void Wake();
   void OnPoolsChanged();
@@ -74,6 +77,7 @@ class Services {
   void Finish(ServiceRecord& r);
   void Abort(ServiceRecord& r);
   void Unreserve(ServiceRecord& r);
+  void Adopt(ServiceRecord& r, std::vector<model::Allocation> allocations);
   void Say(ServiceRecord& r);
   void UpdateClaims(ServiceRecord& r);
   void RecheckConflicts();
@@ -89,6 +93,7 @@ class Services {
   std::map<model::ObjectId, ServiceRecord> records_;
   std::map<std::uint64_t, model::ObjectId> writes_;
   std::set<model::ObjectId> dirty_, waiting_;
+  bool following_ = true;
   std::uint64_t last_op_ = 0, last_write_ = 0;
   TimerQueue::Id conflict_timer_ = 0;
 };

@@ -87,6 +87,32 @@ TEST_CASE("a second controller adopts who holds what, and moves nothing", "[syst
   CHECK(world.RunUntil([&] { return world.HolderOf(vip) != ""; }, absl::Milliseconds(300)));
 }
 
+TEST_CASE("a controller whose turn comes goes by what its predecessor left, not by what it once saw", "[system]") {
+  World world;
+  Prepare(world, 3, 3);
+  world.StartController("b");
+  world.Run(absl::Seconds(2));  // it has seen svc1 .. svc3
+  model::Service moved = *world.cluster.service({"default", "svc1"});
+  moved.load_balancer_ip = "192.168.50.110";
+  world.AddService(moved);
+  world.DeleteService("svc2");
+  world.Run(absl::Seconds(2));
+  world.AddService("heir1");
+  world.AddService("heir2");
+  world.Run(absl::Seconds(12));
+  const auto allocations = world.Allocations();
+  const auto holders = world.Holders();
+  REQUIRE(allocations.size() == 4);
+  const auto writes = world.cluster.service_writes().size();
+  const absl::Time granted = world.Now();
+  world.cluster.Grant(world.controllers.at("b")->source);
+  world.Run(absl::Seconds(15));
+  CHECK(world.Allocations() == allocations);
+  CHECK(world.Holders() == holders);
+  CHECK(world.cluster.service_writes().size() == writes);
+  CHECK(world.GratuitousSince(granted) == 0);
+}
+
 TEST_CASE("an agent that reaches a standby first finds the leader within 2 s", "[system]") {
   World world;
   world.AddNodes(6);

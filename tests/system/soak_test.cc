@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Faults in random order from a seed, the invariants checked after every step, and peace in the end.
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <random>
-#include <set>
 
 #include "tests/system/stories.h"
 
 namespace berth::system {
 namespace {
+
+// BERTH_SOAK_SEEDS=1000 runs that many.
+int Seeds() {
+  const char* wanted = std::getenv("BERTH_SOAK_SEEDS");
+  return wanted == nullptr ? 20 : std::max(1, std::atoi(wanted));
+}
 
 class Chaos {
  public:
@@ -16,7 +22,7 @@ class Chaos {
   void Step() {
     const std::string node = absl::StrCat("node", 1 + Below(4));
     Node& n = world_.NodeNamed(node);
-    switch (Below(10)) {
+    switch (Below(12)) {
       case 0:
         world_.KillAgent(node);
         break;
@@ -36,11 +42,13 @@ class Chaos {
         }
         break;
       case 5:
-        if (world_.controllers.contains("a")) {
-          world_.KillController("a");
-        } else {
-          world_.StartController("a");
-        }
+        Toggle("a");
+        break;
+      case 10:
+        Toggle("b");
+        break;
+      case 11:
+        world_.lan.SetLoss(Below(2) * 0.02);
         break;
       case 6: {
         const bool carrier = !n.port->carrier;
@@ -58,12 +66,16 @@ class Chaos {
         world_.cluster.LoseAnswers(1);
         break;
     }
+    if (Below(4) == 0) Elect();
     world_.Run(absl::Milliseconds(1 + Below(1500)));
   }
 
   void Heal() {
     world_.cluster.LoseAnswers(0);
+    world_.lan.SetLoss(0);
     if (!world_.controllers.contains("a")) world_.StartController("a");
+    world_.Run(absl::Milliseconds(1));
+    if (world_.cluster.leader() == nullptr) Elect();
     for (const auto& [name, node] : world_.nodes) {
       world_.wire.Cut(name, false);
       node->port->carrier = true;
@@ -74,6 +86,20 @@ class Chaos {
   }
 
  private:
+  void Toggle(const std::string& controller) {
+    if (world_.controllers.contains(controller)) {
+      world_.KillController(controller);
+    } else {
+      world_.StartController(controller);
+    }
+  }
+  // Any controller that lives, the present leader or another.
+  void Elect() {
+    if (world_.controllers.empty()) return;
+    auto it = world_.controllers.begin();
+    std::advance(it, Below(static_cast<int>(world_.controllers.size())));
+    world_.cluster.Grant(it->second->source);
+  }
   int Below(int n) { return static_cast<int>(random_() % static_cast<std::uint64_t>(n)); }
   World& world_;
   std::mt19937_64 random_;
@@ -81,7 +107,7 @@ class Chaos {
 
 TEST_CASE("after any faults in any order every address is where it was given, and one node answers for it",
           "[system]") {
-  const auto seed = static_cast<std::uint64_t>(GENERATE(range(1, 21)));
+  const auto seed = static_cast<std::uint64_t>(GENERATE(range(1, Seeds() + 1)));
   INFO("seed " << seed);
   World world(seed);
   Prepare(world, 4, 8);
