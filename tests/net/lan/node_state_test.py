@@ -11,7 +11,7 @@ def tables(node):
 
 
 class Repairs(LanTest):
-    """An address of ours that is deleted by hand comes back, and a flushed ruleset is repaired; other things stay"""
+    """An address of ours that is deleted by hand comes back, and a flushed ruleset is repaired, and other things stay"""
 
     def test(self):
         lab = self.cluster(nodes=2, services=1)
