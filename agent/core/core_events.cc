@@ -65,6 +65,7 @@ void AgentCore::Impl::On(const Started& e) {
 
 void AgentCore::Impl::On(const LinkUp&) {
   link_up_ = link_was_up_ = true;
+  linked_at_ = now_;
   leader_heard_ = standby_ = stream_stale_ = false;
   held_.clear();
   SayHello();

@@ -183,7 +183,8 @@ class AgentCore::Impl {
   bool standby_ = false;       // the other end says that it does not lead
   // Until then it is waited for to lead; then the next controller is dialled.
   absl::Time leave_standby_ = absl::InfiniteFuture();
-  bool stream_stale_ = false;  // asked for another stream; what still comes on this one is too old
+  bool stream_stale_ = false;                    // asked for another stream; what still comes on this one is too old
+  absl::Time linked_at_ = absl::InfinitePast();  // the link's last coming up
   absl::Time wake_at_ = absl::InfiniteFuture(), verdicts_at_ = absl::InfinitePast();
   absl::Time next_heartbeat_ = absl::InfiniteFuture();
   std::uint64_t heartbeat_sequence_ = 0;

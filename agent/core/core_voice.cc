@@ -9,6 +9,11 @@ namespace berth::agent {
 
 using sync::Role;
 
+namespace {
+constexpr absl::Duration kLeaderSpeaks = absl::Seconds(4);      // a new leader listens for 3 s before its first word
+constexpr absl::Duration kLookAgain = absl::Milliseconds(200);  // for that word
+}  // namespace
+
 absl::string_view MuteName(Mute mute) {
   switch (mute) {
     case Mute::kNone:
@@ -99,6 +104,9 @@ void AgentCore::Impl::Decide() {
     if (entry.mute == Mute::kRival) {
       entry.retried_rival = true;
       Unmute(entry);
+    } else if (link_up_ && !standby_ && !stream_stale_ && now_ < linked_at_ + kLeaderSpeaks) {
+      // A controller is listening to all agents before it speaks: two that come back at once must not both take it.
+      MuteEntry(entry, entry.mute, now_ + kLookAgain);
     } else {
       ask.push_back(address);
     }

@@ -131,6 +131,17 @@ TEST_CASE("a leader's word in time saves a restarted agent the probe", "[unit]")
   CHECK(agent.Probes("192.0.2.10") == 0);
 }
 
+TEST_CASE("a restarted agent in contact with a controller waits for its word, but not for ever", "[unit]") {
+  CoreHarness agent(StoredOn("boot-1"));
+  agent.Start();
+  agent.Connect();
+  agent.Advance(absl::Milliseconds(3900));
+  CHECK(agent.Probes("192.0.2.10") == 0);
+  CHECK_FALSE(agent.Answers("192.0.2.10"));
+  agent.Advance(absl::Milliseconds(600));
+  CHECK(agent.Answers("192.0.2.10"));
+}
+
 TEST_CASE("state of another boot waits for a leader, but its term counts", "[unit]") {
   CoreHarness agent(StoredOn("boot-0"));
   agent.Connect();
