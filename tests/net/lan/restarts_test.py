@@ -54,6 +54,9 @@ class AgentWithoutController(LanTest):
     def test(self):
         lab = self.cluster(nodes=3, services=SERVICES)
         node, held = self.loaded_node()
+        # The disk follows within a moment; what is killed before that knows less after.
+        state = os.path.join(node.state_dir, "agent-state")
+        wait_for("the state on disk", lambda: all(f'"{a}"' in "".join(open_lines(state)) for a in held))
         lab.kill_controller()
         node.kill_agent()
         self.assertEqual({tuple(h) for h in self.census.who_answers(held, timeout=0.3).values()}, {()})
