@@ -37,7 +37,7 @@ endfunction()
 function(berth_test NAME)
   cmake_parse_arguments(ARG "GRPC" "TIER;TIMEOUT" "SOURCES;DEPS;PROPERTIES" ${ARGN})
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 60)
+    set(ARG_TIMEOUT 180)  # seconds; the slowest take 40 under AddressSanitizer
   endif()
   add_executable(${NAME} ${ARG_SOURCES})
   target_include_directories(${NAME} PRIVATE ${CMAKE_SOURCE_DIR})
