@@ -14,66 +14,13 @@
 #include "absl/strings/strip.h"
 #include "agent/link/controller_codec.h"
 #include "berth/agent/v1/agent.pb.h"
+#include "common/sync/proto_writer.h"
 
 namespace berth::agent {
 namespace {
 
 constexpr absl::string_view kFirstLine = "berth-agent-state 1\n";
 constexpr absl::string_view kEndOfHead = "---\n";
-
-void Write(absl::Duration d, google::protobuf::Duration* out) {
-  out->set_seconds(absl::IDivDuration(d, absl::Seconds(1), &d));
-  out->set_nanos(static_cast<std::int32_t>(absl::ToInt64Nanoseconds(d)));
-}
-
-v1::Protocol ToProto(sync::Protocol protocol) {
-  switch (protocol) {
-    case sync::Protocol::kLayer2:
-      return v1::PROTOCOL_LAYER2;
-    case sync::Protocol::kBgp:
-      return v1::PROTOCOL_BGP;
-    case sync::Protocol::kVip:
-      return v1::PROTOCOL_VIP;
-  }
-  return v1::PROTOCOL_UNSPECIFIED;
-}
-
-v1::Role ToProto(sync::Role role) {
-  switch (role) {
-    case sync::Role::kPrepare:
-      return v1::ROLE_PREPARE;
-    case sync::Role::kAnnounce:
-      return v1::ROLE_ANNOUNCE;
-    case sync::Role::kMute:
-      return v1::ROLE_MUTE;
-  }
-  return v1::ROLE_UNSPECIFIED;
-}
-
-void Write(const sync::Assignment& a, v1::Assignment* out) {
-  out->set_address(a.address.ToString());
-  out->set_protocol(ToProto(a.protocol));
-  out->set_interface(a.interface);
-  out->set_role(ToProto(a.role));
-  out->mutable_since()->set_term(a.since.term);
-  out->mutable_since()->set_version(a.since.version);
-  for (const sync::Candidate& c : a.candidates) {
-    v1::Candidate* to = out->add_candidates();
-    to->set_node(c.node);
-    for (const MacAddr& mac : c.macs) to->add_macs(mac.ToString());
-    to->set_probe_endpoint(c.probe_endpoint);
-  }
-  for (const MacAddr& mac : a.yield_to) out->add_yield_to(mac.ToString());
-  for (const sync::ServiceRef& s : a.services) {
-    v1::ServiceRef* to = out->add_services();
-    to->set_namespace_(s.ns);
-    to->set_name(s.name);
-    for (const sync::PortRef& p : s.ports) {
-      to->add_ports()->set_protocol(p.protocol);
-      to->mutable_ports(to->ports_size() - 1)->set_port(p.port);
-    }
-  }
-}
 
 std::string Checksum(absl::string_view bytes) {
   return absl::StrFormat("%016x", XXH3_64bits(bytes.data(), bytes.size()));
@@ -96,9 +43,8 @@ std::string EncodeState(const StoredState& state) {
   v1::Snapshot snapshot;
   snapshot.set_term(state.state.term);
   snapshot.set_version(state.state.version);
-  Write(state.settings.heartbeat, snapshot.mutable_settings()->mutable_heartbeat());
-  Write(state.settings.agent_timeout, snapshot.mutable_settings()->mutable_agent_timeout());
-  for (const sync::Assignment& a : state.assignments) Write(a, snapshot.add_assignments());
+  sync::Write(state.settings, snapshot.mutable_settings());
+  for (const sync::Assignment& a : state.assignments) sync::Write(a, snapshot.add_assignments());
   std::string body;
   google::protobuf::TextFormat::PrintToString(snapshot, &body);
   const std::string facts = absl::StrCat("boot_id ", state.boot_id, "\nhighest_term ", state.highest_term, "\n");

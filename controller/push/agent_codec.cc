@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "common/sync/proto_writer.h"
 #include "common/sync/wire.h"
 
 namespace berth::push {
@@ -13,34 +14,11 @@ namespace v1 = agent::v1;
 using sync::WireMessage;
 using sync::WireName;
 using sync::WireReader;
+using sync::Write;
 using Path = WireReader::Path;
 
 // ---- values to protobuf
 // ----------------------------------------------------------------------------------------------
-
-v1::Protocol ToProto(sync::Protocol protocol) {
-  switch (protocol) {
-    case sync::Protocol::kLayer2:
-      return v1::PROTOCOL_LAYER2;
-    case sync::Protocol::kBgp:
-      return v1::PROTOCOL_BGP;
-    case sync::Protocol::kVip:
-      return v1::PROTOCOL_VIP;
-  }
-  return v1::PROTOCOL_UNSPECIFIED;
-}
-
-v1::Role ToProto(sync::Role role) {
-  switch (role) {
-    case sync::Role::kPrepare:
-      return v1::ROLE_PREPARE;
-    case sync::Role::kAnnounce:
-      return v1::ROLE_ANNOUNCE;
-    case sync::Role::kMute:
-      return v1::ROLE_MUTE;
-  }
-  return v1::ROLE_UNSPECIFIED;
-}
 
 v1::ProbeKind ToProto(sync::ProbeKind kind) {
   switch (kind) {
@@ -52,61 +30,10 @@ v1::ProbeKind ToProto(sync::ProbeKind kind) {
   return v1::PROBE_KIND_UNSPECIFIED;
 }
 
-void Write(absl::Duration value, google::protobuf::Duration* out) {
-  absl::Duration rest;
-  out->set_seconds(absl::IDivDuration(value, absl::Seconds(1), &rest));
-  out->set_nanos(static_cast<std::int32_t>(absl::ToInt64Nanoseconds(rest)));
-}
-
-void Write(const sync::Settings& settings, v1::Settings* out) {
-  Write(settings.heartbeat, out->mutable_heartbeat());
-  Write(settings.agent_timeout, out->mutable_agent_timeout());
-}
-
-void Write(const sync::Candidate& candidate, v1::Candidate* out) {
-  out->set_node(WireName(candidate.node));
-  for (const MacAddr& mac : candidate.macs) out->add_macs(mac.ToString());
-  out->set_probe_endpoint(WireName(candidate.probe_endpoint));
-}
-
-void Write(const sync::ServiceRef& service, v1::ServiceRef* out) {
-  out->set_namespace_(WireName(service.ns));
-  out->set_name(WireName(service.name));
-  for (const sync::PortRef& port : service.ports) {
-    v1::PortRef* out_port = out->add_ports();
-    out_port->set_protocol(port.protocol);
-    out_port->set_port(port.port);
-  }
-}
-
-void Write(const sync::Assignment& assignment, v1::Assignment* out) {
-  out->set_address(assignment.address.ToString());
-  out->set_protocol(ToProto(assignment.protocol));
-  out->set_interface(WireName(assignment.interface));
-  out->set_role(ToProto(assignment.role));
-  out->mutable_since()->set_term(assignment.since.term);
-  out->mutable_since()->set_version(assignment.since.version);
-  for (const sync::Candidate& candidate : assignment.candidates) Write(candidate, out->add_candidates());
-  for (const MacAddr& mac : assignment.yield_to) out->add_yield_to(mac.ToString());
-  for (const sync::ServiceRef& service : assignment.services) Write(service, out->add_services());
-}
-
-void Write(const sync::Removal& removal, v1::Removal* out) {
-  out->set_address(removal.address.ToString());
-  out->set_released(removal.released);
-}
-
 struct PayloadWriter {
   v1::ControllerMessage* out;
 
-  void operator()(const sync::Snapshot& m) const {
-    v1::Snapshot* to = out->mutable_snapshot();
-    to->set_term(m.term);
-    to->set_version(m.version);
-    Write(m.settings, to->mutable_settings());
-    for (const sync::Assignment& assignment : m.assignments) Write(assignment, to->add_assignments());
-    for (const sync::Removal& removal : m.removals) Write(removal, to->add_removals());
-  }
+  void operator()(const sync::Snapshot& m) const { Write(m, out->mutable_snapshot()); }
   void operator()(const sync::Delta& m) const {
     v1::Delta* to = out->mutable_delta();
     to->set_term(m.term);
