@@ -4,6 +4,7 @@
 #include <csignal>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/build_info.h"
@@ -38,23 +39,10 @@ LogLevel LevelOf(core::LogLine::Level level) {
 void WriteLog(const core::LogLine& line) {
   const LogLevel level = LevelOf(line.level);
   if (!LogEnabled(level)) return;
-  // The fields of one line are few; the log takes an initializer_list, so they are handed over by number.
-  const auto& f = line.fields;
-  switch (f.size()) {
-    case 0:
-      return Log(level, line.sentence);
-    case 1:
-      return Log(level, line.sentence, {{f[0].first, f[0].second}});
-    case 2:
-      return Log(level, line.sentence, {{f[0].first, f[0].second}, {f[1].first, f[1].second}});
-    case 3:
-      return Log(level, line.sentence,
-                 {{f[0].first, f[0].second}, {f[1].first, f[1].second}, {f[2].first, f[2].second}});
-    default:
-      return Log(
-          level, line.sentence,
-          {{f[0].first, f[0].second}, {f[1].first, f[1].second}, {f[2].first, f[2].second}, {f[3].first, f[3].second}});
-  }
+  std::vector<LogField> fields;
+  fields.reserve(line.fields.size());
+  for (const auto& [key, value] : line.fields) fields.emplace_back(key, value);
+  Log(level, line.sentence, LogFields(fields));
 }
 
 HttpHandlers Pages(const core::CoreRunner& runner, const Metrics& metrics) {
@@ -111,8 +99,9 @@ absl::Status RunController(const ControllerFlags& flags) {
   ASSIGN_OR_RETURN(auto http, HttpServer::Listen(*loop, flags.http_listen, Pages(runner, metrics)));
   RETURN_IF_ERROR(admin.Start());
   RETURN_IF_ERROR(runner.Start());
-  LogInfo("controller started",
-          {{"version", BuildVersion()}, {"source", flags.source_dir}, {"agents", agents.port()}, {"admin", admin.port()}});
+  LogInfo(
+      "controller started",
+      {{"version", BuildVersion()}, {"source", flags.source_dir}, {"agents", agents.port()}, {"admin", admin.port()}});
   loop->Run();
   admin.Shutdown();
   runner.Stop();

@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -76,7 +77,7 @@ Value Render(const T& v) {
 
 }  // namespace log_internal
 
-// A key and a look at a value, which must outlive the call it is written in: it cannot be stored.
+// A key and a look at a value, which must outlive the call it is written in.
 class LogField {
  public:
   // Implicit by design: fields are written {"key", value}. Keys are lower_snake words.
@@ -87,6 +88,8 @@ class LogField {
         render_([](const void* v) { return log_internal::Render(*static_cast<const T*>(v)); }) {}
   LogField(const LogField&) = delete;
   LogField& operator=(const LogField&) = delete;
+  LogField(LogField&&) = default;
+  LogField& operator=(LogField&&) = delete;
 
   absl::string_view key() const { return key_; }
   log_internal::Value Render() const { return render_(value_); }
@@ -96,7 +99,23 @@ class LogField {
   const void* value_;
   log_internal::Value (*render_)(const void*);
 };
-using LogFields = std::initializer_list<LogField>;
+
+// The fields of one line: written in braces, or as many as a vector has.
+class LogFields {
+ public:
+  LogFields() = default;
+  LogFields(std::initializer_list<LogField> fields) {
+    begin_ = fields.begin();  // both live to the end of the call that this is written in
+    end_ = fields.end();
+  }
+  explicit LogFields(const std::vector<LogField>& fields) : begin_(fields.data()), end_(begin_ + fields.size()) {}
+  const LogField* begin() const { return begin_; }
+  const LogField* end() const { return end_; }
+
+ private:
+  const LogField* begin_ = nullptr;
+  const LogField* end_ = nullptr;
+};
 
 // Sets level and form for the process; call first in main. Without it: info, text.
 void LogInit(LogLevel level, LogFormat format);
