@@ -17,6 +17,7 @@ bool Pools::Apply(const model::ClusterDelta& delta) {
   bool changed = false;
   for (const std::string& name : delta.gone_pools) {
     shown_.erase(name);
+    written_.erase(name);
     refused_.erase(name);
     if (ctx_.ledger.FindPool(name) == nullptr) continue;
     const auto orphans = ctx_.ledger.UsedCount(name);
@@ -73,6 +74,7 @@ void Pools::TouchAll() {
 }
 
 void Pools::Begin() {
+  written_.clear();
   TouchAll();
   Write();
 }
@@ -80,7 +82,12 @@ void Pools::Begin() {
 void Pools::Write() {
   ctx_.timers.Cancel(std::exchange(timer_, 0));
   for (const std::string& name : std::exchange(touched_, {})) {
-    if (shown_.count(name) != 0) ctx_.Emit(WritePoolStatus{StatusOf(name)});
+    if (shown_.count(name) == 0) continue;
+    model::PoolStatus status = StatusOf(name);
+    auto [last, first] = written_.try_emplace(name);
+    if (!first && last->second == status) continue;  // a steady cluster makes no writes
+    last->second = status;
+    ctx_.Emit(WritePoolStatus{std::move(status)});
   }
 }
 

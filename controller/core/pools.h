@@ -27,7 +27,7 @@ class Pools {
   void Touch(const std::string& pool);
   void TouchOf(const IpAddr& address);
   void TouchAll();
-  // The gate opened: every pool's status is due.
+  // The gate opened: every pool's status is due, whatever an earlier term wrote.
   void Begin();
   const std::map<std::string, model::Pool>& shown() const { return shown_; }
   // Why the shown pool is not in force as shown, or what else people should know; empty when all is well.
@@ -41,8 +41,9 @@ class Pools {
 
   Context& ctx_;
   std::function<bool(const model::Pool&)> usable_;
-  std::map<std::string, model::Pool> shown_;    // as the source shows them
-  std::map<std::string, std::string> refused_;  // pool -> why it is not in force as shown
+  std::map<std::string, model::Pool> shown_;          // as the source shows them
+  std::map<std::string, std::string> refused_;        // pool -> why it is not in force as shown
+  std::map<std::string, model::PoolStatus> written_;  // in this term: the same is not written again
   std::set<std::string> touched_;
   TimerQueue::Id timer_ = 0;
 };

@@ -58,11 +58,13 @@ struct PoolStatus {
   struct Used {
     IpAddr address;
     std::vector<ObjectId> services;
+    friend bool operator==(const Used&, const Used&) = default;
   };
   std::vector<Used> used_list;
   std::vector<std::string> conflicted, excluded;  // text of addresses
   std::string message;
   bool hold = false;  // keep our finalizer: somebody uses it
+  friend bool operator==(const PoolStatus&, const PoolStatus&) = default;
 };
 
 // An Event for people to read (Kubernetes Event; a log line in the files source).
