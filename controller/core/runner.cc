@@ -113,8 +113,8 @@ void CoreRunner::Publish() {
   const ControllerCore::Changes changed = core_.TakeChanges();
   if (changed.empty() || subscribers_.empty()) return;
   std::vector<model::ChangeView> views;
+  const auto pools = changed.pools.empty() ? std::vector<model::PoolView>{} : core_.PoolViews();
   for (const std::string& name : changed.pools) {
-    const auto pools = core_.PoolViews();
     auto it = std::find_if(pools.begin(), pools.end(), [&](const model::PoolView& p) { return p.name == name; });
     model::ChangeView v;
     v.gone = it == pools.end();
