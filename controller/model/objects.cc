@@ -24,6 +24,10 @@ std::optional<Protocol> ParseProtocol(absl::string_view text) {
   return std::nullopt;
 }
 
+bool Holds(const std::vector<Allocation>& list, const IpAddr& address) {
+  return std::any_of(list.begin(), list.end(), [&](const Allocation& a) { return a.address == address; });
+}
+
 bool LabelSelector::Matches(const Labels& labels) const {
   for (const auto& [key, value] : match_labels) {
     auto it = labels.find(key);

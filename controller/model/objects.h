@@ -97,6 +97,8 @@ struct Allocation {
   friend bool operator==(const Allocation&, const Allocation&) = default;
 };
 
+bool Holds(const std::vector<Allocation>& list, const IpAddr& address);
+
 struct Service {
   ObjectId id;
   std::string revision;  // opaque, of the source; a write is conditional on it

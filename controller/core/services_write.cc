@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// The write that ends each operation on a Service: what it carries, what its outcome means, and what is undone without
+// one.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "controller/core/services.h"
+
+namespace berth::core {
+using model::Holds;
+
+void Services::Write(ServiceRecord& r) {
+  if (r.gone) return Finish(r);  // there is nothing left to write to
+  r.phase = Phase::kWriting;
+  r.write_id = ++last_write_;
+  r.write_revision = r.object.revision;
+  writes_[r.write_id] = r.object.id;
+  model::ServiceWrite write;
+  write.write_id = r.write_id;
+  write.id = r.object.id;
+  write.revision = r.object.revision;
+  write.allocations = r.target;
+  write.managed_by = r.target.empty() ? "" : r.decision.managed_by;
+  if (!r.decision.satisfied) {
+    write.condition_reason = r.decision.reason.code;
+    write.condition_message = r.decision.reason.message;
+  }
+  ctx_.Emit(WriteService{std::move(write)});
+}
+
+void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, const std::string& revision) {
+  auto node = writes_.extract(write_id);
+  if (node.empty()) return;
+  auto it = records_.find(node.mapped());
+  if (it == records_.end() || it->second.write_id != write_id) return;
+  ServiceRecord& r = it->second;
+  const std::string told = std::exchange(r.write_error, status.ok() ? "" : std::string(status.message()));
+  const bool moved_on = r.object.revision != r.write_revision;
+  if (following_) {
+    if (!status.ok() && !absl::IsAborted(status) && !absl::IsNotFound(status)) return;  // reserved until read again
+    r.phase = Phase::kIdle;
+    Unreserve(r);
+    if (!status.ok() || moved_on) return Adopt(r, r.shown);
+    r.object.revision = revision;
+    r.shown = r.target;
+    return Adopt(r, r.target);
+  }
+  if (status.ok()) {
+    if (!moved_on) r.object.revision = revision;
+    return Finish(r);
+  }
+  if (absl::IsNotFound(status)) {
+    r.gone = true;
+    r.target.clear();
+    return Finish(r);
+  }
+  if (absl::IsAborted(status)) {
+    // Decided on an old object. What was withdrawn is announced again until the new decision.
+    Abort(r);
+    if (moved_on || r.again) dirty_.insert(r.object.id);
+    r.again = false;
+    return;
+  }
+  if (told != r.write_error) on_changed(r.object.id);
+  ctx_.Warn("writing a Service failed: its address stays reserved, the write is repeated",
+            {{"service", r.object.id.ToString()}, {"error", std::string(status.message())}});
+  r.retry = ctx_.After(ctx_.options.write_retry, [this, id = r.object.id, op = r.op] {
+    auto again = records_.find(id);
+    if (again == records_.end() || again->second.op != op || again->second.phase != Phase::kWriting) return;
+    again->second.retry = 0;
+    Write(again->second);
+  });
+}
+
+void Services::Finish(ServiceRecord& r) {
+  const model::ObjectId id = r.object.id;
+  const std::vector<model::Allocation> before = std::exchange(r.object.allocations, r.target);
+  const std::set<IpAddr> verified = r.verified;
+  r.object.managed_by = r.target.empty() ? "" : r.decision.managed_by;
+  r.object.marked = !r.target.empty();
+  r.restore = false;
+  r.phase = Phase::kIdle;
+  bool freed = false;
+  for (const model::Allocation& a : before) {
+    if (Holds(r.target, a.address)) continue;
+    ctx_.ledger.Release(id, a.address);
+    holders_.Restore(a.address);
+    holders_.Refresh(a.address);
+    pools_.TouchOf(a.address);
+    ctx_.ServiceEvent(id, false, "ReleaseIP", absl::StrCat("success to release ip: ", a.address.ToString()));
+    freed = true;
+  }
+  Unreserve(r);
+  UpdateClaims(r);
+  for (const model::Allocation& a : r.target) {
+    if (Holds(before, a.address)) continue;
+    holders_.Refresh(a.address, verified.count(a.address) != 0);
+    pools_.TouchOf(a.address);
+    ctx_.ServiceEvent(id, false, "AssignIP", absl::StrCat("success to assign ip: ", a.address.ToString()));
+    ctx_.Count(Observe::What::kAllocationSeconds, absl::ToDoubleSeconds(ctx_.now - r.waiting_since));
+  }
+  r.waiting_since = ctx_.now;
+  if (freed) Wake();
+  r.again = false;
+  if (r.gone && r.target.empty()) return Erase(id);
+  dirty_.insert(id);
+  on_changed(id);
+}
+
+// Undoes an operation that has not been written: nothing of it may be left.
+void Services::Abort(ServiceRecord& r) {
+  for (const auto& set : {r.withdrawing, r.withdrawn}) {
+    for (const IpAddr& address : set) holders_.Restore(address);
+  }
+  r.withdrawing.clear();
+  r.withdrawn.clear();
+  Unreserve(r);
+  r.phase = Phase::kIdle;
+  r.op = 0;
+}
+
+void Services::Unreserve(ServiceRecord& r) {
+  const bool had = !r.reserved.empty();
+  for (const IpAddr& address : r.reserved) ctx_.ledger.MarkReserved(address, false);
+  r.reserved.clear();
+  r.probing.clear();
+  r.verified.clear();
+  r.withdrawn.clear();
+  if (had) Wake();  // somebody may wait for just that address
+}
+
+}  // namespace berth::core
