@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The address arithmetic that OpenELB's own tests and a live OpenELB show, as Berth keeps it (A1-A17), and what an
-// Eip's spec.address may say (T005, T006, T012).
+// The address arithmetic that OpenELB's own tests and a live OpenELB show, as Berth keeps it (A1-A17).
 #include <catch2/catch.hpp>
 #include <limits>
 
@@ -115,21 +114,6 @@ TEST_CASE("A16 an IPv6 /64 is a sane pool with the greatest poolSize", "[unit]")
 TEST_CASE("A17 the nth address of a network carries over bytes", "[unit]") {
   CHECK(Text(IpRange::Of(Prefix("10.0.0.0/8")).At(257)) == "10.0.1.1");
   CHECK(Text(IpRange::Of(Prefix("::/0")).At(0xf00d)) == "::f00d");
-}
-
-TEST_CASE("T005 an Eip whose range is reversed is refused and both ends are named", "[unit]") {
-  CHECK(Complaint(IpRangeSet::Parse("10.0.0.20-10.0.0.10")) ==
-        "\"10.0.0.20-10.0.0.10\": start 10.0.0.20 is after end 10.0.0.10");
-}
-
-TEST_CASE("T006 an Eip with an impossible address is refused and the bad value quoted", "[unit]") {
-  const std::string text = GENERATE(values<std::string>({"10.0.0.0/33", "10.0.0.x", "10.0.0.1-fe80::1", ""}));
-  CAPTURE(text);
-  CHECK_THAT(Complaint(IpRangeSet::Parse(text)), Contains("\"" + text + "\""));
-}
-
-TEST_CASE("T012 an Eip may have blanks around the dash and around the whole", "[unit]") {
-  CheckPool(" 10.3.0.5 - 10.3.0.9 ", "10.3.0.5", "10.3.0.9", 5);
 }
 
 }  // namespace

@@ -128,6 +128,25 @@ TEST_CASE("the address text that an Eip cannot have is quoted", "[unit]") {
   CHECK(text.rfind("f.yaml:4: Eip \"a\": spec.address: ", 0) == 0);
 }
 
+TEST_CASE("T005 an Eip whose range is reversed is refused, and both ends are named", "[unit]") {
+  CHECK(OnlyProblem(Eip("{address: 10.0.0.20-10.0.0.10}")) ==
+        "f.yaml:4: Eip \"a\": spec.address: \"10.0.0.20-10.0.0.10\": start 10.0.0.20 is after end 10.0.0.10");
+}
+
+TEST_CASE("T006 an Eip with an impossible address is refused, and the bad value quoted", "[unit]") {
+  const std::string address = GENERATE("10.0.0.0/33", "10.0.0.x", "10.0.0.1-fe80::1", "");
+  const std::string problem = OnlyProblem(Eip("{address: \"" + address + "\"}"));
+  CAPTURE(problem);
+  CHECK(problem.rfind("f.yaml:4: Eip \"a\": spec.address: ", 0) == 0);
+  CHECK(problem.find("\"" + address + "\"") != std::string::npos);
+}
+
+TEST_CASE("T012 an Eip with blanks round the dash has all five of its addresses", "[unit]") {
+  const Pool pool = Only<Pool>(Eip("{address: \" 10.3.0.5 - 10.3.0.9 \"}"));
+  CHECK(pool.addresses.size() == AddressCount(5));
+  CHECK(pool.addresses.First() == *IpAddr::Parse("10.3.0.5"));
+}
+
 TEST_CASE("an Eip of v1alpha1 knows IPv4 and the two protocols of its time only", "[unit]") {
   CHECK(
       OnlyProblem(Eip("{address: \"fd00::1\"}", "v1alpha1")) ==

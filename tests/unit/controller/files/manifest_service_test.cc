@@ -63,6 +63,16 @@ status:
   CHECK(service == wanted);
 }
 
+TEST_CASE("T022 labels, foreign annotations and node ports of a Service are no change to Berth", "[unit]") {
+  const std::string head = "apiVersion: v1\nkind: Service\nmetadata: {name: web, ";
+  const Service plain =
+      Only<Service>(head + "labels: {a: b}}\nspec: {type: LoadBalancer, ports: [{port: 80, nodePort: 30080}]}\n");
+  const Service edited =
+      Only<Service>(head + "labels: {a: c, d: e}, annotations: {example.com/x: y}}\n" +
+                    "spec: {type: LoadBalancer, ports: [{port: 80, nodePort: 30081}], sessionAffinity: ClientIP}\n");
+  CHECK(edited == plain);
+}
+
 TEST_CASE("only type LoadBalancer is a load balancer, and only clusterIP None is headless", "[unit]") {
   CHECK_FALSE(Only<Service>(Web("{}")).load_balancer);
   CHECK_FALSE(Only<Service>(Web("{type: NodePort, ports: [{port: 1}]}")).load_balancer);

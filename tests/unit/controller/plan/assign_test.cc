@@ -131,8 +131,9 @@ TEST_CASE("T030 B6 an address that is not in the Eip named is refused", "[unit]"
   World world;
   world.Pool(MakePool("e1", "10.1.0.0/24"));
   world.Pool(MakePool("e2", "10.2.0.0/24"));
-  CheckPending(world.Put(AsksIp(AsksPool(MakeService("a"), "e1"), "10.2.0.5")), reason::kAddressNotInPool,
-               {"the specified ip:10.2.0.5 is beyond the range of eip[e1:10.1.0.0/24]", "10.2.0.5"});
+  CheckPending(
+      world.Put(AsksIp(AsksPool(MakeService("a"), "e1"), "10.2.0.5")), reason::kAddressNotInPool,
+      {"the specified ip:10.2.0.5 is beyond the range of eip[e1:10.1.0.0/24]", "10.2.0.5, which is not in Eip \"e1\""});
 }
 
 TEST_CASE("a wanted address that must not be given out is refused with the reason why", "[unit]") {

@@ -113,7 +113,8 @@ TEST_CASE("C21 the default Eip goes before the others", "[unit]") {
 
 TEST_CASE("T074 without a default or a bound Eip any enabled one of its protocol serves", "[unit]") {
   World world;
-  CheckPending(world.Put(MakeService("web")), reason::kNoPool, {"no available default eip found", "default"});
+  CheckPending(world.Put(MakeService("web")), reason::kNoPool,
+               {"no available default eip found", "is bound to namespace \"default\""});
   world.Pool(Disabled(MakePool("a", "10.1.0.0/24")));
   CheckPending(world.Again("web"), reason::kPoolDisabled, {"eip:a is disabled"});
   world.Pool(MakePool("c", "10.3.0.0/24"));

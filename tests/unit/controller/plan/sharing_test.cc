@@ -70,7 +70,8 @@ TEST_CASE("T053 another namespace with another key is refused, and no key is tol
 
 TEST_CASE("T054 another namespace is refused when owner or newcomer has no key", "[unit]") {
   World world = OwnedBy(MakeService("team-a/a", 80));
-  CheckRefused(world, AsksIp(WithKey(MakeService("team-b/b", 443), "k"), kTen), reason::kAddressInUse, "team-a/a");
+  CheckRefused(world, AsksIp(WithKey(MakeService("team-b/b", 443), "k"), kTen), reason::kAddressInUse,
+               "in use by team-a/a, which shares it with no other namespace");
   CheckRefused(world, AsksIp(MakeService("team-b/c", 443), kTen), reason::kAddressInUse, "team-a/a");
   World keyed = OwnedBy(WithKey(MakeService("team-a/a", 80), "k"));
   CheckRefused(keyed, AsksIp(MakeService("team-b/c", 443), kTen), reason::kAddressInUse, "team-a/a");

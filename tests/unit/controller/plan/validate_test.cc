@@ -116,7 +116,7 @@ TEST_CASE("T091 E8 an edit that leaves out addresses in use is refused, naming t
   CHECK(update("10.0.0.10-10.0.0.17,10.0.0.18,10.0.0.40").ok());
 }
 
-TEST_CASE("T009 an edit of an unused range is allowed, and one with many users names some of them", "[unit]") {
+TEST_CASE("an edit of an unused range is allowed, and one with many users names some of them", "[unit]") {
   World world;
   const model::Pool before = DefaultPool("e", "10.0.0.0/24");
   world.Pool(before);
