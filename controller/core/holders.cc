@@ -172,6 +172,7 @@ void Holders::Act(Holding& h, const plan::Placement& placement) {
   if (!placement.holder) {
     if (h.holder.empty() || in_contact) {
       Unhold(h, h.refusals.empty() ? "no agent is connected" : "no node can hold it");
+      TellUnheld(h);
     } else {
       CancelMove(h);
       h.message = absl::StrCat("its holder ", h.holder, " is lost and no other node can hold it");
@@ -360,6 +361,7 @@ void Holders::Unhold(Holding& h, const std::string& why) {
 void Holders::Changed(Holding& h, Phase phase) {
   const Phase was = std::exchange(h.phase, phase);
   if (phase != was && (phase == Phase::kHeld || phase == Phase::kUnheld)) h.since = ctx_.now;
+  if (phase == Phase::kHeld) h.told_unheld = false;
   if (phase == Phase::kHeld && (was == Phase::kAnnouncing || was == Phase::kTakingOver)) {
     if (h.moving_from.empty()) {
       MoveEvents(h, absl::StrCat("success to add nexthops [", h.holder, "] for ", h.address.ToString()));

@@ -37,6 +37,7 @@ struct Holding {
   std::uint64_t probe = 0;  // of the answers waited for; older ones are ignored
   std::vector<std::string> candidates;
   std::vector<plan::Refusal> refusals;
+  bool told_unheld = false;      // its Services were told that no node can hold it, and nobody has held it since
   std::optional<MacAddr> rival;  // a stranger that claims it
   std::string rival_interface;
   std::string message;
@@ -123,6 +124,7 @@ class Holders {
   void Dirty(const IpAddr& address) { dirty_.insert(address); }
   void DirtyAll();
   void Changed(Holding& h, Holding::Phase phase);
+  void TellUnheld(Holding& h);
   void MoveEvents(const Holding& h, const std::string& text);
   bool MayLeaveUnpreferred() const;
   bool Responsible(const Holding& h, const std::string& node) const { return h.holder == node || h.next == node; }

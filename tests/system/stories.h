@@ -30,6 +30,27 @@ inline void Prepare(World& world, int nodes, int services) {
   REQUIRE(world.Holders().size() == static_cast<std::size_t>(services));
 }
 
+// A Service that asks for `vip` and shares it with those that do likewise.
+inline model::Service Sharing(const std::string& name, const IpAddr& vip, std::uint16_t port) {
+  model::Service service = World::MakeService(name);
+  service.annotations.emplace(model::kSharingKeyAnnotation, "k");
+  service.load_balancer_ip = vip.ToString();
+  service.ports[0].port = port;
+  return service;
+}
+
+// Events about a Service since `from`: "reason: message".
+inline std::vector<std::string> EventsOf(const World& world, const std::string& service,
+                                         absl::Time from = absl::InfinitePast()) {
+  std::vector<std::string> found;
+  const absl::Time wall_from = from + (world.loop.WallNow() - world.Now());
+  for (const FakeCluster::Event& e : world.cluster.events()) {
+    if (e.at < wall_from || e.record.object != model::ObjectId{"default", service}) continue;
+    found.push_back(absl::StrCat(e.record.reason, ": ", e.record.message));
+  }
+  return found;
+}
+
 }  // namespace berth::system
 
 #endif  // BERTH_TESTS_SYSTEM_STORIES_H_
