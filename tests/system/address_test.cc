@@ -133,54 +133,6 @@ TEST_CASE("when a partition of the LAN heals, soon only one of two holders answe
   CHECK(Text(wrong) == "");
 }
 
-TEST_CASE("T023: a Service that asks for another address leaves the old one before the new one is announced",
-          "[system]") {
-  World world;
-  Prepare(world, 3, 1);
-  const IpAddr old = world.AddressOf("svc1");
-  const IpAddr wish = Ip("192.168.50.110");
-  model::Service service = *world.cluster.service({"default", "svc1"});
-  service.load_balancer_ip = wish.ToString();
-  world.AddService(service);
-  REQUIRE(world.RunUntil([&] { return !world.Announcers(wish).empty(); }, absl::Seconds(2)));
-  CHECK(world.Announcers(old).empty());
-  CHECK(world.AddressesOf("svc1") == std::vector<IpAddr>{wish});
-  world.AddService("other");
-  world.Run(absl::Seconds(2));
-  CHECK(world.AddressOf("other") == old);
-}
-
-TEST_CASE("T058: of two Services that share an address one may go without a question unanswered", "[system]") {
-  World world;
-  Prepare(world, 3, 0);
-  model::Service a = World::MakeService("a");
-  model::Service b = World::MakeService("b");
-  for (model::Service* s : {&a, &b}) {
-    s->annotations[model::kSharingKeyAnnotation] = "k";
-    s->load_balancer_ip = "192.168.50.105";
-  }
-  b.ports[0].port = 443;
-  world.AddService(a);
-  world.AddService(b);
-  world.Run(absl::Seconds(12));
-  const IpAddr vip = Ip("192.168.50.105");
-  REQUIRE(world.AddressOf("a") == vip);
-  REQUIRE(world.AddressOf("b") == vip);
-  const std::string holder = world.HolderOf(vip);
-  REQUIRE(holder != "");
-  world.client.AskEvery(vip, absl::Milliseconds(10));
-  const absl::Time from = world.Now();
-  world.DeleteService("a");
-  world.Run(absl::Seconds(5));
-  CHECK(world.AddressOf("b") == vip);
-  CHECK(world.HolderOf(vip) == holder);
-  CHECK(world.GratuitousSince(from) == 0);
-  CHECK(world.client.Unanswered(vip, from, world.Now() - absl::Milliseconds(5)) == 0);
-  world.DeleteService("b");
-  world.Run(absl::Seconds(1));
-  CHECK(world.Announcers(vip).empty());
-}
-
 TEST_CASE("an Eip that vanishes leaves its addresses with their Services, announced", "[system]") {
   World world;
   Prepare(world, 3, 3);

@@ -37,24 +37,5 @@ TEST_CASE("a cluster at rest writes nothing, pushes nothing and announces nothin
   CHECK(world.WhatMoved(absl::Seconds(60)) == "");
 }
 
-TEST_CASE("T003: a pool of one address serves one Service and tells the other why it has none", "[system]") {
-  World world;
-  world.AddNodes(2);
-  world.AddPool("single", "192.168.50.100");
-  world.StartAll();
-  world.AddService("a");
-  world.Run(absl::Seconds(1));
-  world.AddService("b");
-  world.Run(absl::Seconds(3));
-  CHECK(world.AddressOf("a") == Ip("192.168.50.100"));
-  CHECK(world.AddressesOf("b").empty());
-  CHECK(world.ReasonOf("b") == "PoolExhausted");
-  CHECK(world.Unexplained().empty());
-  const auto status = world.cluster.pool_status("single");
-  REQUIRE(status);
-  CHECK(status->total == AddressCount(1));
-  CHECK(status->used == AddressCount(1));
-}
-
 }  // namespace
 }  // namespace berth::system

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cases of Eips in a running cluster: their status, and what disabling one does.
+#include <catch2/catch.hpp>
+
+#include "tests/system/stories.h"
+
+namespace berth::system {
+namespace {
+
+model::PoolStatus StatusOf(World& world, const std::string& pool) {
+  const auto status = world.cluster.pool_status(pool);
+  REQUIRE(status);
+  return *status;
+}
+
+TEST_CASE("T001 T002 the status of a new Eip counts all its addresses, its ends too, and that it is served",
+          "[system]") {
+  const auto [range, first, last, size] = GENERATE(table<std::string, std::string, std::string, int>({
+      {"192.168.50.50-192.168.50.60", "192.168.50.50", "192.168.50.60", 11},
+      {"10.10.0.0/30", "10.10.0.0", "10.10.0.3", 4},
+  }));
+  World world;
+  world.AddNodes(2);
+  world.StartAll();
+  world.AddPool("edge", range);
+  world.Run(absl::Seconds(2));
+  const model::PoolStatus status = StatusOf(world, "edge");
+  CHECK(status.total == AddressCount(size));
+  CHECK(status.first_ip == first);
+  CHECK(status.last_ip == last);
+  CHECK(Ip(status.first_ip).family() == Family::kIpv4);
+  CHECK(status.used == AddressCount(0));
+  CHECK(status.used_list.empty());
+  CHECK(status.ready);
+  CHECK(status.message.empty());
+}
+
+TEST_CASE("T003 an Eip of one address is full with one Service, and the next is told which Eip is", "[system]") {
+  World world;
+  world.AddNodes(2);
+  world.AddPool("single", "192.168.50.100");
+  world.StartAll();
+  world.AddService("a");
+  world.Run(absl::Seconds(1));
+  world.AddService("b");
+  world.Run(absl::Seconds(3));
+  CHECK(world.AddressOf("a") == Ip("192.168.50.100"));
+  CHECK(world.AddressesOf("b").empty());
+  CHECK(world.ReasonOf("b") == "PoolExhausted");
+  CHECK_THAT(world.ExplainService("b").message, Catch::Contains("Eip \"single\""));
+  CHECK(world.Unexplained().empty());
+  CHECK(StatusOf(world, "single").total == AddressCount(1));
+  CHECK(StatusOf(world, "single").used == AddressCount(1));
+}
+
+TEST_CASE("T017 T050 two Services on one address are both listed, the address counts once, and one node announces it",
+          "[system]") {
+  World world;
+  Prepare(world, 3, 0);
+  const IpAddr vip = Ip("192.168.50.105");
+  world.AddService(Sharing("a", vip, 80));
+  world.Run(absl::Seconds(1));
+  world.AddService(Sharing("b", vip, 443));
+  world.Run(absl::Seconds(3));
+  CHECK(world.AddressOf("a") == vip);
+  CHECK(world.AddressOf("b") == vip);
+  CHECK(world.Announcers(vip).size() == 1);
+  const model::PoolStatus status = StatusOf(world, "edge");
+  CHECK(status.used == AddressCount(1));
+  REQUIRE(status.used_list.size() == 1);
+  CHECK(status.used_list[0].address == vip);
+  CHECK(status.used_list[0].services == std::vector<model::ObjectId>{{"default", "a"}, {"default", "b"}});
+}
+
+TEST_CASE("T078 a disabled Eip gives nothing new, and what it gave stays and stays announced", "[system]") {
+  World world;
+  Prepare(world, 3, 1);
+  const IpAddr vip = world.AddressOf("svc1");
+  const std::string holder = world.HolderOf(vip);
+  const absl::Time from = world.Now();
+  world.client.AskEvery(vip, absl::Milliseconds(10));
+  model::Pool pool = world.cluster.pools().at("edge");
+  pool.disable = true;
+  world.cluster.Put(pool);
+  world.Run(absl::Seconds(1));
+  model::Service named = World::MakeService("named");
+  named.annotations[model::kPoolAnnotation] = "edge";
+  world.AddService(named);
+  world.AddService("elsewhere");
+  world.Run(absl::Seconds(2));
+  for (const char* waiting : {"named", "elsewhere"}) {
+    CHECK(world.AddressesOf(waiting).empty());
+    CHECK(world.ReasonOf(waiting) == "PoolDisabled");
+  }
+  world.AddPool("other", "192.168.50.200-192.168.50.201");
+  model::Pool other = world.cluster.pools().at("other");
+  pool.is_default = false;
+  other.is_default = true;
+  world.cluster.Put(pool);
+  world.cluster.Put(other);
+  world.Run(absl::Seconds(2));
+  CHECK(world.AddressesOf("named").empty());
+  CHECK(world.AddressOf("elsewhere") == Ip("192.168.50.201"));  // .200 is the client's
+  CHECK(world.AddressOf("svc1") == vip);
+  CHECK(world.HolderOf(vip) == holder);
+  CHECK(world.client.Unanswered(vip, from, world.Now() - absl::Milliseconds(5)) == 0);
+}
+
+}  // namespace
+}  // namespace berth::system
