@@ -226,7 +226,10 @@ void ControllerCore::OnLost(Agent& agent) {
 }
 
 void ControllerCore::On(const ServiceWritten& e) { services_.OnWritten(e.write_id, e.status, e.revision); }
-void ControllerCore::On(const SourceProblems& e) { problems_ = e.problems; }
+void ControllerCore::On(const SourceProblems& e) {
+  problems_ = e.problems.texts;
+  if (pools_.SetUnread(e.problems.pools)) services_.Wake();
+}
 void ControllerCore::On(const StreamOpened& e) { agents_.OnOpened(e.stream, e.peer); }
 void ControllerCore::On(const FromAgent& e) { agents_.OnMessage(e.stream, e.message); }
 void ControllerCore::On(const StreamClosed& e) { agents_.OnClosed(e.stream, e.reason); }

@@ -43,7 +43,7 @@ struct ServiceWritten {
   std::string revision;
 };
 struct SourceProblems {
-  std::vector<std::string> problems;
+  model::Problems problems;
 };
 struct StreamOpened {
   StreamId stream = 0;

@@ -5,11 +5,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "controller/plan/validate.h"
 
 namespace berth::core {
 namespace {
 constexpr absl::Duration kStatusInterval = absl::Seconds(1);
+constexpr char kRefused[] = "refused: ";
 constexpr std::size_t kUsedListLimit = 4096;  // entries of status.used
 }  // namespace
 
@@ -36,7 +38,21 @@ bool Pools::Apply(const model::ClusterDelta& delta) {
     const auto refused = refused_;
     for (const auto& [name, why] : refused) Accept(shown_.at(name));
   }
+  changed |= TellRefused();
   return changed;
+}
+
+bool Pools::SetUnread(std::map<std::string, std::string> unread) {
+  unread_ = std::move(unread);
+  return TellRefused();
+}
+
+// For the reasons of Services that wait for one of them.
+bool Pools::TellRefused() {
+  std::map<std::string, std::string> refused = unread_;
+  for (const auto& [name, why] : refused_) refused[name] = std::string(absl::StripPrefix(why, kRefused));
+  std::erase_if(refused, [this](const auto& pool) { return ctx_.ledger.FindPool(pool.first) != nullptr; });
+  return ctx_.ledger.SetRefused(std::move(refused));
 }
 
 bool Pools::Accept(const model::Pool& pool) {
@@ -47,7 +63,7 @@ bool Pools::Accept(const model::Pool& pool) {
   Touch(pool.name);
   if (!status.ok()) {
     std::string why =
-        absl::StrCat("refused: ", status.message(), before != nullptr ? "; its last good content stays in force" : "");
+        absl::StrCat(kRefused, status.message(), before != nullptr ? "; its last good content stays in force" : "");
     if (refused_[pool.name] != why) {
       ctx_.PoolEvent(pool.name, true, "add/update eip", why);
       refused_[pool.name] = std::move(why);

@@ -21,8 +21,10 @@ class Pools {
   // `usable`: whether an agent in contact can serve addresses of this interface rule.
   Pools(Context& context, std::function<bool(const model::Pool&)> usable) : ctx_(context), usable_(std::move(usable)) {}
 
-  // Returns whether anything in force changed.
+  // Returns whether anything in force, or refused, changed.
   bool Apply(const model::ClusterDelta& delta);
+  // Eips that the source could not read in any version, with what is wrong. Returns whether that is news.
+  bool SetUnread(std::map<std::string, std::string> unread);
   // Something that the pool's status shows changed.
   void Touch(const std::string& pool);
   void TouchOf(const IpAddr& address);
@@ -36,6 +38,7 @@ class Pools {
 
  private:
   bool Accept(const model::Pool& pool);
+  bool TellRefused();
   std::vector<std::string> ExcludedOf(const model::Pool& pool) const;
   void Write();
 
@@ -43,6 +46,7 @@ class Pools {
   std::function<bool(const model::Pool&)> usable_;
   std::map<std::string, model::Pool> shown_;          // as the source shows them
   std::map<std::string, std::string> refused_;        // pool -> why it is not in force as shown
+  std::map<std::string, std::string> unread_;         // pool -> why the source has no good version of it
   std::map<std::string, model::PoolStatus> written_;  // in this term: the same is not written again
   std::set<std::string> touched_;
   TimerQueue::Id timer_ = 0;

@@ -96,7 +96,7 @@ void CoreRunner::OnLeadership(bool leader, std::uint64_t term, const std::string
 void CoreRunner::OnServiceWritten(std::uint64_t write_id, const absl::Status& status, const std::string& revision) {
   Queue(ServiceWritten{write_id, status, revision});
 }
-void CoreRunner::OnProblems(const std::vector<std::string>& problems) { Queue(SourceProblems{problems}); }
+void CoreRunner::OnProblems(const model::Problems& problems) { Queue(SourceProblems{problems}); }
 void CoreRunner::OnStreamOpened(StreamId stream, const StreamPeer& peer) { Queue(StreamOpened{stream, peer}); }
 void CoreRunner::OnAgentMessage(StreamId stream, sync::AgentMessage message) {
   Queue(FromAgent{stream, std::move(message)});

@@ -43,7 +43,7 @@ class CoreRunner : public model::ClusterSource::Observer, public push::AgentPort
   void OnSynced() override;
   void OnLeadership(bool leader, std::uint64_t term, const std::string& leader_name) override;
   void OnServiceWritten(std::uint64_t write_id, const absl::Status& status, const std::string& revision) override;
-  void OnProblems(const std::vector<std::string>& problems) override;
+  void OnProblems(const model::Problems& problems) override;
   // AgentPort::Observer
   void OnStreamOpened(StreamId stream, const StreamPeer& peer) override;
   void OnAgentMessage(StreamId stream, sync::AgentMessage message) override;

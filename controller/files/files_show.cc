@@ -97,13 +97,13 @@ void FilesSource::Flush() {
 }
 
 void FilesSource::ReportProblems() {
-  std::vector<std::string> problems = catalog_.Problems();
+  model::Problems problems{catalog_.Problems(), catalog_.PoolsNotInForce()};
   for (const std::string* other : {&folder_problem_, &state_problem_}) {
-    if (!other->empty()) problems.push_back(*other);
+    if (!other->empty()) problems.texts.push_back(*other);
   }
   if (problems == problems_) return;
-  const std::set<absl::string_view> old(problems_.begin(), problems_.end());
-  for (const std::string& problem : problems) {
+  const std::set<absl::string_view> old(problems_.texts.begin(), problems_.texts.end());
+  for (const std::string& problem : problems.texts) {
     if (old.count(problem) == 0) {
       LogWarn("problem in the folders of the files source", {{"problem", problem}});
     }

@@ -112,7 +112,7 @@ class FilesSource final : public model::ClusterSource {
   bool flush_posted_ = false;
   bool first_read_done_ = false;
   bool synced_ = false;
-  std::vector<std::string> problems_;
+  model::Problems problems_;
   std::set<std::string> other_kinds_told_;
 
   std::vector<KnownAgent> agents_;

@@ -12,6 +12,7 @@
 #define BERTH_CONTROLLER_MODEL_SOURCE_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -77,6 +78,13 @@ struct EventRecord {
   std::string message;
 };
 
+// What is wrong with objects as a source reads them: the whole present list.
+struct Problems {
+  std::vector<std::string> texts;            // "web.yaml:12: Eip \"a\": spec.address: ..."
+  std::map<std::string, std::string> pools;  // of these, by Eip, what keeps it from being in force in any version
+  friend bool operator==(const Problems&, const Problems&) = default;
+};
+
 class ClusterSource {
  public:
   class Observer {
@@ -90,9 +98,8 @@ class ClusterSource {
     // Ok: written; `revision` is the new one. Aborted: based on an old object, the newer one follows or has come by
     // OnDelta. NotFound: it is gone. Anything else: outcome unknown or failed, see the message.
     virtual void OnServiceWritten(std::uint64_t write_id, const absl::Status& status, const std::string& revision) = 0;
-    // Object problems found while reading, for logs, metrics and the admin API: "web.yaml:12: Eip \"a\": spec.address:
-    // ...". The whole present list, each time it changes.
-    virtual void OnProblems(const std::vector<std::string>& problems) = 0;
+    // For the admin API, and for the reasons of Services that wait for such an Eip. Each time they change.
+    virtual void OnProblems(const Problems& problems) = 0;
   };
   virtual ~ClusterSource() = default;
   virtual absl::Status Start(Observer& observer) = 0;

@@ -42,6 +42,12 @@ Reason FamilyMismatch(const Pool& pool, const Request& request) {
                        "; name an Eip of that family in annotation ", model::kPoolAnnotation)};
 }
 
+// `refused` is one of Ledger::refused().
+Reason Refused(const std::pair<const std::string, std::string>& refused, absl::string_view before) {
+  const auto& [name, why] = refused;
+  return {reason::kPoolRefused, absl::StrCat(before, "Eip ", Quote(name), " is refused: ", why, "; correct that Eip")};
+}
+
 Reason Deleting(const Pool& pool) {
   return {reason::kPoolDeleting,
           absl::StrCat("eip:", pool.name, " is deleting: ", Described(pool),
@@ -161,6 +167,8 @@ PoolChoice NothingFound(const Request& request, Family family) {
                                   model::kProtocolAnnotation, ", or create an Eip")};
   } else if (other_family != nullptr) {
     choice.reason = FamilyMismatch(*other_family, request);
+  } else if (!request.ledger.refused().empty()) {
+    choice.reason = Refused(*request.ledger.refused().begin(), absl::StrCat(none, ": "));
   } else {
     choice.reason = {reason::kNoPool, absl::StrCat(none, "; create one, or make one the default with annotation ",
                                                    model::kDefaultPoolAnnotation)};
@@ -210,9 +218,12 @@ NamedPool FindNamed(const Request& request, Family family) {
   }
   if (named.pool != nullptr) return named;
   if (missing != nullptr) {
-    named.problem =
-        Reason{reason::kPoolNotFound, absl::StrCat("Eip.network.kubesphere.io ", Quote(*missing), " not found: ", field,
-                                                   " names it; create that Eip or name another")};
+    const auto refused = request.ledger.refused().find(*missing);
+    named.problem = refused != request.ledger.refused().end()
+                        ? Refused(*refused, absl::StrCat(field, ": "))
+                        : Reason{reason::kPoolNotFound,
+                                 absl::StrCat("Eip.network.kubesphere.io ", Quote(*missing), " not found: ", field,
+                                              " names it; create that Eip or name another")};
   } else if (foreign != nullptr) {
     named.problem = FamilyMismatch(*foreign, request);
   }

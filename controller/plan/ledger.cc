@@ -111,6 +111,12 @@ const model::Pool* Ledger::FindPool(const std::string& name) const {
   return it == pools_.end() ? nullptr : &it->second;
 }
 
+bool Ledger::SetRefused(std::map<std::string, std::string> refused) {
+  const bool news = refused != refused_;
+  refused_ = std::move(refused);
+  return news;
+}
+
 const model::Pool* Ledger::PoolOf(const IpAddr& address) const {
   const auto after = pool_ranges_.upper_bound(address);
   if (after == pool_ranges_.begin()) return nullptr;

@@ -42,6 +42,11 @@ class Ledger {
   // The pool whose range contains `address` now, or nullptr. O(log pools).
   const model::Pool* PoolOf(const IpAddr& address) const;
 
+  // Eips that exist and are not in force, so none of pools(), with what is wrong: for reasons only. Returns whether
+  // that is news.
+  bool SetRefused(std::map<std::string, std::string> refused);
+  const std::map<std::string, std::string>& refused() const { return refused_; }
+
   // Records (or replaces) the claim of a Service on an address. The first claimant of an address is its first owner;
   // the order of later ones is the order of their coming.
   void Assign(const Claim& claim);
@@ -84,6 +89,7 @@ class Ledger {
   void Mark(std::set<IpAddr>& marks, const IpAddr& address, bool on);
 
   std::map<std::string, model::Pool> pools_;
+  std::map<std::string, std::string> refused_;
   std::map<IpAddr, std::pair<IpAddr, std::string>> pool_ranges_;  // first -> (last, pool)
   // Per pool: its range less everything blocked. In a pool with avoid_buggy_ips the .0 and .255 stay in as long as they
   // touch a useful address (so a /8 needs no carving), and no run of it consists of such addresses alone.

@@ -12,6 +12,7 @@ namespace berth::plan {
 namespace reason {
 inline constexpr char kNoPool[] = "NoPool";              // no pool of its protocol and family at all
 inline constexpr char kPoolNotFound[] = "PoolNotFound";  // the named pool does not exist
+inline constexpr char kPoolRefused[] = "PoolRefused";    // it exists, and breaks a rule or cannot be read
 inline constexpr char kPoolExhausted[] = "PoolExhausted";
 inline constexpr char kPoolDisabled[] = "PoolDisabled";
 inline constexpr char kPoolDeleting[] = "PoolDeleting";

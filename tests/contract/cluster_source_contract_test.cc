@@ -63,7 +63,7 @@ struct Mirror : model::ClusterSource::Observer {
     CHECK(answers.emplace(id, status).second);
     revisions[id] = revision;
   }
-  void OnProblems(const std::vector<std::string>&) override {}
+  void OnProblems(const model::Problems&) override {}
 };
 
 // A cluster that the test fills by manifests, and a source that comes and goes.

@@ -25,7 +25,7 @@ struct Seen : model::ClusterSource::Observer {
   void OnServiceWritten(std::uint64_t, const absl::Status& status, const std::string&) override {
     answers.push_back(status.code());
   }
-  void OnProblems(const std::vector<std::string>&) override {}
+  void OnProblems(const model::Problems&) override {}
 };
 
 struct Setup {

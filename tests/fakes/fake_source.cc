@@ -130,7 +130,7 @@ void FakeCluster::Tamper(const model::ObjectId& id, const std::function<void(mod
   Changed(&Dirty::services, id);
 }
 
-void FakeCluster::SetProblems(std::vector<std::string> problems) {
+void FakeCluster::SetProblems(model::Problems problems) {
   problems_ = std::move(problems);
   for (FakeSource* source : sources_) {
     source->PostAlive([problems = problems_](auto& observer) { observer.OnProblems(problems); });
@@ -249,6 +249,9 @@ void FakeCluster::TellLeadership() {
 void FakeCluster::Attach(FakeSource* source) {
   sources_.push_back(source);
   source->dirty_ = Everything();
+  if (problems_ != model::Problems()) {
+    source->PostAlive([problems = problems_](auto& observer) { observer.OnProblems(problems); });
+  }
   source->PostFlush();
   if (leader_ == nullptr && lead_automatically_) {
     Grant(*source);

@@ -61,7 +61,7 @@ class FakeCluster {
   void VanishPool(const std::string& name);
   // A foreign writer: `edit` changes the Service, which must exist, in any way.
   void Tamper(const model::ObjectId& id, const std::function<void(model::Service&)>& edit);
-  void SetProblems(std::vector<std::string> problems);
+  void SetProblems(model::Problems problems);
 
   // The next `n` Service writes change nothing and are answered by `status`.
   void FailWrites(int n, absl::Status status);
@@ -122,7 +122,7 @@ class FakeCluster {
   std::vector<Event> events_;
   std::vector<model::ClusterSource::KnownAgent> agents_;
   std::vector<model::ServiceWrite> service_writes_;
-  std::vector<std::string> problems_;
+  model::Problems problems_;
   std::size_t pool_status_writes_ = 0;
   std::uint64_t revision_ = 0;
   std::uint64_t term_ = 0;

@@ -72,6 +72,30 @@ TEST_CASE("T017 T050 two Services on one address are both listed, the address co
   CHECK(status.used_list[0].services == std::vector<model::ObjectId>{{"default", "a"}, {"default", "b"}});
 }
 
+TEST_CASE("a Service that waits for an Eip which is refused is told why, and has its address once that is mended",
+          "[system]") {
+  World world;
+  Prepare(world, 2, 0);
+  const std::string unread = "pools.yaml:4: Eip \"new\": spec.address: \"x\" is not an IPv4 or IPv6 address";
+  model::Service service = World::MakeService("web");
+  service.annotations[model::kPoolAnnotation] = "new";
+  world.AddService(service);
+  world.Run(absl::Seconds(1));
+  CHECK(world.ReasonOf("web") == "PoolNotFound");
+  world.cluster.SetProblems({{unread}, {{"new", unread}}});
+  world.Run(absl::Seconds(1));
+  CHECK(world.ReasonOf("web") == "PoolRefused");
+  CHECK_THAT(world.ExplainService("web").message, Catch::Contains(unread));
+  CHECK(world.HasEvent("AssignIPFailed", unread));
+  world.cluster.SetProblems({});
+  world.AddPool("new", "192.168.50.105-192.168.50.130");  // it can be read, and overlaps
+  world.Run(absl::Seconds(1));
+  CHECK(world.ReasonOf("web") == "PoolRefused");
+  CHECK_THAT(world.ExplainService("web").message, Catch::Contains("eip address overlap with edge"));
+  world.AddPool("new", "192.168.50.130");
+  CHECK(world.RunUntil([&] { return world.AddressOf("web") == Ip("192.168.50.130"); }, absl::Seconds(2)));
+}
+
 TEST_CASE("T078 a disabled Eip gives nothing new, and what it gave stays and stays announced", "[system]") {
   World world;
   Prepare(world, 3, 1);

@@ -109,6 +109,18 @@ std::vector<std::string> Catalog::Problems() const {
   return all;
 }
 
+std::map<std::string, std::string> Catalog::PoolsNotInForce() const {
+  std::map<std::string, std::string> pools;
+  for (const auto& [name, file] : files_) {
+    for (const FileProblem& problem : file.problems) {
+      if (!problem.key || problem.key->kind != ObjectKind::kPool || Find(*problem.key) != nullptr) continue;
+      std::string& text = pools[problem.key->id.name];
+      absl::StrAppend(&text, text.empty() ? "" : "; ", problem.text);
+    }
+  }
+  return pools;
+}
+
 std::map<std::string, std::string> Catalog::OtherKinds() const {
   std::map<std::string, std::string> kinds;
   for (const auto& [name, file] : files_) {

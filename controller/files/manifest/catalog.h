@@ -40,6 +40,8 @@ class Catalog {
   std::vector<ObjectKey> TakeChanged();
   // By file name, then as found.
   std::vector<std::string> Problems() const;
+  // Eips that some file has, though none in a good version, with their problems.
+  std::map<std::string, std::string> PoolsNotInForce() const;
   // "apps/v1 Deployment" -> "web.yaml:7", the first.
   std::map<std::string, std::string> OtherKinds() const;
 

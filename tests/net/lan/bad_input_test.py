@@ -43,10 +43,13 @@ class WaitingServices(LanTest):
         lab = self.cluster(nodes=2, services=1)
         lab.manifest("pools.yaml", "---\n".join([
             eip("off", "192.168.53.1", extra="  disable: true\n"), eip("tiny", "192.168.50.100"),
-            eip("eth9", "192.168.54.1", interface="eth9")]))
+            eip("eth9", "192.168.54.1", interface="eth9"), eip("overlap", "192.168.50.58-192.168.50.59"),
+            eip("wrong", "192.168.50.300")]))
         v6 = "  ipFamilies: [IPv6]\n  ipFamilyPolicy: SingleStack\n"
         wanted = {
             "missing": (service("missing", "nope"), "PoolNotFound", "nope"),
+            "unread": (service("unread", "wrong"), "PoolRefused", "192.168.50.300"),
+            "overlaps": (service("overlaps", "overlap"), "PoolRefused", "overlap with eip-pool"),
             "disabled": (service("disabled", "off"), "PoolDisabled", "off"),
             "exhausted": (service("exhausted", "tiny", ports=((81, "TCP"),)), "PoolExhausted", "tiny"),
             "outside": (service("outside", "eip-pool", "10.9.9.9"), "AddressNotInPool", "10.9.9.9"),

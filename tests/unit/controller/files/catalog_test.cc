@@ -76,6 +76,7 @@ TEST_CASE("an object with a problem keeps its last good version, the others foll
   CHECK(problems[0].rfind("f.yaml:5: Eip \"a\": spec.address: ", 0) == 0);
   CHECK(problems[0].find(" (its last good version stays in force)") != std::string::npos);
   CHECK(problems[1].find("stays in force") == std::string::npos);  // there was none
+  CHECK(folder.catalog.PoolsNotInForce() == std::map<std::string, std::string>{{"d", problems[1]}});
   CHECK(folder.Write("f.yaml", Named("a", "10.0.0.6") + Named("b", "10.0.0.4")) == Strings{"a", "c"});
   CHECK(folder.At("c") == "none");
 }
@@ -129,6 +130,22 @@ TEST_CASE("other kinds are told with the first place they are in", "[unit]") {
   folder.Write("b.yaml", "{apiVersion: apps/v1, kind: Deployment}\n");
   folder.Write("a.yaml", "# first\n{apiVersion: apps/v1, kind: Deployment}\n");
   CHECK(folder.catalog.OtherKinds() == std::map<std::string, std::string>{{"apps/v1 Deployment", "a.yaml:2"}});
+}
+
+TEST_CASE("an Eip is not in force only while no file has a good version of it, and all its problems are told",
+          "[unit]") {
+  Folder folder;
+  folder.Write("b.yaml",
+               "apiVersion: network.kubesphere.io/v1alpha2\nkind: Eip\nmetadata: {name: x}\n"
+               "spec: {address: wrong, protocol: pigeon}\n");
+  const auto pools = folder.catalog.PoolsNotInForce();
+  REQUIRE(pools.size() == 1);
+  CHECK(pools.at("x").rfind("b.yaml:4: Eip \"x\": spec.address: ", 0) == 0);
+  CHECK(pools.at("x").find("; b.yaml:4: Eip \"x\": spec.protocol: ") != std::string::npos);
+  folder.Write("a.yaml", Named("x", "10.0.0.1"));
+  CHECK(folder.catalog.PoolsNotInForce().empty());
+  folder.catalog.Remove("a.yaml");
+  CHECK(folder.catalog.PoolsNotInForce() == pools);
 }
 
 }  // namespace berth::files

@@ -24,6 +24,7 @@ struct Mirror : model::ClusterSource::Observer {
   std::map<std::uint64_t, absl::Status> answers;
   std::vector<std::uint64_t> terms;
   std::vector<std::string> problems;
+  std::map<std::string, std::string> refused_pools;
   bool synced = false;
 
   void OnDelta(const model::ClusterDelta& delta) override {
@@ -37,7 +38,10 @@ struct Mirror : model::ClusterSource::Observer {
   void OnServiceWritten(std::uint64_t id, const absl::Status& status, const std::string&) override {
     answers[id] = status;
   }
-  void OnProblems(const std::vector<std::string>& now) override { problems = now; }
+  void OnProblems(const model::Problems& now) override {
+    problems = now.texts;
+    refused_pools = now.pools;
+  }
   bool HasProblem(const std::string& part) const {
     for (const std::string& problem : problems) {
       if (absl::StrContains(problem, part)) return true;
@@ -145,6 +149,17 @@ TEST_CASE("a Service stays what it was while its file is broken", "[unit]") {
     site.runner.Await([&] { return site.web().deleting; });
     CHECK(site.mirror->problems.empty());
   }
+}
+
+TEST_CASE("an Eip whose manifest is wrong is told by name until it is right", "[unit]") {
+  Site site;
+  site.StartAndSync();
+  site.Put("pool.yaml", Eip("{address: 10.0.0.300}"));
+  site.runner.Await([&] { return site.mirror->refused_pools.count("a") != 0; });
+  CHECK(site.mirror->refused_pools.at("a").rfind("pool.yaml:4: Eip \"a\": spec.address: \"10.0.0.300\"", 0) == 0);
+  site.Put("pool.yaml", Eip("{address: 10.0.0.30}"));
+  site.runner.Await([&] { return site.mirror->pools.count("a") != 0; });
+  CHECK(site.mirror->refused_pools.empty());
 }
 
 TEST_CASE("the newest manifest of a Service that holds an address is remembered", "[unit]") {

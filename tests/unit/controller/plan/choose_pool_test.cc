@@ -41,6 +41,19 @@ TEST_CASE("T031 B8 D2 a name without an Eip waits for it, whatever else there is
   CHECK(world.Has("a") == "10.2.0.0");
 }
 
+TEST_CASE("a Service that waits for an Eip which was refused is told that, and why", "[unit]") {
+  World world;
+  world.ledger.SetRefused({{"bad", "spec.address: \"x\" is no address"}});
+  CheckPending(world.Put(AsksPool(MakeService("named"), "bad")), reason::kPoolRefused,
+               {model::kPoolAnnotation, "Eip \"bad\" is refused: spec.address: \"x\" is no address"});
+  CheckPending(world.Put(MakeService("auto")), reason::kPoolRefused,
+               {"no available default eip found", "Eip \"bad\" is refused"});
+  CheckPending(world.Put(AsksPool(MakeService("other"), "nope")), reason::kPoolNotFound, {"\"nope\" not found"});
+  world.Pool(MakePool("good", "10.1.0.0/24"));
+  world.Again("auto");
+  CHECK(world.Has("auto") == "10.1.0.0");
+}
+
 TEST_CASE("T070 C18 an Eip bound to the namespace goes before the default one, and serves no other namespace",
           "[unit]") {
   World world;
