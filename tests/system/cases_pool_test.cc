@@ -130,5 +130,30 @@ TEST_CASE("T078 a disabled Eip gives nothing new, and what it gave stays and sta
   CHECK(world.client.Unanswered(vip, from, world.Now() - absl::Milliseconds(5)) == 0);
 }
 
+TEST_CASE("T079 an Eip that is being deleted gives nothing new and says so, and goes when its last user has",
+          "[system]") {
+  World world;
+  Prepare(world, 2, 1);
+  const IpAddr vip = world.AddressOf("svc1");
+  const std::string holder = world.HolderOf(vip);
+  world.cluster.DeletePool("edge");
+  model::Service service = World::MakeService("late");
+  service.annotations[model::kPoolAnnotation] = "edge";
+  world.AddService(service);
+  world.Run(absl::Seconds(3));
+  CHECK(world.AddressesOf("late").empty());
+  CHECK(world.ReasonOf("late") == "PoolDeleting");
+  CHECK_THAT(world.ExplainService("late").message, Catch::Contains("Eip \"edge\""));
+  CHECK(world.AddressOf("svc1") == vip);
+  CHECK(world.HolderOf(vip) == holder);
+  REQUIRE(world.cluster.pools().contains("edge"));
+  CHECK_THAT(StatusOf(world, "edge").message, Catch::Contains("deletion waits for its users: default/svc1"));
+  world.DeleteService("svc1");
+  CHECK(world.RunUntil([&] { return !world.cluster.pools().contains("edge"); }, absl::Seconds(3)));
+  world.Run(absl::Seconds(1));
+  CHECK(world.AddressesOf("late").empty());
+  CHECK(world.ReasonOf("late") == "PoolNotFound");
+}
+
 }  // namespace
 }  // namespace berth::system
