@@ -46,8 +46,8 @@ void CoreRunner::Queue(Event event) {
 }
 
 void CoreRunner::Drain() {
-  const std::vector<Event> events = std::exchange(queue_, {});
-  const Effects effects = core_.Handle(events, loop_.Now());
+  // What happened is let go of before anything is done about it: a cluster's first delta is large.
+  const Effects effects = core_.Handle(std::exchange(queue_, {}), loop_.Now());
   for (const Effect& effect : effects) Do(effect);
   if (subscribers_.empty()) {
     core_.TakeChanges();

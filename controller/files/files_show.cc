@@ -52,13 +52,13 @@ std::optional<model::Service> FilesSource::Shown(const model::ObjectId& id) cons
   auto it = services_.find(id);
   if (it == services_.end()) return std::nullopt;
   const Tracked& tracked = it->second;
-  const model::Service* spec = SpecOf(id);
+  const std::shared_ptr<const model::Service> spec = SpecOf(id);
   if (spec == nullptr && !tracked.recorded()) return std::nullopt;
   model::Service service;
   if (spec != nullptr) {
     service = *spec;
   } else {
-    if (tracked.record.spec) service = *tracked.record.spec;
+    if (tracked.record.spec != nullptr) service = *tracked.record.spec;
     service.id = id;
     service.deleting = true;
   }
@@ -76,7 +76,7 @@ void FilesSource::AddToDelta(const ObjectKey& key, model::ClusterDelta& delta) {
       delta.services.push_back(*std::move(service));
       return;
     }
-  } else if (const ParsedObject* object = catalog_.Find(key)) {
+  } else if (const std::shared_ptr<const ParsedObject> object = catalog_.Find(key)) {
     shown_.insert(key);
     std::visit(Sorter{delta}, object->value);
     return;

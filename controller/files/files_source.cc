@@ -68,8 +68,9 @@ void FilesSource::Seed() {
   for (const auto& [id, record] : state.services) {
     services_[id].record = record;
     dirty_.insert(ServiceKey(id));
-    if (record.spec && IsManifestName(record.file)) {
+    if (record.spec != nullptr && IsManifestName(record.file)) {
       catalog_.Seed(record.file, ParsedObject{ServiceKey(id), 0, *record.spec});
+      services_[id].record.spec = SpecOf(id);
     }
   }
   state_problem_ = state_->warning();
@@ -171,17 +172,21 @@ void FilesSource::OnManifestChanged(const ObjectKey& key) {
 
 // Keeps the manifest in the record as new as the folder; a manifest that is gone stays in it.
 void FilesSource::RefreshSpec(const model::ObjectId& id, Tracked& tracked) {
-  const model::Service* spec = SpecOf(id);
+  std::shared_ptr<const model::Service> spec = SpecOf(id);
   std::string file = catalog_.FileOf(ServiceKey(id));
-  if (spec == nullptr || (tracked.record.spec == *spec && tracked.record.file == file)) return;
-  tracked.record.spec = *spec;
+  if (spec == nullptr) return;
+  const bool same = tracked.record.spec != nullptr && *tracked.record.spec == *spec && tracked.record.file == file;
+  tracked.record.spec = std::move(spec);
+  if (same) return;
   tracked.record.file = std::move(file);
   state_->PutService(id, tracked.record, [this](const absl::Status& status) { OnStateWritten(status); });
 }
 
-const model::Service* FilesSource::SpecOf(const model::ObjectId& id) const {
-  const ParsedObject* object = catalog_.Find(ServiceKey(id));
-  return object == nullptr ? nullptr : &std::get<model::Service>(object->value);
+std::shared_ptr<const model::Service> FilesSource::SpecOf(const model::ObjectId& id) const {
+  std::shared_ptr<const ParsedObject> object = catalog_.Find(ServiceKey(id));
+  if (object == nullptr) return nullptr;
+  const auto* service = &std::get<model::Service>(object->value);
+  return {std::move(object), service};
 }
 
 // ---- writes
@@ -215,36 +220,37 @@ absl::Status FilesSource::BeginWrite(const model::ServiceWrite& write) {
   if (record.allocations == old.allocations && record.hold == old.hold && record.managed_by == old.managed_by) {
     return absl::AlreadyExistsError("recorded already");
   }
-  const model::Service* spec = SpecOf(write.id);
-  record.spec = spec != nullptr ? std::make_optional(*spec) : old.spec;
+  const std::shared_ptr<const model::Service> spec = SpecOf(write.id);
+  record.spec = spec != nullptr ? spec : old.spec;
   record.file = spec != nullptr ? catalog_.FileOf(ServiceKey(write.id)) : old.file;
   const bool keep = !record.allocations.empty() || record.hold;
   tracked.in_flight = true;
   std::optional<RecordedService> kept = keep ? std::make_optional(record) : std::nullopt;
-  state_->PutService(write.id, std::move(kept), [this, write, record = std::move(record)](const absl::Status& status) {
-    OnRecorded(write, record, status);
-  });
+  state_->PutService(write.id, std::move(kept),
+                     [this, id = write.id, write_id = write.write_id, record = std::move(record)](
+                         const absl::Status& status) { OnRecorded(id, write_id, record, status); });
   return absl::OkStatus();
 }
 
-void FilesSource::OnRecorded(const model::ServiceWrite& write, RecordedService record, const absl::Status& status) {
+void FilesSource::OnRecorded(const model::ObjectId& id, std::uint64_t write_id, const RecordedService& record,
+                             const absl::Status& status) {
   OnStateWritten(status);
-  auto it = services_.find(write.id);  // stays while a write is in flight
+  auto it = services_.find(id);  // stays while a write is in flight
   Tracked& tracked = it->second;
   tracked.in_flight = false;
   if (status.ok()) {
-    tracked.record = std::move(record);
+    tracked.record = record;
     ++tracked.revision;
   }
   const std::string revision = status.ok() ? absl::StrCat(tracked.revision) : "";
   if (!tracked.recorded()) {
     tracked.record = {};
-    if (SpecOf(write.id) == nullptr) services_.erase(it);
+    if (SpecOf(id) == nullptr) services_.erase(it);
   } else if (std::exchange(tracked.spec_stale, false)) {
-    RefreshSpec(write.id, tracked);
+    RefreshSpec(id, tracked);
   }
-  Show(ServiceKey(write.id));
-  observer_->OnServiceWritten(write.write_id, status, revision);
+  Show(ServiceKey(id));
+  observer_->OnServiceWritten(write_id, status, revision);
 }
 
 void FilesSource::OnStateWritten(const absl::Status& status) {

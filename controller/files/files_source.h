@@ -72,13 +72,15 @@ class FilesSource final : public model::ClusterSource {
   void OnRead(FolderAnswer answer);
   void OnManifestChanged(const ObjectKey& key);
   absl::Status BeginWrite(const model::ServiceWrite& write);
-  void OnRecorded(const model::ServiceWrite& write, RecordedService record, const absl::Status& status);
+  void OnRecorded(const model::ObjectId& id, std::uint64_t write_id, const RecordedService& record,
+                  const absl::Status& status);
   void RefreshSpec(const model::ObjectId& id, Tracked& tracked);
   void OnStateWritten(const absl::Status& status);
   void WriteTerm();
   void TellLeadership();
 
-  const model::Service* SpecOf(const model::ObjectId& id) const;
+  // The manifest in force, or null.
+  std::shared_ptr<const model::Service> SpecOf(const model::ObjectId& id) const;
   std::optional<model::Service> Shown(const model::ObjectId& id) const;
   void Show(const ObjectKey& key);
   void Flush();

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -25,8 +25,13 @@ struct RecordedService {
   // The manifest as last read and the file it was in: in force while that file is unreadable, and shown while the
   // Service is going away. Absent in a record that somebody wrote by hand.
   std::string file;
-  std::optional<model::Service> spec;
-  friend bool operator==(const RecordedService&, const RecordedService&) = default;
+  // Shared with the catalog, with writes under way, and with what the state file was read as: it is the large part.
+  std::shared_ptr<const model::Service> spec;
+  friend bool operator==(const RecordedService& a, const RecordedService& b) {
+    const bool same_spec = a.spec == b.spec || (a.spec != nullptr && b.spec != nullptr && *a.spec == *b.spec);
+    return same_spec && a.allocations == b.allocations && a.managed_by == b.managed_by && a.hold == b.hold &&
+           a.file == b.file;
+  }
 };
 
 struct StateData {

@@ -73,7 +73,8 @@ void DecodeRecord(FieldReader& read, const Field& element, StateData& state) {
     ParseObject(kFile, *manifest.value(), parsed);
     const bool is_it = parsed.objects.size() == 1 && parsed.objects[0].key == ObjectKey{ObjectKind::kService, id};
     if (is_it) {
-      record.spec = std::get<model::Service>(std::move(parsed.objects[0].value));
+      record.spec =
+          std::make_shared<const model::Service>(std::get<model::Service>(std::move(parsed.objects[0].value)));
     } else {
       read.Problem(manifest, absl::StrCat("is not a manifest of Service ", Quote(name)));
     }

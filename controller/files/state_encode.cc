@@ -87,6 +87,9 @@ std::string EncodeState(std::uint64_t term, const std::vector<model::ClusterSour
     comma = ",\n";
   }
   absl::StrAppend(&text, "\n],\n\"services\": [");
+  std::size_t size = text.size() + 16;  // the largest text there is: grown once, not by doubling
+  for (const auto& [id, line] : records) size += line.size() + 2;
+  text.reserve(size);
   comma = "\n";
   for (const auto& [id, line] : records) {
     absl::StrAppend(&text, comma, line);

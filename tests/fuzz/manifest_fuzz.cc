@@ -27,13 +27,13 @@ void CheckProblems(const ParsedFile& parsed, const std::string& file) {
 
 void CheckRecord(const model::Service& service) {
   StateData state;
-  state.services[service.id].spec = service;
+  state.services[service.id].spec = std::make_shared<const model::Service>(service);
   std::map<model::ObjectId, std::string> lines;
   lines[service.id] = EncodeRecord(service.id, state.services[service.id]);
   const absl::StatusOr<StateData> read = DecodeState(EncodeState(0, {}, lines));
   Require(read.ok());
   // Bytes that are not UTF-8 cannot come back; everything else does.
-  const std::optional<model::Service>& back = read->services.at(service.id).spec;
+  const std::shared_ptr<const model::Service> back = read->services.at(service.id).spec;
   Require(back && back->load_balancer == service.load_balancer && back->ports.size() == service.ports.size() &&
           back->ip_families == service.ip_families && back->created == service.created);
 }

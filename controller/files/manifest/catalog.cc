@@ -11,14 +11,14 @@ namespace berth::files {
 void Catalog::Seed(const std::string& file, ParsedObject object) {
   owners_[object.key].insert(file);
   const ObjectKey key = object.key;
-  files_[file].objects.insert_or_assign(key, std::move(object));
+  files_[file].objects.insert_or_assign(key, std::make_shared<const ParsedObject>(std::move(object)));
 }
 
 void Catalog::Put(const std::string& name, File& file, ParsedObject object) {
   const ObjectKey key = object.key;
   auto [it, fresh] = file.objects.try_emplace(key);
-  if (fresh || it->second.value != object.value) changed_.insert(key);
-  it->second = std::move(object);
+  if (fresh || it->second->value != object.value) changed_.insert(key);
+  it->second = std::make_shared<const ParsedObject>(std::move(object));
   owners_[key].insert(name);
 }
 
@@ -66,10 +66,10 @@ std::vector<std::string> Catalog::files() const {
   return names;
 }
 
-const ParsedObject* Catalog::Find(const ObjectKey& key) const {
+std::shared_ptr<const ParsedObject> Catalog::Find(const ObjectKey& key) const {
   auto it = owners_.find(key);
   if (it == owners_.end()) return nullptr;
-  return &files_.at(*it->second.begin()).objects.at(key);
+  return files_.at(*it->second.begin()).objects.at(key);
 }
 
 std::string Catalog::FileOf(const ObjectKey& key) const {
@@ -90,9 +90,9 @@ std::vector<std::string> Catalog::Problems() const {
     for (const std::string& name : names) {
       if (name == first) continue;
       const std::string what =
-          absl::StrCat(key.ToString(), ": is in ", first, ":", files_.at(first).objects.at(key).line,
+          absl::StrCat(key.ToString(), ": is in ", first, ":", files_.at(first).objects.at(key)->line,
                        " too, which is used; remove one of the two");
-      by_file[name].push_back(ProblemText(name, files_.at(name).objects.at(key).line, what));
+      by_file[name].push_back(ProblemText(name, files_.at(name).objects.at(key)->line, what));
     }
   }
   std::vector<std::string> all;

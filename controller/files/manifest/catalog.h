@@ -13,6 +13,7 @@
 #define BERTH_CONTROLLER_FILES_MANIFEST_CATALOG_H_
 
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -32,8 +33,8 @@ class Catalog {
   void Remove(const std::string& file);
 
   std::vector<std::string> files() const;
-  // The object in force, or nullptr. Valid until the next change.
-  const ParsedObject* Find(const ObjectKey& key) const;
+  // The object in force, or null. It may be kept, and stays as it is.
+  std::shared_ptr<const ParsedObject> Find(const ObjectKey& key) const;
   // The file that object is in, or empty.
   std::string FileOf(const ObjectKey& key) const;
   // Keys whose object in force may be another than at the last call, sorted.
@@ -47,7 +48,7 @@ class Catalog {
 
  private:
   struct File {
-    std::map<ObjectKey, ParsedObject> objects;
+    std::map<ObjectKey, std::shared_ptr<const ParsedObject>> objects;
     std::vector<FileProblem> problems;
     std::map<std::string, int> other_kinds;
     bool whole = true;

@@ -28,7 +28,7 @@ struct Folder {
   }
   // The address of the pool in force, or "none".
   std::string At(const std::string& name) const {
-    const ParsedObject* object = catalog.Find(Key(name));
+    const std::shared_ptr<const ParsedObject> object = catalog.Find(Key(name));
     return object == nullptr ? "none" : std::get<model::Pool>(object->value).address_text;
   }
 };

@@ -19,7 +19,7 @@ RecordedService Record(const std::string& spec) {
   record.managed_by = "class:berth.io/lb";
   record.hold = true;
   record.file = "web.yaml";
-  if (!spec.empty()) record.spec = Only<model::Service>(Web(spec));
+  if (!spec.empty()) record.spec = std::make_shared<const model::Service>(Only<model::Service>(Web(spec)));
   return record;
 }
 
@@ -50,8 +50,10 @@ TEST_CASE("the state that is written is the state that is read", "[unit]") {
       "{ipFamilies: [IPv6]}");
   StateData state = Example();
   state.services[kWeb] = Record(spec);
-  state.services[kWeb].spec->annotations = {{model::kOptInAnnotation, "openelb"}, {model::kPoolAnnotation, "\n\x01\""}};
-  state.services[kWeb].spec->created = absl::FromUnixMillis(1767323045678);
+  model::Service service = *state.services[kWeb].spec;
+  service.annotations = {{model::kOptInAnnotation, "openelb"}, {model::kPoolAnnotation, "\n\x01\""}};
+  service.created = absl::FromUnixMillis(1767323045678);
+  state.services[kWeb].spec = std::make_shared<const model::Service>(std::move(service));
   const std::string text = Encode(state);
   const absl::StatusOr<StateData> read = DecodeState(text);
   CAPTURE(text, read.status().ToString());
