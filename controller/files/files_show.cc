@@ -10,6 +10,9 @@
 namespace berth::files {
 namespace {
 
+// More are told in the turns that follow: agents are heard in between, and memory holds no second copy of all.
+constexpr std::size_t kServicesOfOneTurn = 2000;
+
 // Sorts `object` under the delta's member for its type.
 struct Sorter {
   model::ClusterDelta& delta;
@@ -88,12 +91,23 @@ void FilesSource::Flush() {
   flush_posted_ = false;
   if (!first_read_done_) return;  // all at once, then
   model::ClusterDelta delta;
-  for (const ObjectKey& key : dirty_) AddToDelta(key, delta);
-  dirty_.clear();
+  std::size_t services = 0;
+  for (auto it = dirty_.begin(); it != dirty_.end();) {
+    if (it->kind == ObjectKind::kService && services++ == kServicesOfOneTurn) {
+      it = dirty_.lower_bound({ObjectKind::kNode, {}});  // the kind that follows
+      continue;
+    }
+    AddToDelta(*it, delta);
+    it = dirty_.erase(it);
+  }
   const std::weak_ptr<bool> alive = alive_;
   if (!delta.empty()) observer_->OnDelta(delta);
-  if (alive.expired() || std::exchange(synced_, true)) return;
-  observer_->OnSynced();
+  if (alive.expired()) return;
+  if (!dirty_.empty()) {
+    if (!std::exchange(flush_posted_, true)) PostAlive([this] { Flush(); });
+    return;
+  }
+  if (!std::exchange(synced_, true)) observer_->OnSynced();
 }
 
 void FilesSource::ReportProblems() {

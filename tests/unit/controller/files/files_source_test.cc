@@ -26,14 +26,19 @@ struct Mirror : model::ClusterSource::Observer {
   std::vector<std::string> problems;
   std::map<std::string, std::string> refused_pools;
   bool synced = false;
+  std::size_t services_when_synced = 0, largest_delta = 0;
 
   void OnDelta(const model::ClusterDelta& delta) override {
+    largest_delta = std::max(largest_delta, delta.services.size());
     for (const auto& pool : delta.pools) pools[pool.name] = pool;
     for (const auto& name : delta.gone_pools) pools.erase(name);
     for (const auto& service : delta.services) services[service.id] = service;
     for (const auto& id : delta.gone_services) services.erase(id);
   }
-  void OnSynced() override { synced = true; }
+  void OnSynced() override {
+    synced = true;
+    services_when_synced = services.size();
+  }
   void OnLeadership(bool, std::uint64_t term, const std::string&) override { terms.push_back(term); }
   void OnServiceWritten(std::uint64_t id, const absl::Status& status, const std::string&) override {
     answers[id] = status;
@@ -149,6 +154,18 @@ TEST_CASE("a Service stays what it was while its file is broken", "[unit]") {
     site.runner.Await([&] { return site.web().deleting; });
     CHECK(site.mirror->problems.empty());
   }
+}
+
+TEST_CASE("thousands of Services are told a part at a time, and all of them before the source is in sync", "[unit]") {
+  Site site;
+  std::string text;
+  for (int i = 0; i < 4500; ++i) {
+    absl::StrAppend(&text, "---\napiVersion: v1\nkind: Service\nmetadata: {name: web-", i, "}\nspec: {}\n");
+  }
+  site.Put("many.yaml", text);
+  site.StartAndSync();
+  CHECK(site.mirror->services_when_synced == 4500);
+  CHECK(site.mirror->largest_delta <= 2000);
 }
 
 TEST_CASE("an Eip whose manifest is wrong is told by name until it is right", "[unit]") {
