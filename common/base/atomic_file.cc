@@ -52,9 +52,21 @@ absl::Status WriteAll(int fd, absl::string_view bytes) {
   return absl::OkStatus();
 }
 
-absl::Status Fill(Fd& fd, absl::string_view bytes, mode_t mode) {
+constexpr std::size_t kBlock = 256 * 1024;  // bytes gathered for one write
+
+absl::Status Fill(Fd& fd, const std::function<void(const ByteSink&)>& make, mode_t mode) {
   if (::fchmod(fd.get(), mode) != 0) return ErrnoStatus(errno, "chmod");
-  RETURN_IF_ERROR(WriteAll(fd.get(), bytes));
+  absl::Status status;
+  std::string block;
+  make([&](absl::string_view piece) {
+    if (!status.ok()) return;
+    block.append(piece.data(), piece.size());
+    if (block.size() < kBlock) return;
+    status = WriteAll(fd.get(), block);
+    block.clear();
+  });
+  RETURN_IF_ERROR(status);
+  RETURN_IF_ERROR(WriteAll(fd.get(), block));
   if (::fsync(fd.get()) != 0) return ErrnoStatus(errno, "fsync");
   if (fd.Close() != 0) return ErrnoStatus(errno, "close");
   return absl::OkStatus();
@@ -71,11 +83,16 @@ absl::Status SyncFolder(const std::string& folder) {
 }  // namespace
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes, mode_t mode) {
+  return WriteFileAtomically(path, [bytes](const ByteSink& sink) { sink(bytes); }, mode);
+}
+
+absl::Status WriteFileAtomically(const std::string& path, const std::function<void(const ByteSink&)>& make,
+                                 mode_t mode) {
   const std::string context = absl::StrCat("write ", path);
   std::string temporary = absl::StrCat(path, ".tmp-XXXXXX");
   Fd fd(::mkostemp(temporary.data(), O_CLOEXEC));
   if (fd.get() < 0) return ErrnoStatus(errno, absl::StrCat(context, ": make a temporary file in ", FolderOf(path)));
-  absl::Status status = Fill(fd, bytes, mode);
+  absl::Status status = Fill(fd, make, mode);
   if (status.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) status = ErrnoStatus(errno, "rename");
   if (!status.ok()) {
     ::unlink(temporary.c_str());

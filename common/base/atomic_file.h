@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -22,6 +23,11 @@ namespace berth {
 // by the umask. The folder must exist. On an error the old file is untouched and no temporary is left. Blocks on the
 // disk.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes, mode_t mode = 0600);
+
+// The same of bytes that `make` hands to its argument piece by piece: a large file is never whole in memory.
+using ByteSink = std::function<void(absl::string_view)>;
+absl::Status WriteFileAtomically(const std::string& path, const std::function<void(const ByteSink&)>& make,
+                                 mode_t mode = 0600);
 
 // All bytes of `path`, or nullopt when there is no such file (an absent folder counts too).
 absl::StatusOr<std::optional<std::string>> ReadFile(const std::string& path);

@@ -7,6 +7,10 @@
 namespace berth::core {
 namespace {
 
+// Fewer are decided about together. More, as after the write of a whole cluster's state, take some turns, so that the
+// loop hears agents meanwhile and what is to be done about them does not pile up.
+constexpr std::ptrdiff_t kEventsOfOneTurn = 2000;
+
 template <class... Ts>
 struct Overloaded : Ts... {
   using Ts::operator()...;
@@ -39,7 +43,10 @@ void CoreRunner::Stop() {
 
 void CoreRunner::Queue(Event event) {
   queue_.push_back(std::move(event));
-  if (queue_.size() > 1) return;
+  if (queue_.size() == 1) PostDrain();
+}
+
+void CoreRunner::PostDrain() {
   loop_.Post([this, alive = alive_] {
     if (*alive) Drain();
   });
@@ -47,7 +54,13 @@ void CoreRunner::Queue(Event event) {
 
 void CoreRunner::Drain() {
   // What happened is let go of before anything is done about it: a cluster's first delta is large.
-  const Effects effects = core_.Handle(std::exchange(queue_, {}), loop_.Now());
+  std::vector<Event> events = std::exchange(queue_, {});
+  if (events.size() > kEventsOfOneTurn) {
+    queue_.assign(std::make_move_iterator(events.begin() + kEventsOfOneTurn), std::make_move_iterator(events.end()));
+    events.resize(kEventsOfOneTurn);
+    PostDrain();
+  }
+  const Effects effects = core_.Handle(std::exchange(events, {}), loop_.Now());
   for (const Effect& effect : effects) Do(effect);
   if (subscribers_.empty()) {
     core_.TakeChanges();

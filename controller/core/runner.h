@@ -65,6 +65,7 @@ class CoreRunner : public model::ClusterSource::Observer, public push::AgentPort
 
  private:
   void Queue(Event event);
+  void PostDrain();
   void Drain();
   void Do(const Effect& effect);
   void Wake(absl::Time at);

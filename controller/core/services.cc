@@ -180,7 +180,7 @@ void Services::Decide(ServiceRecord& r) {
   const model::ObjectId id = r.object.id;
   model::Service& s = r.object;
   r.decision = plan::Decide(s, ctx_.ledger, cluster_.NamespaceLabels(s.id.ns), ctx_.options.rules);
-  std::vector<model::Allocation> want = r.decision.want;
+  std::vector<model::Allocation> want = std::exchange(r.decision.want, {});
   const bool release = r.gone || s.deleting || r.decision.ownership == plan::Ownership::kRelease;
   if (release) {
     want.clear();

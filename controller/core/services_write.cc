@@ -74,15 +74,16 @@ void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, con
 
 void Services::Finish(ServiceRecord& r) {
   const model::ObjectId id = r.object.id;
-  const std::vector<model::Allocation> before = std::exchange(r.object.allocations, r.target);
+  const std::vector<model::Allocation> before = std::exchange(r.object.allocations, std::exchange(r.target, {}));
+  const std::vector<model::Allocation>& now = r.object.allocations;
   const std::set<IpAddr> verified = r.verified;
-  r.object.managed_by = r.target.empty() ? "" : r.decision.managed_by;
-  r.object.marked = !r.target.empty();
+  r.object.managed_by = now.empty() ? "" : r.decision.managed_by;
+  r.object.marked = !now.empty();
   r.restore = false;
   r.phase = Phase::kIdle;
   bool freed = false;
   for (const model::Allocation& a : before) {
-    if (Holds(r.target, a.address)) continue;
+    if (Holds(now, a.address)) continue;
     ctx_.ledger.Release(id, a.address);
     holders_.Restore(a.address);
     holders_.Refresh(a.address);
@@ -92,7 +93,7 @@ void Services::Finish(ServiceRecord& r) {
   }
   Unreserve(r);
   UpdateClaims(r);
-  for (const model::Allocation& a : r.target) {
+  for (const model::Allocation& a : now) {
     if (Holds(before, a.address)) continue;
     holders_.Refresh(a.address, verified.count(a.address) != 0);
     pools_.TouchOf(a.address);
@@ -102,7 +103,7 @@ void Services::Finish(ServiceRecord& r) {
   r.waiting_since = ctx_.now;
   if (freed) Wake();
   r.again = false;
-  if (r.gone && r.target.empty()) return Erase(id);
+  if (r.gone && now.empty()) return Erase(id);
   dirty_.insert(id);
   on_changed(id);
 }

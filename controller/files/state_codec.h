@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/base/atomic_file.h"
 #include "controller/model/objects.h"
 #include "controller/model/source.h"
 
@@ -43,9 +44,9 @@ struct StateData {
 
 // One Service's line, without its end.
 std::string EncodeRecord(const model::ObjectId& id, const RecordedService& record);
-// The whole file; `records` are lines of EncodeRecord.
-std::string EncodeState(std::uint64_t term, const std::vector<model::ClusterSource::KnownAgent>& agents,
-                        const std::map<model::ObjectId, std::string>& records);
+// The whole file, piece by piece; `records` are lines of EncodeRecord.
+void EncodeState(std::uint64_t term, const std::vector<model::ClusterSource::KnownAgent>& agents,
+                 const std::map<model::ObjectId, std::string>& records, const ByteSink& out);
 // Errors: FailedPrecondition for a file of another format version, which a newer Berth wrote; InvalidArgument, with
 // line and field, for anything else that is not exactly such a file: it is never half-read.
 absl::StatusOr<StateData> DecodeState(absl::string_view text);

@@ -74,29 +74,27 @@ std::string EncodeRecord(const model::ObjectId& id, const RecordedService& recor
   return Dump(json);
 }
 
-std::string EncodeState(std::uint64_t term, const std::vector<model::ClusterSource::KnownAgent>& agents,
-                        const std::map<model::ObjectId, std::string>& records) {
-  std::string text = absl::StrCat("{\n\"format\": \"berth-state/1\",\n\"term\": ", term, ",\n\"agents\": [");
+void EncodeState(std::uint64_t term, const std::vector<model::ClusterSource::KnownAgent>& agents,
+                 const std::map<model::ObjectId, std::string>& records, const ByteSink& out) {
+  out(absl::StrCat("{\n\"format\": \"berth-state/1\",\n\"term\": ", term, ",\n\"agents\": ["));
   absl::string_view comma = "\n";
   for (const auto& agent : agents) {
     Json json;
     json["node"] = agent.node;
     json["macs"] = Json::array();
     for (const MacAddr& mac : agent.macs) json["macs"].push_back(mac.ToString());
-    absl::StrAppend(&text, comma, Dump(json));
+    out(comma);
+    out(Dump(json));
     comma = ",\n";
   }
-  absl::StrAppend(&text, "\n],\n\"services\": [");
-  std::size_t size = text.size() + 16;  // the largest text there is: grown once, not by doubling
-  for (const auto& [id, line] : records) size += line.size() + 2;
-  text.reserve(size);
+  out("\n],\n\"services\": [");
   comma = "\n";
   for (const auto& [id, line] : records) {
-    absl::StrAppend(&text, comma, line);
+    out(comma);
+    out(line);
     comma = ",\n";
   }
-  absl::StrAppend(&text, "\n]\n}\n");
-  return text;
+  out("\n]\n}\n");
 }
 
 }  // namespace berth::files

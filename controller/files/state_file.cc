@@ -102,7 +102,8 @@ absl::Status StateFile::WriteBatch(const Batch& batch) {
       }
     }
   }
-  absl::Status written = WriteFileAtomically(path_, EncodeState(image_.term, image_.agents, image_.records));
+  absl::Status written = WriteFileAtomically(
+      path_, [this](const ByteSink& out) { EncodeState(image_.term, image_.agents, image_.records, out); });
   if (written.ok()) return written;
   image_.term = old_term;
   image_.agents = std::move(old_agents);

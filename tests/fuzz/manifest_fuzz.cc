@@ -30,7 +30,9 @@ void CheckRecord(const model::Service& service) {
   state.services[service.id].spec = std::make_shared<const model::Service>(service);
   std::map<model::ObjectId, std::string> lines;
   lines[service.id] = EncodeRecord(service.id, state.services[service.id]);
-  const absl::StatusOr<StateData> read = DecodeState(EncodeState(0, {}, lines));
+  std::string text;
+  EncodeState(0, {}, lines, [&](absl::string_view piece) { text.append(piece.data(), piece.size()); });
+  const absl::StatusOr<StateData> read = DecodeState(text);
   Require(read.ok());
   // Bytes that are not UTF-8 cannot come back; everything else does.
   const std::shared_ptr<const model::Service> back = read->services.at(service.id).spec;

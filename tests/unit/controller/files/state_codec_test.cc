@@ -26,7 +26,10 @@ RecordedService Record(const std::string& spec) {
 std::string Encode(const StateData& state) {
   std::map<model::ObjectId, std::string> lines;
   for (const auto& [id, record] : state.services) lines[id] = EncodeRecord(id, record);
-  return EncodeState(state.term, state.agents, lines);
+  std::string text;
+  EncodeState(state.term, state.agents, lines,
+              [&](absl::string_view piece) { text.append(piece.data(), piece.size()); });
+  return text;
 }
 
 StateData Example() {
