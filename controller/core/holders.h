@@ -17,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "controller/core/agents.h"
 #include "controller/core/cluster.h"
 #include "controller/core/context.h"
@@ -30,9 +32,9 @@ struct Holding {
   IpAddr address;
   Phase phase = Phase::kUnheld;
   std::string holder, next;
-  std::map<std::string, TimerQueue::Id> muted;  // former holders that still forward
-  std::set<std::string> barred;                 // rejected it not long ago
-  bool verified = false;                        // nobody on the LAN was found to answer for it when it was given out
+  absl::btree_map<std::string, TimerQueue::Id> muted;  // former holders that still forward
+  absl::btree_set<std::string> barred;                 // rejected it not long ago
+  bool verified = false;  // nobody on the LAN was found to answer for it when it was given out
   bool withdrawing = false;
   std::uint64_t probe = 0;  // of the answers waited for; older ones are ignored
   std::vector<std::string> candidates;

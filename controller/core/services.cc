@@ -271,7 +271,7 @@ void Services::Withdraw(ServiceRecord& r) {
     if (owners.size() != 1 || owners.front().service != id) continue;  // others go on using it
     r.withdrawing.insert(a.address);
   }
-  const std::set<IpAddr> withdrawing = r.withdrawing;
+  const ServiceRecord::Addresses withdrawing = r.withdrawing;
   for (const IpAddr& address : withdrawing) {
     holders_.Withdraw(address, [this, id, op = r.op, address] {
       auto it = records_.find(id);

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "controller/core/agents.h"
 #include "controller/core/cluster.h"
 #include "controller/core/context.h"
@@ -34,7 +35,8 @@ struct ServiceRecord {
   // Of the operation under way.
   std::uint64_t op = 0;
   std::vector<model::Allocation> target;
-  std::set<IpAddr> probing, withdrawing, withdrawn, reserved, verified;
+  using Addresses = absl::btree_set<IpAddr>;  // small while empty, as they are in nearly all records
+  Addresses probing, withdrawing, withdrawn, reserved, verified;
   std::uint64_t write_id = 0;
   std::string write_revision;
   TimerQueue::Id retry = 0;

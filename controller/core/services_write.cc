@@ -76,7 +76,7 @@ void Services::Finish(ServiceRecord& r) {
   const model::ObjectId id = r.object.id;
   const std::vector<model::Allocation> before = std::exchange(r.object.allocations, std::exchange(r.target, {}));
   const std::vector<model::Allocation>& now = r.object.allocations;
-  const std::set<IpAddr> verified = r.verified;
+  const ServiceRecord::Addresses verified = std::exchange(r.verified, {});
   r.object.managed_by = now.empty() ? "" : r.decision.managed_by;
   r.object.marked = !now.empty();
   r.restore = false;

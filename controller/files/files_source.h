@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "absl/status/status.h"
 #include "common/base/event_loop.h"
 #include "controller/files/folder_reader.h"
@@ -110,7 +111,7 @@ class FilesSource final : public model::ClusterSource {
   Catalog catalog_;
   std::map<model::ObjectId, Tracked> services_;
   std::set<ObjectKey> dirty_;  // to be shown with the next delta
-  std::set<ObjectKey> shown_;
+  absl::btree_set<ObjectKey> shown_;
   bool flush_posted_ = false;
   bool first_read_done_ = false;
   bool synced_ = false;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/base/atomic_file.h"
@@ -44,9 +45,11 @@ struct StateData {
 
 // One Service's line, without its end.
 std::string EncodeRecord(const model::ObjectId& id, const RecordedService& record);
+// The lines of all Services. A tree of blocks: there are as many as Services, and all stay.
+using RecordLines = absl::btree_map<model::ObjectId, std::string>;
 // The whole file, piece by piece; `records` are lines of EncodeRecord.
 void EncodeState(std::uint64_t term, const std::vector<model::ClusterSource::KnownAgent>& agents,
-                 const std::map<model::ObjectId, std::string>& records, const ByteSink& out);
+                 const RecordLines& records, const ByteSink& out);
 // Errors: FailedPrecondition for a file of another format version, which a newer Berth wrote; InvalidArgument, with
 // line and field, for anything else that is not exactly such a file: it is never half-read.
 absl::StatusOr<StateData> DecodeState(absl::string_view text);

@@ -75,7 +75,7 @@ std::string EncodeRecord(const model::ObjectId& id, const RecordedService& recor
 }
 
 void EncodeState(std::uint64_t term, const std::vector<model::ClusterSource::KnownAgent>& agents,
-                 const std::map<model::ObjectId, std::string>& records, const ByteSink& out) {
+                 const RecordLines& records, const ByteSink& out) {
   out(absl::StrCat("{\n\"format\": \"berth-state/1\",\n\"term\": ", term, ",\n\"agents\": ["));
   absl::string_view comma = "\n";
   for (const auto& agent : agents) {

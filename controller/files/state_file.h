@@ -65,7 +65,7 @@ class StateFile {
   struct Image {
     std::uint64_t term = 0;
     Agents agents;
-    std::map<model::ObjectId, std::string> records;
+    RecordLines records;
   };
 
   StateFile(EventLoop& loop, std::string path, FileLock lock, StateData loaded, std::string warning);

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/time/time.h"
 #include "common/net/ip_addr.h"
 #include "common/net/ip_range.h"
@@ -21,7 +22,7 @@
 namespace berth::model {
 
 using Protocol = sync::Protocol;
-using Labels = std::map<std::string, std::string>;
+using Labels = absl::btree_map<std::string, std::string>;  // few entries: smaller than a tree of nodes
 
 // "bgp", "layer2", "vip": OpenELB's words.
 absl::string_view ProtocolName(Protocol protocol);

@@ -28,7 +28,7 @@ void CheckProblems(const ParsedFile& parsed, const std::string& file) {
 void CheckRecord(const model::Service& service) {
   StateData state;
   state.services[service.id].spec = std::make_shared<const model::Service>(service);
-  std::map<model::ObjectId, std::string> lines;
+  RecordLines lines;
   lines[service.id] = EncodeRecord(service.id, state.services[service.id]);
   std::string text;
   EncodeState(0, {}, lines, [&](absl::string_view piece) { text.append(piece.data(), piece.size()); });

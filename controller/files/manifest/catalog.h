@@ -18,6 +18,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "controller/files/manifest/manifest.h"
 
 namespace berth::files {
@@ -57,7 +59,7 @@ class Catalog {
   void Drop(const std::string& name, const ObjectKey& key);
 
   std::map<std::string, File> files_;
-  std::map<ObjectKey, std::set<std::string>> owners_;  // never an empty set
+  absl::btree_map<ObjectKey, absl::btree_set<std::string>> owners_;  // never an empty set
   std::set<ObjectKey> changed_;
 };
 

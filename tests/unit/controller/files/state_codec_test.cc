@@ -24,7 +24,7 @@ RecordedService Record(const std::string& spec) {
 }
 
 std::string Encode(const StateData& state) {
-  std::map<model::ObjectId, std::string> lines;
+  RecordLines lines;
   for (const auto& [id, record] : state.services) lines[id] = EncodeRecord(id, record);
   std::string text;
   EncodeState(state.term, state.agents, lines,
