@@ -8,6 +8,8 @@
 
 function(berth_library NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  berth_packages(ARG_DEPS ${ARG_DEPS})
+  berth_packages(ARG_PRIVATE_DEPS ${ARG_PRIVATE_DEPS})
   if(ARG_SOURCES)
     add_library(berth_${NAME} STATIC ${ARG_SOURCES})
     target_include_directories(berth_${NAME} PUBLIC ${CMAKE_SOURCE_DIR})
@@ -24,7 +26,8 @@ endfunction()
 function(berth_proto_library NAME)
   cmake_parse_arguments(ARG "" "" "PROTOS;DEPS" ${ARGN})
   add_library(berth_${NAME} STATIC ${ARG_PROTOS})
-  target_link_libraries(berth_${NAME} PUBLIC protobuf::libprotobuf gRPC::grpc++ ${ARG_DEPS})
+  berth_packages(ARG_DEPS protobuf::libprotobuf gRPC::grpc++ ${ARG_DEPS})
+  target_link_libraries(berth_${NAME} PUBLIC ${ARG_DEPS})
   target_include_directories(berth_${NAME} SYSTEM PUBLIC ${CMAKE_BINARY_DIR}/proto)
   protobuf_generate(TARGET berth_${NAME} LANGUAGE cpp
     IMPORT_DIRS ${CMAKE_SOURCE_DIR}/proto PROTOC_OUT_DIR ${CMAKE_BINARY_DIR}/proto)
