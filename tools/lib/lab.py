@@ -339,7 +339,7 @@ class Node(Host):
 
     def agent_command(self, *flags):
         return [os.path.join(self.lab.bin, "berth-agent"), f"--controller={self.lab.controller_host.address}:7443",
-                f"--node-name={self.name}", f"--state-dir={self.state_dir}", "--insecure", *flags]
+                f"--node-name={self.name}", f"--state-dir={self.state_dir}", *self.lab.security(self.name), *flags]
 
     def start_agent(self, *flags):
         self.agent_flags = flags
@@ -376,6 +376,7 @@ class Lab:
             priority.write("-15")
         self.folder = tempfile.mkdtemp(prefix=f"berth-lab-{os.getpid()}-")
         self.switch_ns = f"{self.prefix}-switch"
+        self.certificates = None
         self.asker = None
         self.taps = []
         try:
@@ -410,6 +411,33 @@ class Lab:
     def node_of_mac(self, mac):
         return next((n.name for n in self.nodes if n.mac == mac), None)
 
+    # ---- who trusts whom --------------------------------------------------------------------------------------------
+    def use_tls(self):
+        """From now on programs are started with certificates of the lab's own authority instead of --insecure."""
+        self.certificates = os.path.join(self.folder, "certificates")
+        os.makedirs(self.certificates)
+        self._certify("ca", "basicConstraints=critical,CA:TRUE")
+        for name in ("berth-controller", "berthctl", *(host.name for host in self.hosts)):
+            ca = self.certificate("ca")
+            self._certify(name, f"subjectAltName=DNS:{name}", "-addext", "basicConstraints=CA:FALSE",
+                          "-CA", f"{ca}.crt", "-CAkey", f"{ca}.key")
+
+    def certificate(self, name):
+        """Path of a certificate (.crt) and its key (.key), without that ending."""
+        return os.path.join(self.certificates, name)
+
+    def _certify(self, name, extension, *args):
+        path = self.certificate(name)
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+            "-keyout", f"{path}.key", "-out", f"{path}.crt", "-subj", f"/CN={name}", "-addext", extension, *args)
+
+    def security(self, name):
+        """The flags by which a program shows who it is and knows the others."""
+        if not self.certificates:
+            return ["--insecure"]
+        own = self.certificate(name)
+        return [f"--tls-ca={self.certificate('ca')}.crt", f"--tls-cert={own}.crt", f"--tls-key={own}.key"]
+
     # ---- the controller ---------------------------------------------------------------------------------------------
     def start_controller(self, manifests, *flags):
         """Runs the controller; `manifests` is a folder. Returns once its admin port answers."""
@@ -419,7 +447,7 @@ class Lab:
         self.controller_state = os.path.join(self.folder, "controller")
         self.controller = self.controller_host.spawn(
             os.path.join(self.bin, "berth-controller"), f"--source=files:{manifests}",
-            f"--state-dir={self.controller_state}", "--insecure", *flags, log=self.controller_log)
+            f"--state-dir={self.controller_state}", *self.security("berth-controller"), *flags, log=self.controller_log)
         wait_for("the controller's admin port", lambda: self.ctl("version", check=False).returncode == 0, 30, 0.05)
 
     def restart_controller(self):
@@ -431,7 +459,8 @@ class Lab:
 
     def ctl(self, *args, check=True):
         """berthctl, beside the controller."""
-        return self.controller_host.exec(os.path.join(self.bin, "berthctl"), *args, check=check)
+        flags = self.security("berthctl") if self.certificates else ()
+        return self.controller_host.exec(os.path.join(self.bin, "berthctl"), *args, *flags, check=check)
 
     def get(self, what):
         """`berthctl get WHAT -o json`, as a list."""
