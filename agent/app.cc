@@ -18,6 +18,7 @@
 #include "agent/link/controller_link.h"
 #include "common/base/atomic_file.h"
 #include "common/base/build_info.h"
+#include "common/base/heap.h"
 #include "common/base/real_event_loop.h"
 #include "common/base/status_macros.h"
 #include "common/obs/http_server.h"
@@ -69,6 +70,7 @@ class App {
       : options_(options),
         config_(std::move(config)),
         loop_(loop),
+        trimmer_(loop),
         kernel_(loop),
         frames_(loop),
         disk_(loop, options.state_dir) {}
@@ -92,6 +94,7 @@ class App {
   const AppOptions options_;
   const AgentConfig config_;
   RealEventLoop& loop_;
+  HeapTrimmer trimmer_;
   Metrics metrics_;
   LinuxKernel kernel_;
   PcapFramePort frames_;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/app.h"
 #include "common/base/build_info.h"
+#include "common/base/heap.h"
 #include "common/base/real_event_loop.h"
 #include "common/base/status_macros.h"
 #include "common/obs/log.h"
@@ -114,6 +115,7 @@ int Fail(const absl::Status& status) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  berth::TuneHeap();
   if (const absl::Status blocked = berth::BlockSignals({SIGTERM, SIGINT}); !blocked.ok()) return Fail(blocked);
   Flags flags;
   CLI::App cli("Announces the addresses of LoadBalancer Services on this node.", "berth-agent");

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/build_info.h"
+#include "common/base/heap.h"
 #include "common/base/real_event_loop.h"
 #include "common/base/status_macros.h"
 #include "common/obs/http_server.h"
@@ -73,6 +74,7 @@ absl::Status RunController(const ControllerFlags& flags) {
     LogInfo("ending", {{"signal", signal}});
     loop->Stop();
   }));
+  const HeapTrimmer trimmer(*loop);
   Metrics metrics;
   ControllerMetrics observed(metrics);
 

@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "common/base/build_info.h"
 #include "common/base/duration_flag.h"
+#include "common/base/heap.h"
 #include "common/base/real_event_loop.h"
 #include "common/base/status_macros.h"
 #include "controller/app.h"
@@ -113,4 +114,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace berth
 
-int main(int argc, char** argv) { return berth::Main(argc, argv); }
+int main(int argc, char** argv) {
+  berth::TuneHeap();
+  return berth::Main(argc, argv);
+}

@@ -69,6 +69,7 @@ std::vector<Announcer::Due> Announcer::Take(absl::Time now) {
     schedule.at = std::max(schedule.gained + kGratuitousOffsets[schedule.next], now + Pace::kSlice);
     repeats_.insert({schedule.at, address});
   }
+  if (schedules_.empty()) schedules_ = decltype(schedules_)();  // erasing keeps the room of the largest burst
   return due;
 }
 

@@ -42,6 +42,7 @@ void Prober::CancelIf(const Pred& pred) {
   std::erase_if(deadlines_, [&](const auto& d) { return gone(d.second); });
   for (auto& [key, slots] : by_key_) std::erase_if(slots, gone);
   absl::erase_if(by_key_, [](const auto& k) { return k.second.empty(); });
+  if (by_key_.empty()) by_key_ = decltype(by_key_)();  // erasing keeps the room of the largest round
 }
 
 void Prober::CancelForLeader() {

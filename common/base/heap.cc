@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/base/heap.h"
+
+#include <malloc.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <utility>
+
+namespace berth {
+namespace {
+
+constexpr int kArenas = 2;  // no thread allocates much; two keep gRPC's threads and the loop out of each other's way
+// The initial value. Setting it keeps malloc from raising it to 32 MiB with the first large block that is freed.
+constexpr int kMappedFrom = 128 * 1024;
+
+// Private pages present, those of stacks and relocated data included: a constant that TrimRule learns.
+std::size_t AnonymousBytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t all = 0;
+  std::size_t resident = 0;
+  std::size_t shared = 0;
+  if (!(statm >> all >> resident >> shared)) return 0;
+  return (resident - std::min(resident, shared)) * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+void TuneHeap() {
+  mallopt(M_ARENA_MAX, kArenas);
+  mallopt(M_MMAP_THRESHOLD, kMappedFrom);
+}
+
+bool TrimRule::Due(std::size_t idle) {
+  floor_ = std::min(floor_, idle);
+  return idle >= floor_ + kWorth;
+}
+
+HeapTrimmer::HeapTrimmer(EventLoop& loop, Heap heap) : loop_(loop), heap_(std::move(heap)) {
+  timer_ = loop_.RunAfter(kEvery, [this] { Look(); });
+}
+
+HeapTrimmer::~HeapTrimmer() { loop_.Cancel(timer_); }
+
+HeapTrimmer::Heap HeapTrimmer::TheHeap() {
+  return {.idle =
+              [] {
+                const struct mallinfo2 info = mallinfo2();
+                const std::size_t present = AnonymousBytes();
+                return present - std::min(present, info.uordblks + info.hblkhd);
+              },
+          .trim = [] { malloc_trim(0); }};
+}
+
+void HeapTrimmer::Look() {
+  timer_ = loop_.RunAfter(kEvery, [this] { Look(); });
+  if (!rule_.Due(heap_.idle())) return;
+  heap_.trim();
+  rule_.Trimmed(heap_.idle());
+}
+
+}  // namespace berth

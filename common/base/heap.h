@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// common/base/heap.h -- gives memory that is free, but kept by malloc, back to the node.
+//
+//   TuneHeap();                     // first in main, before there are threads
+//   HeapTrimmer trimmer(loop);      // while the loop runs
+//
+// A burst (10,000 addresses told at once, a state encoded for the disk) takes many times what stays of it, in small
+// pieces between pieces that stay. malloc returns only what lies at the end of an arena, so without this a process
+// keeps its peak for ever. Sizes are bytes.
+#ifndef BERTH_COMMON_BASE_HEAP_H_
+#define BERTH_COMMON_BASE_HEAP_H_
+
+#include <cstddef>
+#include <functional>
+
+#include "absl/time/time.h"
+#include "common/base/event_loop.h"
+
+namespace berth {
+
+// Few arenas, so that what one thread frees another can use; and large blocks always mapped on their own, so that they
+// go back when they are freed.
+void TuneHeap();
+
+// When trimming is worth its time: as soon as `kWorth` more lies idle than the last trim could not return. Pure.
+class TrimRule {
+ public:
+  static constexpr std::size_t kWorth = std::size_t{2} << 20;
+
+  // `idle`: memory present, less what is in use.
+  bool Due(std::size_t idle);
+  void Trimmed(std::size_t idle) { floor_ = idle; }
+
+ private:
+  std::size_t floor_ = 0;  // what stays idle whatever is done, as last seen
+};
+
+class HeapTrimmer {
+ public:
+  // The heap, for tests. Both run on the loop thread.
+  struct Heap {
+    std::function<std::size_t()> idle;
+    std::function<void()> trim;
+  };
+  static constexpr absl::Duration kEvery = absl::Seconds(5);
+
+  // Loop thread, as is the destructor. The loop must outlive it.
+  explicit HeapTrimmer(EventLoop& loop) : HeapTrimmer(loop, TheHeap()) {}
+  HeapTrimmer(EventLoop& loop, Heap heap);
+  ~HeapTrimmer();
+  HeapTrimmer(const HeapTrimmer&) = delete;
+  HeapTrimmer& operator=(const HeapTrimmer&) = delete;
+
+ private:
+  static Heap TheHeap();  // malloc's
+  void Look();
+
+  EventLoop& loop_;
+  const Heap heap_;
+  TrimRule rule_;
+  TimerId timer_ = 0;
+};
+
+}  // namespace berth
+
+#endif  // BERTH_COMMON_BASE_HEAP_H_
