@@ -203,7 +203,7 @@ bool AgentCore::Impl::IsSettled(const IpAddr& address) const {
     return true;
   }
   const Entry& entry = it->second;
-  if (entry.problem.has_value()) return true;
+  if (entry.problem != nullptr) return true;
   if (entry.wants_local && !entry.established) return false;
   if (entry.assignment.role != Role::kAnnounce || entry.mute != Mute::kNone) return true;
   return entry.voice == Voice::kSpeaking;
@@ -218,7 +218,7 @@ void AgentCore::Impl::Acknowledge() {
   std::vector<sync::Rejection> rejections;
   for (const IpAddr& address : unacked_->touched) {
     const auto it = entries_.find(address);
-    if (it != entries_.end() && it->second.problem.has_value()) rejections.push_back(*it->second.problem);
+    if (it != entries_.end() && it->second.problem != nullptr) rejections.push_back(*it->second.problem);
   }
   const sync::Stamp stamp = unacked_->stamp;
   unacked_.reset();

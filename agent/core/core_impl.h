@@ -51,20 +51,21 @@ enum class Voice : std::uint8_t {
   kSpeaking,  // in the answer table
 };
 
+// There are thousands: what is the same in many of them is shared.
 struct Entry {
   sync::Assignment assignment;
-  std::uint32_t rank = 0;                  // ours among the candidates
-  absl::Status frames;                     // whether there are frames for this kind of address
-  bool wants_local = false;                // may and shall be made local here
-  std::optional<PortInterface> where;      // the interface it is to be announced on, when usable
-  std::optional<sync::Rejection> problem;  // keeps it from being in force
-  bool established = false;                // silenced and made local (or needs neither)
+  std::uint32_t rank = 0;                      // ours among the candidates
+  absl::Status frames;                         // whether there are frames for this kind of address
+  bool wants_local = false;                    // may and shall be made local here
+  std::shared_ptr<const PortInterface> where;  // the interface it is to be announced on; null when none is usable
+  std::unique_ptr<sync::Rejection> problem;    // keeps it from being in force; null mostly, so not worth room in each
+  bool established = false;                    // silenced and made local (or needs neither)
   Mute mute = Mute::kNone;
   absl::Time decide_at = absl::InfiniteFuture();  // muted: when to go on without a leader's word
   bool outranked = false;                         // muted by a rival that is the better candidate
   bool retried_rival = false;                     // announced once more after a rival, without a leader
   Voice voice = Voice::kSilent;
-  PortInterface port;  // where it speaks, or is about to
+  std::shared_ptr<const PortInterface> port;  // where it speaks or is about to; not null when it is not silent
 };
 
 class AgentCore::Impl {
@@ -123,7 +124,9 @@ class AgentCore::Impl {
   void Reconcile();
   void CheckVip();
   void LoseVip();
-  using Links = std::map<std::string, std::variant<PortInterface, sync::Rejection>>;  // rule -> what it means here
+  using Meaning = std::variant<std::shared_ptr<const PortInterface>, sync::Rejection>;
+  using Links = std::map<std::string, Meaning>;  // rule -> what it means here
+  const Meaning& MeaningOf(const std::string& rule, Links& links) const;
   void Judge(Entry& entry, Links& links);
   void Localize(Entry& entry, std::size_t& drifted);
   void RemoveLeftovers();

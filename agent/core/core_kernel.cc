@@ -81,6 +81,18 @@ void AgentCore::Impl::LoseVip() {
   vip_.reset();
 }
 
+const AgentCore::Impl::Meaning& AgentCore::Impl::MeaningOf(const std::string& rule, Links& links) const {
+  const auto [it, fresh] = links.try_emplace(rule);
+  if (!fresh) return it->second;
+  std::variant<PortInterface, sync::Rejection> resolved = ResolveInterface(rule, *kernel_);
+  if (auto* port = std::get_if<PortInterface>(&resolved)) {
+    it->second = std::make_shared<const PortInterface>(std::move(*port));
+  } else {
+    it->second = std::get<sync::Rejection>(std::move(resolved));
+  }
+  return it->second;
+}
+
 // Finds where `entry` belongs and what stands in its way.
 void AgentCore::Impl::Judge(Entry& entry, Links& links) {
   const sync::Assignment& a = entry.assignment;
@@ -88,8 +100,9 @@ void AgentCore::Impl::Judge(Entry& entry, Links& links) {
   entry.where.reset();
   entry.wants_local = false;
   const auto reject = [&](RejectCode code, std::string text) {
-    if (entry.problem.has_value()) return;
-    entry.problem = sync::Rejection{.address = a.address, .code = code, .message = std::move(text), .rival = {}};
+    if (entry.problem != nullptr) return;
+    entry.problem = std::make_unique<sync::Rejection>(
+        sync::Rejection{.address = a.address, .code = code, .message = std::move(text), .rival = {}});
   };
   if (a.protocol != sync::Protocol::kLayer2) {
     return reject(RejectCode::kUnsupported,
@@ -102,12 +115,11 @@ void AgentCore::Impl::Judge(Entry& entry, Links& links) {
                                "\", take it out of the Eip"));
   }
   entry.wants_local = true;
-  auto link = links.find(a.interface);
-  if (link == links.end()) link = links.emplace(a.interface, ResolveInterface(a.interface, *kernel_)).first;
-  if (const auto* rejection = std::get_if<sync::Rejection>(&link->second)) {
+  const Meaning& link = MeaningOf(a.interface, links);
+  if (const auto* rejection = std::get_if<sync::Rejection>(&link)) {
     reject(rejection->code, rejection->message);
   } else {
-    entry.where = std::get<PortInterface>(link->second);
+    entry.where = std::get<std::shared_ptr<const PortInterface>>(link);
     UsePort(*entry.where);
     if (const auto bad = bad_ports_.find(entry.where->index); bad != bad_ports_.end()) {
       reject(RejectCode::kInterfaceDown, absl::StrCat("interface \"", entry.where->name,

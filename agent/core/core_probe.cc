@@ -26,15 +26,12 @@ void AgentCore::Impl::Obey(const sync::ProbeRequest& m) {
       not_asked(target.address, "this node's interfaces are not known yet");
       continue;
     }
-    auto link = links.find(target.interface);
-    if (link == links.end()) {
-      link = links.emplace(target.interface, ResolveInterface(target.interface, *kernel_)).first;
-    }
-    if (const auto* rejection = std::get_if<sync::Rejection>(&link->second)) {
+    const Meaning& link = MeaningOf(target.interface, links);
+    if (const auto* rejection = std::get_if<sync::Rejection>(&link)) {
       not_asked(target.address, rejection->message);
       continue;
     }
-    const PortInterface& port = std::get<PortInterface>(link->second);
+    const PortInterface& port = *std::get<std::shared_ptr<const PortInterface>>(link);
     const auto bad = bad_ports_.find(port.index);
     const absl::Status frame = ProbeFrame(port.mac, target.address).status();
     const auto entry = entries_.find(target.address);
@@ -43,7 +40,7 @@ void AgentCore::Impl::Obey(const sync::ProbeRequest& m) {
     } else if (!frame.ok()) {
       not_asked(target.address, frame.message());
     } else if (entry != entries_.end() && entry->second.voice != Voice::kSilent) {
-      known.push_back({.address = target.address, .probed = true, .macs = {entry->second.port.mac}, .message = {}});
+      known.push_back({.address = target.address, .probed = true, .macs = {entry->second.port->mac}, .message = {}});
     } else if (view_.own.contains(target.address)) {
       known.push_back({.address = target.address, .probed = true, .macs = {port.mac}, .message = "owned by this node"});
     } else {
@@ -59,7 +56,7 @@ void AgentCore::Impl::ProbeOwn(const std::vector<IpAddr>& addresses) {
   std::vector<Prober::Target> targets;
   for (const IpAddr& address : addresses) {
     Entry& entry = entries_.at(address);
-    if (entry.where.has_value() && !entry.problem.has_value()) {
+    if (entry.where != nullptr && entry.problem == nullptr) {
       UsePort(*entry.where);
       targets.push_back({address, entry.where->index});
     } else {
@@ -77,7 +74,7 @@ void AgentCore::Impl::EndOwnProbe(const Prober::Round& round) {
     Entry& entry = it->second;
     if (entry.mute != Mute::kUnconfirmed && entry.mute != Mute::kFrozen) continue;
     if (answer.macs.empty()) {
-      if (answer.probed && !entry.problem.has_value()) {
+      if (answer.probed && entry.problem == nullptr) {
         Unmute(entry);
       } else {  // silence says nothing where nothing could be asked
         MuteEntry(entry, entry.mute, now_ + absl::Seconds(1));

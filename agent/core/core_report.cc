@@ -16,7 +16,7 @@ std::vector<sync::AnnouncedAddress> AgentCore::Impl::announced() const {
   for (const auto& [address, entry] : entries_) {
     if (entry.voice != Voice::kSpeaking) continue;
     announced.push_back(
-        {.address = address, .interfaces = {entry.port.name}, .since = entry.assignment.since, .rank = entry.rank});
+        {.address = address, .interfaces = {entry.port->name}, .since = entry.assignment.since, .rank = entry.rank});
   }
   return announced;
 }

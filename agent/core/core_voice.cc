@@ -31,14 +31,14 @@ absl::string_view MuteName(Mute mute) {
 }
 
 bool AgentCore::Impl::MaySpeak(const Entry& entry) const {
-  return entry.assignment.role == Role::kAnnounce && entry.mute == Mute::kNone && !entry.problem.has_value() &&
-         entry.established && entry.where.has_value();
+  return entry.assignment.role == Role::kAnnounce && entry.mute == Mute::kNone && entry.problem == nullptr &&
+         entry.established && entry.where != nullptr;
 }
 
 void AgentCore::Impl::UpdateVoice(Entry& entry) {
   if (!MaySpeak(entry)) {
-    const bool off_the_wire = entry.problem.has_value() && (entry.problem->code == sync::RejectCode::kInterfaceDown ||
-                                                            entry.problem->code == sync::RejectCode::kInterfaceMissing);
+    const bool off_the_wire = entry.problem != nullptr && (entry.problem->code == sync::RejectCode::kInterfaceDown ||
+                                                           entry.problem->code == sync::RejectCode::kInterfaceMissing);
     if (off_the_wire && entry.voice != Voice::kSilent && entry.mute == Mute::kNone &&
         entry.assignment.role == sync::Role::kAnnounce) {
       // Somebody else may have taken over while the LAN was out of reach: the leader's word or a probe is needed first.
@@ -48,13 +48,13 @@ void AgentCore::Impl::UpdateVoice(Entry& entry) {
     }
     return;
   }
-  if (entry.voice != Voice::kSilent && entry.port == *entry.where) return;
+  if (entry.voice != Voice::kSilent && *entry.port == *entry.where) return;
   if (entry.voice == Voice::kSpeaking) {  // the interface, or its MAC, is another one now: tell the LAN again
     table_dirty_ = announced_dirty_ = true;
   } else {
     entry.voice = Voice::kQueued;
   }
-  entry.port = *entry.where;
+  entry.port = entry.where;
   announcer_.Gain(entry.assignment.address);
 }
 
@@ -67,7 +67,7 @@ void AgentCore::Impl::Hush(Entry& entry) {
     table_dirty_ = announced_dirty_ = announced_urgent_ = true;
     WriteAddress("address is no longer announced", address, "why",
                  entry.mute != Mute::kNone                  ? MuteName(entry.mute)
-                 : entry.problem.has_value()                ? absl::string_view(entry.problem->message)
+                 : entry.problem != nullptr                 ? absl::string_view(entry.problem->message)
                  : entry.assignment.role == Role::kAnnounce ? absl::string_view("it is taken away")
                                                             : absl::string_view("the controller muted it"));
   }
@@ -122,22 +122,22 @@ void AgentCore::Impl::Speak() {
     if (entry.voice == Voice::kQueued) {
       entry.voice = Voice::kSpeaking;
       table_dirty_ = announced_dirty_ = true;
-      WriteAddress("address is announced", due.address, "interface", entry.port.name);
+      WriteAddress("address is announced", due.address, "interface", entry.port->name);
     }
     SendGratuitous(entry);
   }
 }
 
 void AgentCore::Impl::SendGratuitous(const Entry& entry) {
-  absl::StatusOr<std::vector<std::string>> frames = GratuitousFrames(entry.port.mac, entry.assignment.address);
+  absl::StatusOr<std::vector<std::string>> frames = GratuitousFrames(entry.port->mac, entry.assignment.address);
   if (!frames.ok()) return;  // Judge refuses such addresses
-  for (std::string& frame : *frames) frames_out_.push_back(SendFrame{entry.port.index, std::move(frame)});
+  for (std::string& frame : *frames) frames_out_.push_back(SendFrame{entry.port->index, std::move(frame)});
 }
 
 // Somebody else claims an address of ours.
 void AgentCore::Impl::HearClaim(Entry& entry, const Sighting& sighting) {
   const sync::Assignment& a = entry.assignment;
-  if (entry.voice == Voice::kSilent || sighting.ifindex != entry.port.index) return;
+  if (entry.voice == Voice::kSilent || sighting.ifindex != entry.port->index) return;
   const auto has = [&](const std::vector<MacAddr>& macs) {
     return std::find(macs.begin(), macs.end(), sighting.mac) != macs.end();
   };
@@ -156,7 +156,7 @@ void AgentCore::Impl::HearClaim(Entry& entry, const Sighting& sighting) {
     return;
   }
   if (entry.voice != Voice::kSpeaking) return;  // the first frames are about to say it anyway
-  const Conflicts::Verdict verdict = conflicts_.Seen(a.address, entry.port.name, sighting.mac, now_);
+  const Conflicts::Verdict verdict = conflicts_.Seen(a.address, entry.port->name, sighting.mac, now_);
   if (verdict.fresh) {
     conflicts_dirty_ = true;
     Emit(Count{Count::What::kConflict});
@@ -189,7 +189,7 @@ void AgentCore::Impl::PublishTable() {
   for (const PortInterface& port : ports_told_) table->interfaces[port.index].mac = port.mac;
   for (const auto& [address, entry] : entries_) {
     if (entry.voice == Voice::kSilent) continue;
-    const auto it = table->interfaces.find(entry.port.index);
+    const auto it = table->interfaces.find(entry.port->index);
     if (it == table->interfaces.end()) continue;
     it->second.watch.insert(address);
     if (entry.voice == Voice::kSpeaking) it->second.answer.insert(address);
