@@ -15,7 +15,7 @@ constexpr int kArenas = 2;  // no thread allocates much; two keep gRPC's threads
 // The initial value. Setting it keeps malloc from raising it to 32 MiB with the first large block that is freed.
 constexpr int kMappedFrom = 128 * 1024;
 
-// Private pages present, those of stacks and relocated data included: a constant that TrimRule learns.
+// Private pages present, those of stacks and relocated data included.
 std::size_t AnonymousBytes() {
   std::ifstream statm("/proc/self/statm");
   std::size_t all = 0;
@@ -32,32 +32,24 @@ void TuneHeap() {
   mallopt(M_MMAP_THRESHOLD, kMappedFrom);
 }
 
-bool TrimRule::Due(std::size_t idle) {
-  floor_ = std::min(floor_, idle);
-  return idle >= floor_ + kWorth;
-}
-
-HeapTrimmer::HeapTrimmer(EventLoop& loop, Heap heap) : loop_(loop), heap_(std::move(heap)) {
+HeapTrimmer::HeapTrimmer(EventLoop& loop, Heap heap) : loop_(loop), heap_(std::move(heap)), least_(heap_.present()) {
   timer_ = loop_.RunAfter(kEvery, [this] { Look(); });
 }
 
 HeapTrimmer::~HeapTrimmer() { loop_.Cancel(timer_); }
 
 HeapTrimmer::Heap HeapTrimmer::TheHeap() {
-  return {.idle =
-              [] {
-                const struct mallinfo2 info = mallinfo2();
-                const std::size_t present = AnonymousBytes();
-                return present - std::min(present, info.uordblks + info.hblkhd);
-              },
-          .trim = [] { malloc_trim(0); }};
+  return {.present = AnonymousBytes, .trim = [] { malloc_trim(0); }};
 }
 
 void HeapTrimmer::Look() {
   timer_ = loop_.RunAfter(kEvery, [this] { Look(); });
-  if (!rule_.Due(heap_.idle())) return;
+  const std::size_t present = heap_.present();
+  least_ = std::min(least_, present);
+  if (present < least_ + kWorth && ++looks_ < kLooks) return;
   heap_.trim();
-  rule_.Trimmed(heap_.idle());
+  least_ = heap_.present();
+  looks_ = 0;
 }
 
 }  // namespace berth
