@@ -16,14 +16,15 @@ from memory_of import Memory, slope  # noqa: E402
 WIDE = {"network": "192.168.50", "prefix_length": 16}
 POOL = "192.168.64.0-192.168.127.255"  # 16,384 addresses of the wide LAN
 PER_FILE = 500  # Services in one manifest
-IDLE_SECONDS = 5  # after the last event, before an idle process is measured
+SETTLE_SECONDS = 15  # after the last event: gratuitous frames go out for 9 s, then a trim of the heap is due within 5
 
 
 class Table:
     """Rows as they are measured; memory in MiB."""
 
-    def __init__(self):
+    def __init__(self, settle):
         self.bare = None
+        self.settle = settle  # seconds
         print(f"{'what':46} {'resident':>9} {'anonymous':>10} {'pss':>7} {'threads':>8}  {'goal, MiB':28} resident/bare")
 
     def row(self, what, memory, resident=None, anonymous=None):
@@ -75,7 +76,7 @@ def measure_bare(table, tls):
             command += [f"{lab.certificate('ca')}.crt", f"{own}.crt", f"{own}.key"]
         bare = lab.client.spawn(*command, log=os.path.join(lab.folder, "bare.log"))
         lab.wait_agents(1)
-        time.sleep(IDLE_SECONDS)
+        time.sleep(table.settle)
         table.bare = Memory.of(bare.pid)
         table.row(f"bare gRPC client, {'mTLS' if tls else 'plain'}", table.bare)
 
@@ -85,7 +86,7 @@ def measure_idle(table, tls):
     with Lab(nodes=3) as lab:
         start(lab, tls)
         start_agents(lab)
-        time.sleep(IDLE_SECONDS)
+        time.sleep(table.settle)
         table.row(f"agent, idle, {kind}", Memory.of(lab.nodes[0].agent.pid), 20, 10)
         table.row(f"controller, 3 agents, idle, {kind}", Memory.of(lab.controller.pid), 40)
 
@@ -95,22 +96,22 @@ def measure_full(table, count, nodes):
         start(lab, tls=True)
         start_agents(lab)
         seconds = fill(lab, count)
-        time.sleep(IDLE_SECONDS)
+        time.sleep(table.settle)
         agents = [Memory.of(node.agent.pid) for node in lab.nodes]
         largest = max(agents, key=lambda m: m.anonymous)
         held = f"{count:,} addresses" if nodes == 1 else f"{count:,} addresses over {nodes} nodes"
         table.row(f"agent, {held}", largest, anonymous=20)
-        table.row(f"controller, {nodes} agents, {count:,} Services", Memory.of(lab.controller.pid))
+        table.row(f"controller, {nodes} agent{'s' if nodes > 1 else ''}, {count:,} Services", Memory.of(lab.controller.pid))
         print(f"    ({seconds:.0f} s from the first manifest to the last address announced)", flush=True)
 
 
-def measure_churn(table, minutes, services, every):
+def measure_churn(settle, minutes, services, every):
     """Prints the memory before, at most and after, and the slope over the second half of the samples."""
     with Lab(nodes=3, **WIDE) as lab:
         start(lab, tls=True)
         start_agents(lab)
         fill(lab, services)
-        time.sleep(IDLE_SECONDS)
+        time.sleep(settle)
         watched = {"controller": lambda: lab.controller.pid,
                    **{node.name: (lambda node=node: node.agent.pid) for node in lab.nodes}}
         samples = {name: [] for name in watched}
@@ -150,7 +151,7 @@ def main():
     args = parser.parse_args()
     if args.quick:
         args.minutes, args.every, args.addresses, args.services = 0.15, 1, "50", 50
-    table = Table()
+    table = Table(1 if args.quick else SETTLE_SECONDS)
     for tls in (False, True):
         measure_bare(table, tls)
         measure_idle(table, tls)
@@ -160,7 +161,7 @@ def main():
     if counts:
         measure_full(table, counts[-1], nodes=3)
     if args.minutes > 0:
-        measure_churn(table, args.minutes, args.services, args.every)
+        measure_churn(table.settle, args.minutes, args.services, args.every)
 
 
 if __name__ == "__main__":
