@@ -12,8 +12,13 @@ using Json = nlohmann::ordered_json;
 
 std::string Str(absl::string_view text) { return std::string(text); }
 
-// Bytes that are not UTF-8 become U+FFFD instead of an exception.
-std::string Dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+// Bytes that are not UTF-8 become U+FFFD instead of an exception. The text is kept as long as its Service, so without
+// the room it grew by.
+std::string Dump(const Json& json) {
+  std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  text.shrink_to_fit();
+  return text;
+}
 
 Json EncodeSpec(const model::Service& service) {
   Json spec;
