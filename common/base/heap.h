@@ -28,7 +28,7 @@ class HeapTrimmer {
  public:
   static constexpr absl::Duration kEvery = absl::Seconds(5);
   static constexpr int kLooks = 12;
-  static constexpr std::size_t kWorth = std::size_t{2} << 20;
+  static constexpr std::size_t kWorth = std::size_t{1} << 20;
 
   // The heap, for tests. Both run on the loop thread.
   struct Heap {
