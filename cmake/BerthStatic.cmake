@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# What is shipped carries its larger libraries inside: fewer mappings, pages and relocations, so less memory on every node
-# and a faster end of a killed process (docs/decisions/0007-programs-carry-their-libraries.md has the figures).
+# What is shipped carries its larger libraries inside: fewer mappings and relocations, so less memory on every node and a
+# faster start (docs/decisions/0007-programs-carry-their-libraries.md has the figures).
 #
 #   berth_packages(deps absl::status berth::net)   -> the same list, packages left out for programs that carry them inside
 #   berth_program(berth-agent)                     -> an executable as it is shipped: hardened, and static where possible

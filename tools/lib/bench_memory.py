@@ -106,7 +106,7 @@ def measure_full(table, count, nodes):
 
 
 def measure_churn(settle, minutes, services, every):
-    """Prints the memory before, at most and after, and the slope over the second half of the samples."""
+    """Prints the memory before, at most, and after (with the same Services as before), and its slope in the second half."""
     with Lab(nodes=3, **WIDE) as lab:
         start(lab, tls=True)
         start_agents(lab)
@@ -114,6 +114,7 @@ def measure_churn(settle, minutes, services, every):
         time.sleep(settle)
         watched = {"controller": lambda: lab.controller.pid,
                    **{node.name: (lambda node=node: node.agent.pid) for node in lab.nodes}}
+        before = {name: Memory.of(pid()) for name, pid in watched.items()}
         samples = {name: [] for name in watched}
         with Churn(lab, services) as churn:
             end = time.monotonic() + minutes * 60
@@ -127,18 +128,19 @@ def measure_churn(settle, minutes, services, every):
                     samples[name].append((time.monotonic(), Memory.of(pid())))
                 time.sleep(min(every, max(0.0, end - time.monotonic())))
         churn.check_still_serving()
+        time.sleep(settle)
+        rest = {name: Memory.of(pid()) for name, pid in watched.items()}
         print(f"churn of {minutes:g} minutes: {churn.summary()}")
-        print(f"{'what':12} {'first':>7} {'most':>7} {'last':>7}   resident, MiB; anonymous: "
-              f"{'first':>7} {'most':>7} {'last':>7}   growth in the second half, KiB a minute: resident, anonymous (goal 0)")
+        print(f"{'MiB':12} {'resident: before':>16} {'most':>6} {'after':>6}   {'anonymous: before':>17} {'most':>6} {'after':>6}"
+              "   growth in the second half, KiB a minute: resident, anonymous (goal 0)")
         for name, series in samples.items():
-            resident = [m.resident / 1024 for _, m in series]
-            anonymous = [m.anonymous / 1024 for _, m in series]
-            late = [(t, m) for t, m in series if t >= half]
-            grown = [slope([(t / 60, field(m)) for t, m in late])
-                     for field in (lambda m: m.resident, lambda m: m.anonymous)]
-            print(f"{name:12} {resident[0]:7.1f} {max(resident):7.1f} {resident[-1]:7.1f}"
-                  f"{'':27} {anonymous[0]:7.1f} {max(anonymous):7.1f} {anonymous[-1]:7.1f}   "
-                  f"{grown[0]:+9.1f} {grown[1]:+9.1f}", flush=True)
+            late = [(t / 60, m) for t, m in series if t >= half]
+            figures = []
+            for field in ("resident", "anonymous"):
+                kib = [getattr(m, field) for m in (before[name], *(m for _, m in series), rest[name])]
+                figures += [kib[0] / 1024, max(kib) / 1024, kib[-1] / 1024, slope([(t, getattr(m, field)) for t, m in late])]
+            print("{:12} {:16.1f} {:6.1f} {:6.1f}   {:17.1f} {:6.1f} {:6.1f}   {:+9.1f} {:+9.1f}".format(
+                name, *figures[0:3], *figures[4:7], figures[3], figures[7]), flush=True)
 
 
 def main():

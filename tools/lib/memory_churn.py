@@ -5,7 +5,8 @@ import threading
 
 from lab import Asker, service, wait_for
 
-AT_ONCE = 40           # Services of one manifest that comes or goes
+AT_ONCE = 40           # Services of one manifest, which all go at once as others come
+MANIFESTS = 8          # of such; their number stays, so that memory that grows is not memory of more Services
 ROUND_SECONDS = 1.0    # between two changes
 CUT_EVERY = 15         # rounds between two cuts of a stream; each lasts CUT_SECONDS, so the node is given up meanwhile
 CUT_SECONDS = 2.0
@@ -25,6 +26,9 @@ class Churn:
         self._addresses = sorted(lab.holders())
 
     def __enter__(self):
+        for slot in range(MANIFESTS):
+            self._replace(slot)
+        self.lab.wait_announced(self.steady + MANIFESTS * AT_ONCE, 60)
         for thread in self._threads:
             thread.start()
         return self
@@ -43,19 +47,15 @@ class Churn:
             self._errors.append(error)
 
     def _change(self):
-        present = set()
         while not self._ended.wait(ROUND_SECONDS):
-            slot = self._rng.randrange(10)
-            name = f"churn{slot}.yaml"
-            if slot in present:
-                self.lab.manifest(name, None)
-                present.discard(slot)
-            else:
-                self.lab.manifest(name, "---\n".join(service(f"c{slot}-{self.rounds}-{i}") for i in range(AT_ONCE)))
-                present.add(slot)
+            self._replace(self._rng.randrange(MANIFESTS))
             self.rounds += 1
-        for slot in present:
+        for slot in range(MANIFESTS):
             self.lab.manifest(f"churn{slot}.yaml", None)
+
+    def _replace(self, slot):
+        names = [f"c{slot}-{self.rounds}-{i}" for i in range(AT_ONCE)]
+        self.lab.manifest(f"churn{slot}.yaml", "---\n".join(service(name) for name in names))
 
     def _cut(self):
         while not self._ended.wait(CUT_EVERY * ROUND_SECONDS):
@@ -88,5 +88,5 @@ class Churn:
         self.lab.wait_announced(self.steady, 60)
 
     def summary(self):
-        return (f"{self.rounds} times {AT_ONCE} Services came or went, {self.cuts} streams cut for {CUT_SECONDS:g} s, "
+        return (f"{self.rounds} times {AT_ONCE} Services went and others came, {self.cuts} streams cut for {CUT_SECONDS:g} s, "
                 f"the controller restarted {self.restarts} time(s), {self.asked:,} ARP requests")
