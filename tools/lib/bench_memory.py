@@ -121,8 +121,8 @@ def measure_churn(settle, minutes, services, every):
             half = end - minutes * 30
             restarted = False
             while time.monotonic() < end:
-                if not restarted and time.monotonic() > half - minutes * 10:
-                    restarted = True  # in the first half: the slope is that of one process
+                if not restarted and time.monotonic() > half - minutes * 27:
+                    restarted = True  # early: the slope is that of one process that has had time to fill its heap
                     churn.restart_controller()
                 for name, pid in watched.items():
                     samples[name].append((time.monotonic(), Memory.of(pid())))

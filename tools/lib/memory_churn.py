@@ -7,8 +7,8 @@ from lab import Asker, service, wait_for
 
 AT_ONCE = 40           # Services of one manifest, which all go at once as others come
 MANIFESTS = 8          # of such; their number stays, so that memory that grows is not memory of more Services
-ROUND_SECONDS = 1.0    # between two changes
-CUT_EVERY = 15         # rounds between two cuts of a stream; each lasts CUT_SECONDS, so the node is given up meanwhile
+ROUND_SECONDS = 0.5    # between two changes
+CUT_EVERY = 30         # rounds between two cuts of a stream; each lasts CUT_SECONDS, so the node is given up meanwhile
 CUT_SECONDS = 2.0
 ASKED_A_SECOND = 300
 
