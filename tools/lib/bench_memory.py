@@ -131,7 +131,8 @@ def measure_churn(settle, minutes, services, every):
         time.sleep(settle)
         rest = {name: Memory.of(pid()) for name, pid in watched.items()}
         print(f"churn of {minutes:g} minutes: {churn.summary()}")
-        print(f"{'MiB':12} {'resident: before':>16} {'most':>6} {'after':>6}   {'anonymous: before':>17} {'most':>6} {'after':>6}"
+        print(f"{'MiB':12} {'resident: before':>16} {'most':>6} {'after':>6}   "
+              f"{'anonymous: before':>17} {'most':>6} {'after':>6}"
               "   growth in the second half, KiB a minute: resident, anonymous (goal 0)")
         for name, series in samples.items():
             late = [(t / 60, m) for t, m in series if t >= half]
