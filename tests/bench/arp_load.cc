@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asks a LAN for addresses by ARP and tells how fast and how completely it answers, as one line of JSON.
 //
-//   arp_load latency    --count N                one request at a time: min, p50, p99 in ns
+//   arp_load latency    --count N --gap US       one request at a time, US microseconds apart: min, p50, p99 in ns
 //   arp_load throughput --window W --seconds S   W requests under way: answers per second
 //   arp_load rate       --rate R --seconds S     R requests a second: how many stay without an answer; with --cpu-of
 //   PID
 //                                                what share of a core that process used meanwhile
 //
 // All take --interface NAME --sender IP --addresses FILE: one address a line, asked for in turn. It waits actively, so
-// it takes a whole core and its own waking up is in no figure.
+// it takes a whole core, which --core names, and its own waking up is in no figure; if the scheduler has put the
+// answering process on the same core, that one gets its turn.
 #include <arpa/inet.h>
 #include <getopt.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,13 +33,15 @@ namespace berth::bench {
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
-constexpr std::int64_t kGiveUp = kSecond / 4;  // an answer that comes later counts as lost
+constexpr std::int64_t kGiveUp = kSecond / 4;           // an answer that comes later counts as lost
+constexpr std::int64_t kYieldAfter = kSecond / 20'000;  // without an answer
 
 struct Options {
   std::string mode, interface = "eth0", sender, addresses;
-  std::size_t count = 10'000, window = 64, rate = 20'000;
+  std::size_t count = 10'000, window = 64, rate = 20'000, gap = 0;
   double seconds = 1;
   int cpu_of = 0;
+  int core = -1;
 };
 
 std::int64_t Now() {
@@ -117,11 +121,14 @@ double CpuSeconds(int pid) {
 }
 
 void Latency(const Options& options, ArpSocket& lan, Ledger ledger) {
+  const auto gap = static_cast<std::int64_t>(options.gap) * 1000;
   std::vector<std::int64_t> took;
   took.reserve(options.count);
   std::array<std::uint32_t, ArpSocket::kBatch> target;
   for (std::size_t i = 0; i < options.count; ++i) {
     ledger.Take(1, target);
+    for (const std::int64_t until = Now() + gap; Now() < until;) {
+    }
     const std::int64_t begin = Now();
     lan.AskOne(target[0]);
     std::optional<std::uint32_t> who;
@@ -129,6 +136,7 @@ void Latency(const Options& options, ArpSocket& lan, Ledger ledger) {
     while (who != target[0] && end - begin < kGiveUp) {
       who = lan.HearOne();
       end = Now();
+      if (end - begin > kYieldAfter) sched_yield();
     }
     if (who == target[0]) {
       ledger.Answered(*who);
@@ -159,6 +167,8 @@ void Throughput(const Options& options, ArpSocket& lan, Ledger ledger) {
     }
     if (HearAll(lan, ledger) > 0) {
       last = now;
+    } else if (now - last > kYieldAfter && now - last <= kGiveUp) {
+      sched_yield();
     } else if (now - last > kGiveUp) {
       ledger.Forget();
       last = now;
@@ -210,40 +220,67 @@ std::vector<std::uint32_t> ReadAddresses(const std::string& path) {
   return addresses;
 }
 
+void StayOn(int core) {
+  if (core < 0) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<unsigned>(core), &set);
+  if (sched_setaffinity(0, sizeof set, &set) != 0) Die("cannot stay on core " + std::to_string(core));
+}
+
 [[noreturn]] void Usage() {
   std::fputs(
       "usage: arp_load latency|throughput|rate --sender IP --addresses FILE [--interface NAME]\n"
-      "                [--count N] [--window W] [--rate R] [--seconds S] [--cpu-of PID]\n",
+      "                [--count N] [--gap US] [--window W] [--rate R] [--seconds S] [--cpu-of PID] [--core N]\n",
       stderr);
   std::exit(2);
 }
 
+std::size_t Number(const std::string& text) { return std::strtoul(text.c_str(), nullptr, 10); }
+
 Options Parse(int argc, char** argv) {
   static const option kOptions[] = {
-      {"interface", 1, nullptr, 'i'}, {"sender", 1, nullptr, 's'}, {"addresses", 1, nullptr, 'a'},
-      {"count", 1, nullptr, 'n'},     {"window", 1, nullptr, 'w'}, {"rate", 1, nullptr, 'r'},
-      {"seconds", 1, nullptr, 't'},   {"cpu-of", 1, nullptr, 'c'}, {nullptr, 0, nullptr, 0}};
+      {"interface", 1, nullptr, 'i'}, {"sender", 1, nullptr, 's'},  {"addresses", 1, nullptr, 'a'},
+      {"count", 1, nullptr, 'n'},     {"gap", 1, nullptr, 'g'},     {"window", 1, nullptr, 'w'},
+      {"rate", 1, nullptr, 'r'},      {"seconds", 1, nullptr, 't'}, {"core", 1, nullptr, 'k'},
+      {"cpu-of", 1, nullptr, 'c'},    {nullptr, 0, nullptr, 0}};
   Options options;
   for (int c = 0; (c = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
     const std::string value = optarg == nullptr ? "" : optarg;
-    if (c == 'i')
-      options.interface = value;
-    else if (c == 's')
-      options.sender = value;
-    else if (c == 'a')
-      options.addresses = value;
-    else if (c == 'n')
-      options.count = std::strtoul(value.c_str(), nullptr, 10);
-    else if (c == 'w')
-      options.window = std::strtoul(value.c_str(), nullptr, 10);
-    else if (c == 'r')
-      options.rate = std::strtoul(value.c_str(), nullptr, 10);
-    else if (c == 't')
-      options.seconds = std::strtod(value.c_str(), nullptr);
-    else if (c == 'c')
-      options.cpu_of = std::atoi(value.c_str());
-    else
-      Usage();
+    switch (c) {
+      case 'i':
+        options.interface = value;
+        break;
+      case 's':
+        options.sender = value;
+        break;
+      case 'a':
+        options.addresses = value;
+        break;
+      case 'n':
+        options.count = Number(value);
+        break;
+      case 'w':
+        options.window = Number(value);
+        break;
+      case 'g':
+        options.gap = Number(value);
+        break;
+      case 'r':
+        options.rate = Number(value);
+        break;
+      case 't':
+        options.seconds = std::strtod(value.c_str(), nullptr);
+        break;
+      case 'c':
+        options.cpu_of = static_cast<int>(Number(value));
+        break;
+      case 'k':
+        options.core = static_cast<int>(Number(value));
+        break;
+      default:
+        Usage();
+    }
   }
   if (optind + 1 != argc || options.addresses.empty() || options.count == 0 || options.window == 0 ||
       options.rate == 0 || !(options.seconds > 0)) {
@@ -259,6 +296,7 @@ Options Parse(int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace berth::bench;
   const Options options = Parse(argc, argv);
+  StayOn(options.core);
   ArpSocket lan(options.interface, ParseIp(options.sender));
   Ledger ledger(ReadAddresses(options.addresses));
   if (options.mode == "latency") {
