@@ -51,6 +51,11 @@ void PcapFramePort::Impl::Wake() {
   }
 }
 
+std::unique_lock<std::mutex> PcapFramePort::Impl::LockAnswers() {
+  const std::lock_guard<std::mutex> next(turnstile_);
+  return std::unique_lock<std::mutex>(answer_mutex_);
+}
+
 void PcapFramePort::Impl::SetInterfaces(const std::vector<PortInterface>& interfaces) {
   {
     const std::lock_guard<std::mutex> lock(control_mutex_);
@@ -63,12 +68,12 @@ void PcapFramePort::Impl::SetInterfaces(const std::vector<PortInterface>& interf
 
 void PcapFramePort::Impl::Publish(std::shared_ptr<const AnswerTable> table) {
   if (table == nullptr) table = std::make_shared<AnswerTable>();
-  const std::lock_guard<std::mutex> lock(answer_mutex_);
+  const std::unique_lock<std::mutex> lock = LockAnswers();
   table_.swap(table);  // the old one is destroyed after the lock is gone: parameters outlive local variables
 }
 
 void PcapFramePort::Impl::AnswerUntil(absl::Time until) {
-  const std::lock_guard<std::mutex> lock(answer_mutex_);
+  const std::unique_lock<std::mutex> lock = LockAnswers();
   answer_until_ = until;
 }
 

@@ -3,7 +3,10 @@
 
 #include <net/if.h>
 #include <pcap/pcap.h>
+#include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -76,7 +79,7 @@ void Deliver(unsigned char* user, const pcap_pkthdr* header, const unsigned char
   // pcap asked for nanoseconds: tv_usec holds them.
   const std::int64_t captured_ns =
       static_cast<std::int64_t>(header->ts.tv_sec) * 1'000'000'000 + static_cast<std::int64_t>(header->ts.tv_usec);
-  (*reinterpret_cast<const PcapHandle::FrameFunction*>(user))(absl::MakeConstSpan(bytes, header->caplen), captured_ns);
+  (*reinterpret_cast<PcapHandle::FrameFunction*>(user))(absl::MakeConstSpan(bytes, header->caplen), captured_ns);
 }
 
 }  // namespace
@@ -105,9 +108,8 @@ absl::StatusOr<std::unique_ptr<PcapHandle>> PcapHandle::Open(const std::string& 
   return handle;
 }
 
-absl::Status PcapHandle::Dispatch(int max, const FrameFunction& on_frame) {
-  auto* user = const_cast<FrameFunction*>(&on_frame);
-  const int code = pcap_dispatch(handle_, max, Deliver, reinterpret_cast<unsigned char*>(user));
+absl::Status PcapHandle::Dispatch(int max, FrameFunction on_frame) {
+  const int code = pcap_dispatch(handle_, max, Deliver, reinterpret_cast<unsigned char*>(&on_frame));
   if (code >= 0 || code == PCAP_ERROR_BREAK) return absl::OkStatus();
   RETURN_IF_ERROR(CurrentName(name_, ifindex_).status());
   return absl::AbortedError(absl::StrCat(Describe(name_), ": capture ended (", pcap_geterr(handle_), ")"));
@@ -117,6 +119,32 @@ InjectResult PcapHandle::Inject(absl::Span<const std::uint8_t> frame) {
   if (pcap_inject(handle_, frame.data(), frame.size()) >= 0) return InjectResult::kSent;
   const bool busy = errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS;
   return busy ? InjectResult::kBusy : InjectResult::kFailed;
+}
+
+std::size_t PcapHandle::InjectAll(absl::Span<const std::uint8_t> frames, std::size_t size) {
+  // libpcap has no call for many frames. Its descriptor is a packet socket bound to the interface: what pcap_inject
+  // does is send() on it.
+  std::array<iovec, kMaxInject> parts;
+  std::array<mmsghdr, kMaxInject> messages;
+  const std::size_t count = std::min(frames.size() / size, kMaxInject);
+  for (std::size_t i = 0; i < count; ++i) {
+    // sendmsg takes what it only reads as pointer to non-const.
+    parts[i] = {const_cast<std::uint8_t*>(frames.data()) + i * size, size};
+    messages[i] = {};
+    messages[i].msg_hdr.msg_iov = &parts[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  std::size_t sent = 0;
+  for (std::size_t next = 0; next < count;) {
+    const int now = sendmmsg(fd_, &messages[next], static_cast<unsigned>(count - next), MSG_DONTWAIT);
+    if (now > 0) {
+      sent += static_cast<std::size_t>(now);
+      next += static_cast<std::size_t>(now);
+    } else if (errno != EINTR) {
+      ++next;  // this one is refused, the next one may be not
+    }
+  }
+  return sent;
 }
 
 std::uint64_t PcapHandle::Dropped() {

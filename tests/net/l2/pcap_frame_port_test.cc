@@ -232,6 +232,17 @@ TEST_CASE("a deleted interface is reported, and its successor of the same name a
   CHECK(answered);
 }
 
+TEST_CASE("requests that arrive at once are each answered once and in order, more than one turn takes", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  std::vector<std::string> addresses;
+  for (int i = 10; i < 110; ++i) addresses.push_back("10.0.0." + std::to_string(i));
+  w.Answer(addresses);
+  for (const std::string& each : addresses) w.client_.Send(w.Request(each));
+  for (const std::string& each : addresses) REQUIRE(w.client_.Receive(kSoon) == w.Reply(each));
+  CHECK_FALSE(w.client_.Receive(kQuiet).has_value());
+}
+
 TEST_CASE("a flood of 50,000 requests is answered, while the loop turns and publishes", "[net]") {
   World w;
   REQUIRE(w.Answers());
