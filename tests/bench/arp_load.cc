@@ -77,6 +77,7 @@ class Ledger {
     ++answered_;
   }
   void Forget() {  // what is under way is given up
+    if (under_way() == 0) return;
     lost_ += under_way();
     for (auto& [address, count] : open_) count = 0;
   }
