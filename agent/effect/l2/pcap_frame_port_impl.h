@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // agent/effect/l2/pcap_frame_port_impl.h -- the inside of PcapFramePort. Internal.
 //
-// What crosses threads is guarded by one of two locks. `answer_mutex_` covers judging the frames of one turn and
+// What crosses threads is guarded by one of three locks. `answer_mutex_` covers judging the frames of one turn and
 // sending the answers to them, so that Publish and AnswerUntil cut off answers exactly; they wait for one turn at most,
 // 0.1 ms. `control_mutex_` covers the mailbox: what the loop wants, what was opened, what to send. No system call but
 // reading frames and sending their answers is made under either.
@@ -25,6 +25,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "agent/effect/l2/arp_packet.h"
+#include "agent/effect/l2/frame_filter.h"
 #include "agent/effect/l2/linger.h"
 #include "agent/effect/l2/pcap_frame_port.h"
 #include "agent/effect/l2/pcap_handle.h"
@@ -78,8 +79,17 @@ class PcapFramePort::Impl {
     std::array<Sighting, kReadPerTurn> sighted;
   };
 
+  // What the kernel lets through to the capture of one interface.
+  struct Gate {
+    FrameFilter filter;
+    const PcapHandle* open = nullptr;  // the lane's
+  };
+
   void Wake();
   std::unique_lock<std::mutex> LockAnswers();
+  void SetFilters(std::map<int, FrameFilter> filters);
+  static absl::Status Attach(const Gate& gate);
+  absl::Status OpenGate(int ifindex, const PcapHandle* open);
 
   // Port thread.
   void Run();
@@ -121,6 +131,9 @@ class PcapFramePort::Impl {
   bool count_drops_ = false;
   std::map<int, absl::Status> targets_;  // where Send may send: OK, or why not
   std::map<std::string, std::shared_ptr<PortCounters>> counters_;
+
+  std::mutex gate_mutex_;  // guards gates_, and is held while a filter is attached
+  std::map<int, Gate> gates_;
 
   // Port thread.
   std::map<int, Lane> lanes_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/effect/l2/pcap_handle.h"
 
+#include <linux/filter.h>
 #include <net/if.h>
 #include <pcap/pcap.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/errno_status.h"
 #include "common/base/status_macros.h"
 #include "common/net/quote.h"
 
@@ -113,6 +115,16 @@ absl::Status PcapHandle::Dispatch(int max, FrameFunction on_frame) {
   if (code >= 0 || code == PCAP_ERROR_BREAK) return absl::OkStatus();
   RETURN_IF_ERROR(CurrentName(name_, ifindex_).status());
   return absl::AbortedError(absl::StrCat(Describe(name_), ": capture ended (", pcap_geterr(handle_), ")"));
+}
+
+absl::Status PcapHandle::Attach(const std::vector<sock_filter>& program) const {
+  // Not by pcap_setfilter, which lets nothing through for a moment while it empties the buffer. libpcap holds its own
+  // filter to be in force still; it asks no more than that this one is not wider.
+  sock_fprog whole{};
+  whole.len = static_cast<unsigned short>(program.size());
+  whole.filter = const_cast<sock_filter*>(program.data());  // only read
+  if (setsockopt(fd_, SOL_SOCKET, SO_ATTACH_FILTER, &whole, sizeof whole) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, absl::StrCat(Describe(name_), ": attach the capture filter"));
 }
 
 InjectResult PcapHandle::Inject(absl::Span<const std::uint8_t> frame) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -18,6 +19,7 @@
 #include "absl/types/span.h"
 
 struct pcap;
+struct sock_filter;  // <linux/filter.h>
 
 namespace berth::agent {
 
@@ -46,6 +48,10 @@ class PcapHandle {
   // up again. Errors, both final: NotFound once the interface is gone; Aborted when libpcap gave up although it is
   // there (it looks for its old name when the link goes down, so a rename may do that): open it again.
   absl::Status Dispatch(int max, FrameFunction on_frame);
+  // Lets through only what `program` does, from the next frame on; until the first call all untagged ARP. Replaces the
+  // program before without losing a frame, and leaves what was captured already. Any thread. Errors: Internal when the
+  // kernel refuses; then the program before stays.
+  absl::Status Attach(const std::vector<sock_filter>& program) const;
   InjectResult Inject(absl::Span<const std::uint8_t> frame);
   // Sends the frames, all of `size` bytes and one behind the other at `frames`, at most kMaxInject of them, in one
   // system call if all goes well. Returns how many were sent; the others were refused and will not be tried again.

@@ -143,6 +143,7 @@ void PcapFramePort::Impl::Close(Lane& lane) {
   CountDrops(lane);
   lane.dropped_seen = 0;
   epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, lane.pcap->fd(), nullptr);
+  OpenGate(lane.interface.index, nullptr).IgnoreError();
   worker_->Submit([handle = std::shared_ptr<PcapHandle>(std::move(lane.pcap))] {});
 }
 
@@ -157,6 +158,7 @@ void PcapFramePort::Impl::EndOpen(Opened opened) {
   if (absl::IsAborted(opened.handle.status())) return BeginOpen(lane->second);
   if (!opened.handle.ok()) return Fail(opened.ifindex, opened.handle.status());
   lane->second.pcap = *std::move(opened.handle);
+  if (const absl::Status s = OpenGate(opened.ifindex, lane->second.pcap.get()); !s.ok()) return Fail(opened.ifindex, s);
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = static_cast<std::uint64_t>(opened.ifindex);
