@@ -67,7 +67,8 @@ class Lan:
         self.lab = Lab(nodes=1, network="10.59.0" if cable else "10.60.0", prefix_length=16, build=build)
         try:
             self._bare_lan()
-            self.agent, self.kernel = self.lab.nodes[0], self.lab.add_host("kernel", "10.59.0.30" if cable else "10.60.0.30")
+            self.agent = self.lab.nodes[0]
+            self.kernel = self.lab.add_host("kernel", "10.59.0.30" if cable else "10.60.0.30")
             self.lists = {
                 "agent": self._write("agent", pattern(AGENT_FIRST, count)),
                 "kernel": self._write("kernel", pattern(KERNEL_FIRST, count)),
@@ -88,7 +89,8 @@ class Lan:
         self.lab.asker.close()  # its socket would get a copy of every answer
         self.lab.asker = None
         for hook in ("arptables", "iptables", "ip6tables"):  # absent where the module is
-            run("ip", "netns", "exec", self.lab.switch_ns, "sysctl", "-qw", f"net.bridge.bridge-nf-call-{hook}=0", check=False)
+            run("ip", "netns", "exec", self.lab.switch_ns, "sysctl", "-qw", f"net.bridge.bridge-nf-call-{hook}=0",
+                check=False)
 
     def _write(self, name, addresses):
         path = os.path.join(self.lab.folder, name + ".addresses")
@@ -189,11 +191,13 @@ class Bench:
         self.print_round(number, found)
 
     def print_round(self, number, found):
-        print(f"\nround {number}, load {found['load']:.1f}; times in us, `alone`: {GAP:,} us after the last answer; (requests under way)")
+        print(f"\nround {number}, load {found['load']:.1f}; times in us, `alone`: {GAP:,} us after the last answer; "
+              "(requests under way)")
         for name, f in found["answers"].items():
             print_answers(name, f)
         for who, f in found["rate"].items():
-            print(f"  {who:6} at {RATE:,} requests/s over {self.sizes[-1]:,} addresses: {f['lost']} of {f['asked']} lost")
+            print(f"  {who:6} at {RATE:,} requests/s over {self.sizes[-1]:,} addresses:"
+                  f" {f['lost']} of {f['asked']} lost")
         for where, f in found["foreign"].items():
             print(f"  agent  at {RATE:,} foreign requests/s {where} its range: {100 * f['cpu_share']:.1f} % of a core")
         sys.stdout.flush()
@@ -217,8 +221,10 @@ class Bench:
                goal(f"p50 with {last:,} addresses, with {first} = 1", growth, "at most", 1.25)]
         for window in WINDOWS:
             worst = min(self.against_kernel(f"per_second_{window}", n) for n in self.sizes)
-            out.append(goal(f"answers/s with {window:,} under way, the kernel's = 1 (worst of all sizes)", worst, "at least", 0.6))
-        out.append(goal(f"lost of all at {RATE:,} requests/s", sum(r["rate"]["agent"]["lost"] for r in self.rounds), "at most", 0))
+            out.append(goal(f"answers/s with {window:,} under way, the kernel's = 1 (worst of all sizes)", worst,
+                            "at least", 0.6))
+        lost = sum(r["rate"]["agent"]["lost"] for r in self.rounds)
+        out.append(goal(f"lost of all at {RATE:,} requests/s", lost, "at most", 0))
         for where in ("inside", "outside"):
             cpu = 100 * self.median("foreign", where, "cpu_share")
             out.append(goal(f"% of a core at {RATE:,} foreign requests/s {where} the range", cpu, "at most", 20))
@@ -226,18 +232,19 @@ class Bench:
 
     def report(self):
         print(f"\nmedians of {len(self.rounds)} rounds; in brackets the kernel's = 1, median of the rounds' ratios")
+        first, last = self.sizes[0], self.sizes[-1]
         for size in self.sizes:
             for who in ("kernel", "agent"):
-                keys = self.rounds[0]["answers"][f"{who} {size}"]
-                middle = {k: self.median("answers", f"{who} {size}", k) for k in keys}
-                print_answers(f"{who} {size}", middle,
-                              {k: self.against_kernel(k, size) for k in keys if k not in ("asked", "lost")} if who == "agent" else None)
-        grown = self.ratio(("answers", f"kernel {self.sizes[-1]}", "p50_ns"), ("answers", f"kernel {self.sizes[0]}", "p50_ns"))
-        print(f"  for reference, the kernel's own p50 with {self.sizes[-1]:,} addresses, with {self.sizes[0]} = 1: {grown:.2f}")
+                keys = [k for k in self.rounds[0]["answers"][f"{who} {size}"] if k not in ("asked", "lost")]
+                ratios = {k: self.against_kernel(k, size) for k in keys} if who == "agent" else None
+                print_answers(f"{who} {size}", {k: self.median("answers", f"{who} {size}", k) for k in keys}, ratios)
+        grown = self.ratio(("answers", f"kernel {last}", "p50_ns"), ("answers", f"kernel {first}", "p50_ns"))
+        print(f"  for reference, the kernel's own p50 with {last:,} addresses, with {first} = 1: {grown:.2f}")
         print("\ngoals")
         goals = self.goals()
         for g in goals:
-            print(f"  {'PASS' if g['met'] else 'short of it':11}  {g['name']}: {g['measured']:.2f}, goal {g['sense']} {g['goal']}")
+            word = "PASS" if g["met"] else "short of it"
+            print(f"  {word:11}  {g['name']}: {g['measured']:.2f}, goal {g['sense']} {g['goal']}")
         return goals
 
     def run(self):
@@ -249,7 +256,8 @@ class Bench:
                 lans.append(Lan(n, self.args.cable, self.args.build))
             for lan in lans:
                 lan.wait_quiet()
-            print(f"{os.cpu_count()} cores, kernel {os.uname().release}, load {os.getloadavg()[0]:.1f} before the first round")
+            print(f"{os.cpu_count()} cores, kernel {os.uname().release}, "
+                  f"load {os.getloadavg()[0]:.1f} before the first round")
             for number in range(1, self.args.rounds + 1):
                 self.one_round(lans, number)
             goals = self.report()
@@ -287,7 +295,8 @@ def main():
     parser = argparse.ArgumentParser(prog="tools/bench arp", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, help="how many rounds (5; with --quick 1)")
-    parser.add_argument("--quick", action="store_true", help="seconds: shows that the bench works, the figures mean little")
+    parser.add_argument("--quick", action="store_true",
+                        help="seconds: shows that the bench works, the figures mean little")
     parser.add_argument("--cable", action="store_true",
                         help="the client is joined to each host directly: without a switch's time in both figures")
     parser.add_argument("--json", metavar="FILE", help="writes all figures there")
