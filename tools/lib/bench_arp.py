@@ -178,6 +178,7 @@ class Bench:
                 for window in WINDOWS:
                     one = lan.load(who, "throughput", window=window, seconds=self.seconds)
                     figures[f"per_second_{window}"] = one["answers_per_second"]
+                    figures[f"undisturbed_per_second_{window}"] = one["undisturbed_per_second"]
                 found["answers"][f"{who} {lan.count}"] = figures
         last = lans[-1]
         for who in order:
@@ -235,11 +236,16 @@ class Bench:
         first, last = self.sizes[0], self.sizes[-1]
         for size in self.sizes:
             for who in ("kernel", "agent"):
-                keys = [k for k in self.rounds[0]["answers"][f"{who} {size}"] if k not in ("asked", "lost")]
+                keys = [k for k in self.rounds[0]["answers"][f"{who} {size}"] if k.endswith("_ns") or "per_second" in k]
                 ratios = {k: self.against_kernel(k, size) for k in keys} if who == "agent" else None
                 print_answers(f"{who} {size}", {k: self.median("answers", f"{who} {size}", k) for k in keys}, ratios)
         grown = self.ratio(("answers", f"kernel {last}", "p50_ns"), ("answers", f"kernel {first}", "p50_ns"))
         print(f"  for reference, the kernel's own p50 with {last:,} addresses, with {first} = 1: {grown:.2f}")
+        for window in WINDOWS:
+            key = f"undisturbed_per_second_{window}"
+            shown = ", ".join(f"{self.against_kernel(key, n):.2f} ({n:,})" for n in self.sizes)
+            print(f"  for reference, answers/s with {window:,} under way in the fastest tenth of 2 ms slices, when the "
+                  f"cores are free: {shown}")
         print("\ngoals")
         goals = self.goals()
         for g in goals:
