@@ -155,18 +155,21 @@ void Latency(const Options& options, ArpSocket& lan, Ledger ledger) {
               ledger.lost(), at(0), at(0.5), at(0.99));
 }
 
-// Answers per second of the slices at the 90th percentile.
-double Undisturbed(std::vector<std::size_t> slices, std::int64_t slice) {
-  if (slices.empty()) return 0;
-  const auto at = slices.begin() + static_cast<std::ptrdiff_t>((slices.size() - 1) * 9 / 10);
-  std::nth_element(slices.begin(), at, slices.end());
-  return static_cast<double>(*at) * static_cast<double>(kSecond) / static_cast<double>(slice);
+// The rate that nine tenths of the slices do not exceed.
+double Undisturbed(std::vector<double> rates) {
+  const auto at = rates.begin() + static_cast<std::ptrdiff_t>((rates.size() - 1) * 9 / 10);
+  std::nth_element(rates.begin(), at, rates.end());
+  return *at;
+}
+
+double PerSecond(std::size_t count, std::int64_t took) {
+  return static_cast<double>(count) * static_cast<double>(kSecond) / static_cast<double>(took);
 }
 
 void Throughput(const Options& options, ArpSocket& lan, Ledger ledger) {
   constexpr std::int64_t kSlice = kSecond / 500;
   std::array<std::uint32_t, ArpSocket::kBatch> targets;
-  std::vector<std::size_t> slices;
+  std::vector<double> slices;
   const std::int64_t begin = Now();
   const std::int64_t end = begin + static_cast<std::int64_t>(options.seconds * static_cast<double>(kSecond));
   std::int64_t last = begin, now = begin, slice_begin = begin;
@@ -175,8 +178,7 @@ void Throughput(const Options& options, ArpSocket& lan, Ledger ledger) {
   const std::size_t burst = std::clamp<std::size_t>(options.window / 4, 1, ArpSocket::kBatch);
   for (; now < end; now = Now()) {
     if (now - slice_begin >= kSlice) {
-      // One that ended late, because the generator did not run, tells nothing.
-      if (now - slice_begin < kSlice + kSlice / 20) slices.push_back(ledger.answered() - slice_answered);
+      slices.push_back(PerSecond(ledger.answered() - slice_answered, now - slice_begin));
       slice_begin = now;
       slice_answered = ledger.answered();
     }
@@ -193,11 +195,11 @@ void Throughput(const Options& options, ArpSocket& lan, Ledger ledger) {
       sched_yield();
     }
   }
-  const double rate =
-      static_cast<double>(ledger.answered()) * static_cast<double>(kSecond) / static_cast<double>(now - begin);
+  const double rate = PerSecond(ledger.answered(), now - begin);
+  if (slices.empty()) slices.push_back(rate);
   Settle(lan, ledger);
   std::printf("{\"asked\": %zu, \"lost\": %zu, \"answers_per_second\": %.0f, \"undisturbed_per_second\": %.0f}\n",
-              ledger.asked(), ledger.lost(), rate, Undisturbed(std::move(slices), kSlice));
+              ledger.asked(), ledger.lost(), rate, Undisturbed(std::move(slices)));
 }
 
 void Rate(const Options& options, ArpSocket& lan, Ledger ledger) {
