@@ -191,7 +191,7 @@ void App::Collect(MetricSink& out) const {
               static_cast<double>(runner_->drift_repairs()));
   for (const PortStats& s : frames_.Stats()) {
     const MetricSink::Labels labels = {{"interface", s.interface}};
-    out.Counter("berth_agent_arp_requests_total", "Well-formed ARP requests seen", labels,
+    out.Counter("berth_agent_arp_requests_total", "Well-formed ARP requests that passed the kernel's filter", labels,
                 static_cast<double>(s.requests));
     out.Counter("berth_agent_arp_replies_total", "ARP answers sent", labels, static_cast<double>(s.replies));
     out.Counter("berth_agent_gratuitous_total", "Gratuitous frames sent", labels, static_cast<double>(s.gratuitous));

@@ -50,7 +50,9 @@ struct Sighting {
 
 struct PortStats {  // cumulative since the interface was first opened
   std::string interface;
-  std::uint64_t requests = 0;    // well-formed requests (ARP) seen for any address
+  // Well-formed requests (ARP) that were looked at, whoever they are for. A real port has the kernel drop those for
+  // addresses outside the ranges in which the table's lie.
+  std::uint64_t requests = 0;
   std::uint64_t replies = 0;     // answers sent
   std::uint64_t gratuitous = 0;  // gratuitous frames sent through Send
   std::uint64_t malformed = 0, stale = 0, dropped = 0, send_errors = 0;

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "agent/effect/l2/pcap_frame_port_impl.h"
@@ -51,6 +53,11 @@ void PcapFramePort::Impl::Wake() {
   }
 }
 
+std::unique_lock<std::mutex> PcapFramePort::Impl::LockAnswers() {
+  const std::lock_guard<std::mutex> next(turnstile_);
+  return std::unique_lock<std::mutex>(answer_mutex_);
+}
+
 void PcapFramePort::Impl::SetInterfaces(const std::vector<PortInterface>& interfaces) {
   {
     const std::lock_guard<std::mutex> lock(control_mutex_);
@@ -63,12 +70,45 @@ void PcapFramePort::Impl::SetInterfaces(const std::vector<PortInterface>& interf
 
 void PcapFramePort::Impl::Publish(std::shared_ptr<const AnswerTable> table) {
   if (table == nullptr) table = std::make_shared<AnswerTable>();
-  const std::lock_guard<std::mutex> lock(answer_mutex_);
-  table_.swap(table);  // the old one is destroyed after the lock is gone: parameters outlive local variables
+  std::map<int, FrameFilter> filters;
+  for (const auto& [index, each] : table->interfaces) filters.emplace(index, FilterFor(each));
+  {
+    const std::unique_lock<std::mutex> lock = LockAnswers();
+    table_.swap(table);  // the old one is destroyed after the lock is gone: parameters outlive local variables
+  }
+  SetFilters(std::move(filters));
+}
+
+void PcapFramePort::Impl::SetFilters(std::map<int, FrameFilter> filters) {
+  const std::lock_guard<std::mutex> lock(gate_mutex_);
+  std::erase_if(gates_, [&](const auto& each) { return each.second.open == nullptr && !filters.contains(each.first); });
+  for (const auto& [index, gate] : gates_) filters.try_emplace(index);  // not in the table: lets nothing through
+  for (auto& [index, filter] : filters) {
+    Gate& gate = gates_[index];
+    if (gate.filter == filter) continue;
+    gate.filter = std::move(filter);
+    if (gate.open == nullptr) continue;
+    if (const absl::Status s = Attach(gate); !s.ok()) inbox_->PostError(index, s);
+  }
+}
+
+absl::Status PcapFramePort::Impl::Attach(const Gate& gate) {
+  if (gate.open->Attach(CompileFilter(gate.filter)).ok()) return absl::OkStatus();
+  // Too little memory for a large program is no reason to miss requests.
+  constexpr Ipv4Span kAll{0, std::numeric_limits<std::uint32_t>::max()};
+  return gate.open->Attach(CompileFilter({.targets = {kAll}, .senders = {}}));
+}
+
+// From now on Publish sets the filter of this capture; null when it is about to be closed.
+absl::Status PcapFramePort::Impl::OpenGate(int ifindex, const PcapHandle* open) {
+  const std::lock_guard<std::mutex> lock(gate_mutex_);
+  Gate& gate = gates_[ifindex];
+  gate.open = open;
+  return open == nullptr ? absl::OkStatus() : Attach(gate);
 }
 
 void PcapFramePort::Impl::AnswerUntil(absl::Time until) {
-  const std::lock_guard<std::mutex> lock(answer_mutex_);
+  const std::unique_lock<std::mutex> lock = LockAnswers();
   answer_until_ = until;
 }
 

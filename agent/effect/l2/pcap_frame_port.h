@@ -14,7 +14,9 @@
 // Promises. Once Publish has returned no answer made from the old table leaves any more; once `until` has passed none
 // leaves at all. A frame given to Send before its interface is open waits for that. At most 32 frames are read and 16
 // sent per interface before the next one has its turn, so neither a flood nor a burst of announcements starves
-// anything. Performance: about 7 us a request, so 100,000 a second and more on one core.
+// anything. Frames that cannot matter by the table are dropped in the kernel (frame_filter.h). Answers to requests that
+// arrive together leave together; after answers in close succession the thread looks for more before it sleeps
+// (linger.h). Performance: tools/bench arp, docs/measurements.md.
 //
 // Needs the capability NET_RAW. An interface that goes down and up stays captured. One that was renamed does too, or is
 // reported when it was down just then; either way pass its new name in the next SetInterfaces. One that is deleted is

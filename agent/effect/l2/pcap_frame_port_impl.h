@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // agent/effect/l2/pcap_frame_port_impl.h -- the inside of PcapFramePort. Internal.
 //
-// What crosses threads is guarded by one of two locks. `answer_mutex_` covers judging one frame and sending its answer,
-// so that Publish and AnswerUntil cut off answers exactly. `control_mutex_` covers the mailbox: what the loop wants,
-// what was opened, what to send. No system call but the answer's own is made under either.
+// What crosses threads is guarded by one of three locks. `answer_mutex_` covers judging the frames of one turn and
+// sending the answers to them, so that Publish and AnswerUntil cut off answers exactly; they wait for one turn at most,
+// 0.1 ms. `control_mutex_` covers the mailbox: what the loop wants, what was opened, what to send. No system call but
+// reading frames and sending their answers is made under either.
 #ifndef BERTH_AGENT_EFFECT_L2_PCAP_FRAME_PORT_IMPL_H_
 #define BERTH_AGENT_EFFECT_L2_PCAP_FRAME_PORT_IMPL_H_
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -22,6 +24,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "agent/effect/l2/arp_packet.h"
+#include "agent/effect/l2/frame_filter.h"
+#include "agent/effect/l2/linger.h"
 #include "agent/effect/l2/pcap_frame_port.h"
 #include "agent/effect/l2/pcap_handle.h"
 #include "agent/effect/l2/port_counters.h"
@@ -63,12 +68,32 @@ class PcapFramePort::Impl {
     int ifindex = 0;
     std::string frame;
   };
+  // What came of the frames of one turn.
+  static constexpr std::size_t kReadPerTurn = 32;
+  struct Turn {
+    std::int64_t began_ns = 0;  // CLOCK_REALTIME
+    std::size_t replies = 0;    // of the two that follow, as many are filled in
+    std::array<std::uint8_t, kReadPerTurn * kMinFrameSize> frames;
+    std::array<std::int64_t, kReadPerTurn> captured_ns;
+    std::size_t sightings = 0;
+    std::array<Sighting, kReadPerTurn> sighted;
+  };
+
+  // What the kernel lets through to the capture of one interface.
+  struct Gate {
+    FrameFilter filter;
+    const PcapHandle* open = nullptr;  // the lane's
+  };
 
   void Wake();
+  std::unique_lock<std::mutex> LockAnswers();
+  void SetFilters(std::map<int, FrameFilter> filters);
+  static absl::Status Attach(const Gate& gate);
+  absl::Status OpenGate(int ifindex, const PcapHandle* open);
 
   // Port thread.
   void Run();
-  int WaitMillis(absl::Duration until_flush) const;
+  int WaitMillis();
   void ReadMailbox();
   void ApplyWanted(const std::vector<PortInterface>& wanted);
   void BeginOpen(Lane& lane);
@@ -77,7 +102,10 @@ class PcapFramePort::Impl {
   void Fail(int ifindex, const absl::Status& status);
   void Retire(std::map<int, Lane>::iterator lane);
   void Receive(int ifindex);
-  void Judge(Lane& lane, absl::Span<const std::uint8_t> frame, std::int64_t captured_ns);
+  const InterfaceTable& TableOf(int ifindex) const;
+  void Judge(const InterfaceTable& table, PortCounters& counters, absl::Span<const std::uint8_t> frame,
+             std::int64_t captured_ns);
+  void Reply(Lane& lane);
   void SendSome();
   void SendFromLane(Lane& lane, absl::Time now, bool may_claim);
   void CountDrops(Lane& lane);
@@ -89,6 +117,9 @@ class PcapFramePort::Impl {
   std::atomic<bool> stop_{false};
   std::atomic<std::size_t> queued_{0};  // frames accepted by Send and not yet sent or given up
 
+  // Taken by LockAnswers only. A mutex goes to whoever is running, so in a flood the port thread would take it again
+  // and again before the loop, which has to wake up first. Who waits for it keeps the turnstile, and so comes next.
+  std::mutex turnstile_;
   std::mutex answer_mutex_;  // guards table_ and answer_until_, and is held while an answer is sent
   std::shared_ptr<const AnswerTable> table_ = std::make_shared<AnswerTable>();
   absl::Time answer_until_ = absl::InfinitePast();
@@ -101,8 +132,16 @@ class PcapFramePort::Impl {
   std::map<int, absl::Status> targets_;  // where Send may send: OK, or why not
   std::map<std::string, std::shared_ptr<PortCounters>> counters_;
 
-  std::map<int, Lane> lanes_;  // port thread, as next_opening_
+  std::mutex gate_mutex_;  // guards gates_, and is held while a filter is attached
+  std::map<int, Gate> gates_;
+
+  // Port thread.
+  std::map<int, Lane> lanes_;
   std::uint64_t next_opening_ = 1;
+  Turn turn_;
+  absl::Duration until_flush_ = absl::InfiniteDuration();  // finite while sightings wait in the inbox
+  Linger linger_;
+
   std::unique_ptr<SerialWorker> worker_;
   std::thread thread_;
 };

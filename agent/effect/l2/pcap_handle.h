@@ -7,16 +7,19 @@
 #ifndef BERTH_AGENT_EFFECT_L2_PCAP_HANDLE_H_
 #define BERTH_AGENT_EFFECT_L2_PCAP_HANDLE_H_
 
+#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
 struct pcap;
+struct sock_filter;  // <linux/filter.h>
 
 namespace berth::agent {
 
@@ -25,7 +28,7 @@ enum class InjectResult : std::uint8_t { kSent, kBusy, kFailed };  // kBusy: the
 class PcapHandle {
  public:
   // `captured_ns` is CLOCK_REALTIME in nanoseconds. The bytes live until the call returns.
-  using FrameFunction = std::function<void(absl::Span<const std::uint8_t> frame, std::int64_t captured_ns)>;
+  using FrameFunction = absl::FunctionRef<void(absl::Span<const std::uint8_t> frame, std::int64_t captured_ns)>;
 
   // Opens interface number `ifindex` under whatever name it has now; `name` is for messages.
   //
@@ -44,8 +47,16 @@ class PcapHandle {
   // Hands at most `max` waiting frames to `on_frame`. An interface that is down is no error: capture goes on once it is
   // up again. Errors, both final: NotFound once the interface is gone; Aborted when libpcap gave up although it is
   // there (it looks for its old name when the link goes down, so a rename may do that): open it again.
-  absl::Status Dispatch(int max, const FrameFunction& on_frame);
+  absl::Status Dispatch(int max, FrameFunction on_frame);
+  // Lets through only what `program` does, from the next frame on; until the first call all untagged ARP. Replaces the
+  // program before without losing a frame, and leaves what was captured already. Any thread. Errors: Internal when the
+  // kernel refuses; then the program before stays.
+  absl::Status Attach(const std::vector<sock_filter>& program) const;
   InjectResult Inject(absl::Span<const std::uint8_t> frame);
+  // Sends the frames, all of `size` bytes and one behind the other at `frames`, at most kMaxInject of them, in one
+  // system call if all goes well. Returns how many were sent; the others were refused and will not be tried again.
+  static constexpr std::size_t kMaxInject = 64;
+  std::size_t InjectAll(absl::Span<const std::uint8_t> frames, std::size_t size);
   // Frames lost since Open because the buffer was full.
   std::uint64_t Dropped();
 

@@ -18,7 +18,6 @@
 namespace berth::agent {
 namespace {
 
-constexpr int kReadPerTurn = 32;
 constexpr int kSendPerTurn = 16;
 // A full device queue drains within this, and after so many waits the frame is given up: a gratuitous frame half a
 // second late is worth nothing, its successors are on the way.
@@ -46,23 +45,28 @@ void Count(PortCounters::Counter& counter) { counter.fetch_add(1, std::memory_or
 
 void PcapFramePort::Impl::Run() {
   std::array<epoll_event, 64> events;
-  absl::Duration until_flush = absl::InfiniteDuration();
   while (!stop_.load()) {
-    const int count = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), WaitMillis(until_flush));
+    const int count = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), WaitMillis());
+    bool mail = false;
     for (int i = 0; i < count; ++i) {
       const std::uint64_t tag = events[static_cast<std::size_t>(i)].data.u64;
-      if (tag != 0) Receive(static_cast<int>(tag));
+      if (tag == 0) {
+        mail = true;
+      } else {
+        Receive(static_cast<int>(tag));
+      }
     }
-    ReadMailbox();
-    SendSome();
-    until_flush = inbox_->Flush(loop_.Now());
+    if (mail) ReadMailbox();
+    if (queued_.load(std::memory_order_relaxed) > 0) SendSome();
+    if (until_flush_ != absl::InfiniteDuration()) until_flush_ = inbox_->Flush(loop_.Now());
   }
   lanes_.clear();
 }
 
-int PcapFramePort::Impl::WaitMillis(absl::Duration until_flush) const {
-  absl::Duration wait = until_flush;
+int PcapFramePort::Impl::WaitMillis() {
   const absl::Time now = loop_.Now();
+  if (linger_.Looks(now)) return 0;
+  absl::Duration wait = until_flush_;
   for (const auto& [index, lane] : lanes_) {
     if (lane.pcap != nullptr && !lane.outgoing.empty()) wait = std::min(wait, lane.blocked_until - now);
   }
@@ -139,6 +143,7 @@ void PcapFramePort::Impl::Close(Lane& lane) {
   CountDrops(lane);
   lane.dropped_seen = 0;
   epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, lane.pcap->fd(), nullptr);
+  OpenGate(lane.interface.index, nullptr).IgnoreError();
   worker_->Submit([handle = std::shared_ptr<PcapHandle>(std::move(lane.pcap))] {});
 }
 
@@ -153,6 +158,7 @@ void PcapFramePort::Impl::EndOpen(Opened opened) {
   if (absl::IsAborted(opened.handle.status())) return BeginOpen(lane->second);
   if (!opened.handle.ok()) return Fail(opened.ifindex, opened.handle.status());
   lane->second.pcap = *std::move(opened.handle);
+  if (const absl::Status s = OpenGate(opened.ifindex, lane->second.pcap.get()); !s.ok()) return Fail(opened.ifindex, s);
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = static_cast<std::uint64_t>(opened.ifindex);
@@ -182,10 +188,24 @@ void PcapFramePort::Impl::Receive(int ifindex) {
   const auto position = lanes_.find(ifindex);
   if (position == lanes_.end() || position->second.pcap == nullptr) return;
   Lane& lane = position->second;
-  const absl::Status status =
-      lane.pcap->Dispatch(kReadPerTurn, [this, &lane](absl::Span<const std::uint8_t> frame, std::int64_t captured_ns) {
-        Judge(lane, frame, captured_ns);
-      });
+  turn_.replies = 0;
+  turn_.sightings = 0;
+  absl::Status status;
+  {
+    const std::unique_lock<std::mutex> lock = LockAnswers();
+    const InterfaceTable& table = TableOf(ifindex);
+    turn_.began_ns = RealtimeNanos();
+    status = lane.pcap->Dispatch(static_cast<int>(kReadPerTurn),
+                                 [&](absl::Span<const std::uint8_t> frame, std::int64_t captured_ns) {
+                                   Judge(table, *lane.counters, frame, captured_ns);
+                                 });
+    if (turn_.replies > 0) Reply(lane);
+  }
+  for (std::size_t i = 0; i < turn_.sightings; ++i) {
+    turn_.sighted[i].ifindex = ifindex;
+    inbox_->Add(turn_.sighted[i]);
+    until_flush_ = absl::ZeroDuration();
+  }
   if (absl::IsAborted(status)) {  // the interface is there: a new capture finds it under its new name
     Close(lane);
     BeginOpen(lane);
@@ -194,44 +214,47 @@ void PcapFramePort::Impl::Receive(int ifindex) {
   }
 }
 
-void PcapFramePort::Impl::Judge(Lane& lane, absl::Span<const std::uint8_t> frame, std::int64_t captured_ns) {
+const InterfaceTable& PcapFramePort::Impl::TableOf(int ifindex) const {
   static const InterfaceTable kNothing;
-  std::array<std::uint8_t, kMinFrameSize> reply;
-  InjectResult sent = InjectResult::kFailed;
-  bool answered = false;
-  RespondResult result;
-  {
-    const std::lock_guard<std::mutex> lock(answer_mutex_);
-    const auto found = table_->interfaces.find(lane.interface.index);
-    const InterfaceTable& table = found == table_->interfaces.end() ? kNothing : found->second;
-    result = Respond(table, frame, absl::Nanoseconds(RealtimeNanos() - captured_ns), reply.data());
-    // The clock is read last, so that a process which was stopped just before still keeps silent.
-    if (result.verdict == Verdict::kReply && loop_.Now() < answer_until_) {
-      answered = true;
-      sent = lane.pcap->Inject(reply);
-    }
-  }
-  PortCounters& counters = *lane.counters;
+  const auto found = table_->interfaces.find(ifindex);
+  return found == table_->interfaces.end() ? kNothing : found->second;
+}
+
+void PcapFramePort::Impl::Judge(const InterfaceTable& table, PortCounters& counters,
+                                absl::Span<const std::uint8_t> frame, std::int64_t captured_ns) {
+  const RespondResult result = Respond(table, frame, absl::Nanoseconds(turn_.began_ns - captured_ns),
+                                       turn_.frames.data() + turn_.replies * kMinFrameSize);
   if (result.request) Count(counters.requests);
   if (result.verdict == Verdict::kMalformed) Count(counters.malformed);
   if (result.verdict == Verdict::kStale) Count(counters.stale);
-  if (answered && sent == InjectResult::kSent) {
-    Count(counters.replies);
-    counters.ObserveReply(absl::Nanoseconds(RealtimeNanos() - captured_ns));
-  } else if (answered) {
-    Count(counters.send_errors);  // the asker asks again
+  if (result.verdict == Verdict::kReply) turn_.captured_ns[turn_.replies++] = captured_ns;
+  if (result.sighting.has_value()) turn_.sighted[turn_.sightings++] = *result.sighting;
+}
+
+// Sends what the turn has made, under answer_mutex_.
+void PcapFramePort::Impl::Reply(Lane& lane) {
+  PortCounters& counters = *lane.counters;
+  // The clocks are read last, the lease's after the other, so that a process which was stopped just before still keeps
+  // silent.
+  if (absl::Nanoseconds(RealtimeNanos() - turn_.captured_ns[0]) > kMaxRequestAge) {
+    counters.stale.fetch_add(turn_.replies, std::memory_order_relaxed);
+    return;
   }
-  if (result.sighting.has_value()) {
-    result.sighting->ifindex = lane.interface.index;
-    inbox_->Add(*result.sighting);
-  }
+  if (loop_.Now() >= answer_until_) return;
+  const std::size_t sent =
+      lane.pcap->InjectAll(absl::MakeConstSpan(turn_.frames.data(), turn_.replies * kMinFrameSize), kMinFrameSize);
+  const std::int64_t sent_ns = RealtimeNanos();
+  counters.replies.fetch_add(sent, std::memory_order_relaxed);
+  counters.send_errors.fetch_add(turn_.replies - sent, std::memory_order_relaxed);  // the asker asks again
+  for (std::size_t i = 0; i < sent; ++i) counters.ObserveReply(absl::Nanoseconds(sent_ns - turn_.captured_ns[i]));
+  linger_.Answered(loop_.Now());
 }
 
 void PcapFramePort::Impl::SendSome() {
   const absl::Time now = loop_.Now();
   bool may_claim;
   {
-    const std::lock_guard<std::mutex> lock(answer_mutex_);
+    const std::unique_lock<std::mutex> lock = LockAnswers();
     may_claim = now < answer_until_;
   }
   for (auto& [index, lane] : lanes_) {

@@ -168,6 +168,40 @@ TEST_CASE("an address taken out of the table is not answered from the moment Pub
   }
 }
 
+TEST_CASE("requests for addresses far from ours are not handed over by the kernel", "[net]") {
+  World w;
+  w.Answer({"10.0.0.10", "10.0.0.20"});
+  REQUIRE(w.Answers());
+  const std::uint64_t before = w.NearStats().requests;
+  for (const char* each : {"10.0.0.9", "10.0.0.11", "10.0.0.19", "10.0.0.21", "10.9.9.9"})
+    w.client_.Send(w.Request(each));
+  w.client_.Send(w.Request("10.0.0.20"));
+  CHECK(w.client_.Receive(kSoon) == w.Reply("10.0.0.20"));
+  w.RunUntil([&] { return w.NearStats().requests > before; });
+  CHECK(w.NearStats().requests == before + 1);
+}
+
+TEST_CASE("an address put into the table is answered from the moment Publish returns", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  for (int i = 0; i < 200; ++i) {
+    const std::string added = "10.0.1." + std::to_string(i + 1);
+    w.Answer({"10.0.0.10", added});
+    w.client_.Send(w.Request(added));
+    REQUIRE(w.client_.Receive(kSoon) == w.Reply(added));
+  }
+}
+
+TEST_CASE("a table that is published before its interface is open holds for it", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  w.port_.SetInterfaces({});
+  w.Answer({"10.0.0.77"});
+  w.Open();
+  CHECK(w.Answers("10.0.0.77"));
+  CHECK(w.Silent(w.Request("10.0.0.10")));
+}
+
 TEST_CASE("answers go on after the link was down and up, without opening anew", "[net]") {
   World w;
   REQUIRE(w.Answers());
@@ -230,6 +264,17 @@ TEST_CASE("a deleted interface is reported, and its successor of the same name a
     answered = client.Receive(absl::Milliseconds(50)) == w.Reply("10.0.0.10");
   }
   CHECK(answered);
+}
+
+TEST_CASE("requests that arrive at once are each answered once and in order, more than one turn takes", "[net]") {
+  World w;
+  REQUIRE(w.Answers());
+  std::vector<std::string> addresses;
+  for (int i = 10; i < 110; ++i) addresses.push_back("10.0.0." + std::to_string(i));
+  w.Answer(addresses);
+  for (const std::string& each : addresses) w.client_.Send(w.Request(each));
+  for (const std::string& each : addresses) REQUIRE(w.client_.Receive(kSoon) == w.Reply(each));
+  CHECK_FALSE(w.client_.Receive(kQuiet).has_value());
 }
 
 TEST_CASE("a flood of 50,000 requests is answered, while the loop turns and publishes", "[net]") {
