@@ -35,9 +35,10 @@ void Services::Apply(const model::ClusterDelta& delta) {
       Adopt(it->second, {});
       dirty_.erase(id);
       Erase(id);
-    } else if (it->second.phase == Phase::kWriting) {
+    } else if (it->second.phase == Phase::kWriting && (it->second.retry != 0 || writes_.count(it->second.write_id))) {
       it->second.again = true;
     } else {
+      if (it->second.phase == Phase::kWriting) Abort(it->second);  // it was waiting to be read again
       dirty_.insert(id);
     }
   }
@@ -73,22 +74,11 @@ void Services::Update(const model::Service& object) {
     r.object.allocations = held;
     // During a write either side of it may be shown; its answer tells.
     r.restore = r.phase != Phase::kWriting && object.allocations != held;
-    if (r.phase == Phase::kWriting && r.retry != 0 && object.revision != r.write_revision) {
-      // A write of unknown outcome, and the object has been read again: what it shows is the outcome.
+    if (r.phase == Phase::kWriting && r.unknown && object.revision != r.write_revision) {
+      // A write of unknown outcome, and the object has been read again.
       ctx_.timers.Cancel(std::exchange(r.retry, 0));
       writes_.erase(r.write_id);
-      r.object.allocations = object.allocations;
-      r.restore = false;
-      r.phase = Phase::kIdle;
-      for (const IpAddr& a : r.withdrawn) holders_.Restore(a);
-      for (const model::Allocation& a : held) {
-        if (Holds(object.allocations, a.address)) continue;
-        ctx_.ledger.Release(r.object.id, a.address);
-        holders_.Refresh(a.address);
-        pools_.TouchOf(a.address);
-      }
-      Unreserve(r);
-      UpdateClaims(r);
+      Reread(r);
     }
   }
   if (r.phase == Phase::kWriting) {
@@ -96,6 +86,14 @@ void Services::Update(const model::Service& object) {
   } else {
     dirty_.insert(object.id);
   }
+}
+
+std::set<std::string> Services::PoolsOnRecord() const {
+  std::set<std::string> pools;
+  for (const auto& [id, r] : records_) {
+    for (const model::Allocation& a : r.object.allocations) pools.insert(a.pool);
+  }
+  return pools;
 }
 
 void Services::Claim() {
@@ -108,8 +106,13 @@ void Services::Follow(bool on) {
   if (std::exchange(following_, on) || !on) return;
   std::vector<model::ObjectId> gone;
   for (auto& [id, r] : records_) {
-    if (r.phase != Phase::kWriting) Adopt(r, r.gone ? std::vector<model::Allocation>{} : r.shown);
-    if (r.gone) gone.push_back(id);
+    if (r.gone) {
+      Unreserve(r);
+      Adopt(r, {});
+      gone.push_back(id);
+    } else if (r.phase != Phase::kWriting) {
+      Adopt(r, r.shown);
+    }
   }
   for (const model::ObjectId& id : gone) Erase(id);
 }
@@ -128,7 +131,12 @@ void Services::Begin() {
   for (const model::ObjectId& id : ids) {
     ServiceRecord& r = records_.at(id);
     dirty_.insert(id);
-    if (r.phase == Phase::kWriting && writes_.count(r.write_id) == 0) Write(r);  // its repeat was called off
+    if (r.phase != Phase::kWriting || writes_.count(r.write_id) != 0) continue;
+    if (r.object.revision != r.write_revision) {
+      Reread(r);
+    } else {
+      Write(r);  // its repeat was called off
+    }
   }
 }
 
@@ -156,6 +164,29 @@ void Services::OnPoolsChanged() {
   // Forced deletion, adoption of orphans and a changed interface reach Services that wait for nothing.
   for (const auto& [id, r] : records_) {
     if (r.decision.ownership != plan::Ownership::kForeign) dirty_.insert(id);
+  }
+}
+
+void Services::OnNamespacesChanged() {
+  Wake();
+  for (const auto& [id, r] : records_) {
+    if (r.phase == Phase::kProbing || r.phase == Phase::kWithdrawing) dirty_.insert(id);
+  }
+}
+
+void Services::DecideAnew(const IpAddr& address) {
+  if (!ctx_.ledger.IsReserved(address)) return;
+  for (const auto& [id, r] : records_) {
+    if (r.reserved.count(address) != 0) dirty_.insert(id);
+  }
+}
+
+void Services::OnExcluded() {
+  Wake();
+  for (const auto& [id, r] : records_) {
+    const bool hit = std::any_of(r.reserved.begin(), r.reserved.end(),
+                                 [this](const IpAddr& a) { return ctx_.ledger.excluded().Contains(a); });
+    if (hit) dirty_.insert(id);
   }
 }
 
@@ -290,6 +321,15 @@ void Services::UpdateClaims(ServiceRecord& r) {
     const plan::Claim claim = plan::MakeClaim(r.object, a);
     const auto& owners = ctx_.ledger.OwnersOf(a.address);
     if (std::find(owners.begin(), owners.end(), claim) != owners.end()) continue;
+    // Who could not share it before may do so now.
+    const bool another = std::any_of(owners.begin(), owners.end(), [&](plan::Claim owner) {
+      owner.allocation = claim.allocation;
+      return owner.service == claim.service && owner != claim;
+    });
+    if (another && ctx_.active) {
+      Wake();
+      DecideAnew(a.address);  // who is about to share it
+    }
     ctx_.ledger.Assign(claim);
     holders_.Refresh(a.address);
     pools_.TouchOf(a.address);
