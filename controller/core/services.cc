@@ -29,6 +29,7 @@ void Services::Apply(const model::ClusterDelta& delta) {
     auto it = records_.find(id);
     if (it == records_.end()) continue;
     it->second.gone = true;
+    it->second.stale = false;
     if (following_) {
       it->second.phase = Phase::kIdle;
       Unreserve(it->second);
@@ -47,7 +48,7 @@ void Services::Apply(const model::ClusterDelta& delta) {
 void Services::Update(const model::Service& object) {
   auto [it, fresh] = records_.try_emplace(object.id);
   ServiceRecord& r = it->second;
-  r.gone = false;
+  r.gone = r.stale = false;
   r.shown = object.allocations;
   if (!fresh && following_) {
     if (r.phase == Phase::kWriting && object.revision == r.write_revision) {
@@ -197,6 +198,7 @@ void Services::Settle() {
   }
   while (!dirty_.empty()) {
     for (ServiceRecord* r : InOrder(std::exchange(dirty_, {}))) {
+      if (r->stale) continue;
       if (r->phase == Phase::kWriting) {
         r->again = true;
         continue;

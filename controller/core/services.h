@@ -40,6 +40,7 @@ struct ServiceRecord {
   TimerQueue::Id retry = 0;
   // Why its last write failed; empty when it did not.
   std::string write_error;
+  bool stale = false;    // the source has a newer object, which it is about to show: nothing is decided before
   bool unknown = false;  // whether a try of the write under way was done
   bool again = false;    // changed while its write is under way
   bool gone = false;     // no object any more: let go without a write

@@ -69,6 +69,7 @@ void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, con
   if (absl::IsAborted(status) && !r.unknown) {
     // Decided on an old object. What was withdrawn is announced again until the new decision.
     Abort(r);
+    r.stale = !moved_on;
     if (moved_on) r.restore = r.shown != r.object.allocations;
     if (moved_on || r.again) dirty_.insert(r.object.id);
     r.again = false;
