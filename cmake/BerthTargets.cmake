@@ -22,18 +22,23 @@ function(berth_library NAME)
   add_library(berth::${NAME} ALIAS berth_${NAME})
 endfunction()
 
-# A generated protobuf + gRPC library. Generated code is compiled without our warnings.
+# A generated protobuf + gRPC library, and its messages alone: berth::NAME_messages, for what does not speak gRPC itself.
+# Generated code is compiled without our warnings.
 function(berth_proto_library NAME)
   cmake_parse_arguments(ARG "" "" "PROTOS;DEPS" ${ARGN})
-  add_library(berth_${NAME} STATIC ${ARG_PROTOS})
-  berth_packages(ARG_DEPS protobuf::libprotobuf gRPC::grpc++ ${ARG_DEPS})
-  target_link_libraries(berth_${NAME} PUBLIC ${ARG_DEPS})
-  target_include_directories(berth_${NAME} SYSTEM PUBLIC ${CMAKE_BINARY_DIR}/proto)
-  protobuf_generate(TARGET berth_${NAME} LANGUAGE cpp
+  berth_packages(messages_deps protobuf::libprotobuf ${ARG_DEPS})
+  berth_packages(grpc_deps gRPC::grpc++)
+  add_library(berth_${NAME}_messages STATIC ${ARG_PROTOS})
+  target_link_libraries(berth_${NAME}_messages PUBLIC ${messages_deps})
+  target_include_directories(berth_${NAME}_messages SYSTEM PUBLIC ${CMAKE_BINARY_DIR}/proto)
+  protobuf_generate(TARGET berth_${NAME}_messages LANGUAGE cpp
     IMPORT_DIRS ${CMAKE_SOURCE_DIR}/proto PROTOC_OUT_DIR ${CMAKE_BINARY_DIR}/proto)
+  add_library(berth_${NAME} STATIC ${ARG_PROTOS})
+  target_link_libraries(berth_${NAME} PUBLIC berth_${NAME}_messages ${grpc_deps})
   protobuf_generate(TARGET berth_${NAME} LANGUAGE grpc GENERATE_EXTENSIONS .grpc.pb.h .grpc.pb.cc
     PLUGIN "protoc-gen-grpc=\$<TARGET_FILE:gRPC::grpc_cpp_plugin>"
     IMPORT_DIRS ${CMAKE_SOURCE_DIR}/proto PROTOC_OUT_DIR ${CMAKE_BINARY_DIR}/proto)
+  add_library(berth::${NAME}_messages ALIAS berth_${NAME}_messages)
   add_library(berth::${NAME} ALIAS berth_${NAME})
 endfunction()
 

@@ -21,9 +21,12 @@ absl::Status Bad(absl::string_view text, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("\"", text, "\": ", why));
 }
 
+// inet_pton would take what comes before a NUL for the whole.
+bool HasNul(const std::string& host) { return host.find('\0') != std::string::npos; }
+
 bool IsIpv6(const std::string& host) {
   std::array<unsigned char, 16> bytes{};
-  return ::inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
+  return !HasNul(host) && ::inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
 }
 
 bool IsName(absl::string_view host) {
@@ -41,7 +44,7 @@ bool LooksLikeIpv4(absl::string_view host) {
 
 bool IsIpv4(const std::string& host) {
   in_addr address{};
-  return ::inet_pton(AF_INET, host.c_str(), &address) == 1;
+  return !HasNul(host) && ::inet_pton(AF_INET, host.c_str(), &address) == 1;
 }
 
 absl::StatusOr<HostPort> Parse(absl::string_view text) {
@@ -106,7 +109,7 @@ bool IsLoopback(absl::string_view host) {
   const std::string text(host);
   if (IsIpv4(text)) return absl::StartsWith(text, "127.");
   in6_addr address{};
-  return ::inet_pton(AF_INET6, text.c_str(), &address) == 1 && IN6_IS_ADDR_LOOPBACK(&address);
+  return !HasNul(text) && ::inet_pton(AF_INET6, text.c_str(), &address) == 1 && IN6_IS_ADDR_LOOPBACK(&address);
 }
 
 }  // namespace berth

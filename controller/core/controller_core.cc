@@ -69,6 +69,7 @@ ControllerCore::ControllerCore(Options options)
     for (const plan::Claim& c : ctx_.ledger.OwnersOf(address)) changes_.services.insert(c.service);
   };
   holders.on_unquarantined = [this](const IpAddr&) { services_.Wake(); };
+  holders.on_quarantined = [this](const IpAddr& a) { services_.DecideAnew(a); };
   holders_.SetObserver(std::move(holders));
   services_.on_changed = [this](const model::ObjectId& id) {
     changes_.services.insert(id);
@@ -93,6 +94,7 @@ Effects ControllerCore::Handle(const std::vector<Event>& events, absl::Time now)
     holders_.ForgetViews();
     std::visit([this](const auto& e) { On(e); }, event);
   }
+  services_.Settle();  // what is news to a decision comes before the timers that carry it out
   ctx_.timers.RunDue(ctx_.now);
   Settle();
   ctx_.Emit(WakeAt{ctx_.timers.Next()});
@@ -101,7 +103,15 @@ Effects ControllerCore::Handle(const std::vector<Event>& events, absl::Time now)
 }
 
 void ControllerCore::Settle() {
-  services_.Settle();
+  // Eips first: what has just been let go shall not be given anew out of a range that is about to change.
+  do {
+    if (pools_.Reconsider()) {
+      services_.OnPoolsChanged();
+      services_.Wake();
+      holders_.OnNodesChanged();
+    }
+    services_.Settle();
+  } while (pools_.reconsider());
   holders_.Settle();
   probes_.Flush();
   agents_.Flush();
@@ -115,7 +125,8 @@ void ControllerCore::On(const SourceChanged& e) {
   holders_.ForgetViews();
   services_.Apply(e.delta);
   if (pools) services_.OnPoolsChanged();
-  if (pools || changed.namespaces) services_.Wake();
+  if (pools) services_.Wake();
+  if (changed.namespaces) services_.OnNamespacesChanged();
   for (const std::string& node : changed.gone_nodes) {
     holders_.OnNodeGone(node);
     agents_.Forget(node);
@@ -188,6 +199,7 @@ void ControllerCore::TryOpenGate() {
   ctx_.Info("started",
             {{"agents", absl::StrCat(agents_.connected_count())}, {"missing", absl::StrCat(awaited_.size())}});
   Exclude();
+  pools_.Restore(services_.PoolsOnRecord());
   services_.Claim();
   holders_.Adopt();
   services_.Begin();
@@ -239,7 +251,7 @@ void ControllerCore::Exclude() {
   if (excluded == ctx_.ledger.excluded()) return;
   ctx_.ledger.SetExcluded(excluded);
   pools_.TouchAll();
-  services_.Wake();
+  services_.OnExcluded();
 }
 
 }  // namespace berth::core

@@ -53,6 +53,7 @@ class Holders {
  public:
   struct Observer {
     std::function<void(const IpAddr&)> on_changed;        // its view is another now
+    std::function<void(const IpAddr&)> on_quarantined;    // whoever is about to be given it must not be
     std::function<void(const IpAddr&)> on_unquarantined;  // may be given out again
   };
   Holders(Context& context, Cluster& cluster, Agents& agents, Probes& probes)

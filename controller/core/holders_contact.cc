@@ -327,6 +327,7 @@ void Holders::FinishRelease(const IpAddr& address) {
 void Holders::Quarantine(const IpAddr& address, const std::string& node) {
   quarantine_[address].insert(node);
   ctx_.ledger.MarkQuarantined(address, true);
+  observer_.on_quarantined(address);
   if (quarantine_timer_ == 0) {
     quarantine_timer_ = ctx_.After(ctx_.options.quarantine_recheck, [this] { RecheckQuarantined(); });
   }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/core/pools.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -32,13 +34,22 @@ bool Pools::Apply(const model::ClusterDelta& delta) {
     changed = true;
   }
   for (const model::Pool& pool : delta.pools) shown_[pool.name] = pool;
-  for (const model::Pool& pool : delta.pools) changed |= Accept(pool);
+  for (const model::Pool& pool : delta.pools) changed |= Accept(pool, true);
   // What was refused for the sake of another pool may be right now.
-  if (changed) {
-    const auto refused = refused_;
-    for (const auto& [name, why] : refused) Accept(shown_.at(name));
-  }
+  if (changed) ReconsiderAll();
   changed |= TellRefused();
+  return changed;
+}
+
+bool Pools::ReconsiderAll() {
+  // One that comes into force may make room for another.
+  bool changed = false;
+  for (bool again = true; again;) {
+    again = false;
+    const auto refused = refused_;
+    for (const auto& [name, why] : refused) again |= Accept(shown_.at(name), false);
+    changed |= again;
+  }
   return changed;
 }
 
@@ -55,7 +66,42 @@ bool Pools::TellRefused() {
   return ctx_.ledger.SetRefused(std::move(refused));
 }
 
-bool Pools::Accept(const model::Pool& pool) {
+bool Pools::Reconsider() {
+  if (!std::exchange(reconsider_, false) || !ctx_.active) return false;
+  const bool changed = ReconsiderAll();
+  return TellRefused() || changed;
+}
+
+void Pools::Restore(const std::set<std::string>& on_record) {
+  for (const std::string& name : on_record) {
+    auto it = shown_.find(name);
+    if (it == shown_.end() || ctx_.ledger.FindPool(name) != nullptr || !plan::ValidatePool(it->second).ok()) continue;
+    std::vector<std::string> in_the_way;
+    for (const auto& [other, pool] : ctx_.ledger.pools()) {
+      const bool rival = pool.addresses.Overlaps(it->second.addresses) || (pool.is_default && it->second.is_default);
+      if (rival) in_the_way.push_back(other);
+    }
+    const bool theirs = std::any_of(in_the_way.begin(), in_the_way.end(),
+                                    [&](const std::string& other) { return on_record.count(other) != 0; });
+    if (theirs) continue;  // no right is better than the other
+    for (const std::string& other : in_the_way) ctx_.ledger.RemovePool(other);
+    Accept(it->second, false);
+    for (const std::string& other : in_the_way) Accept(shown_.at(other), false);
+  }
+  TellRefused();
+}
+
+// What is asked of the pool as an object counts even where its spec is refused: that it goes, and how.
+bool Pools::KeepButFor(model::Pool kept, const model::Pool& shown) {
+  const bool same = kept.deleting == shown.deleting && kept.force_delete == shown.force_delete;
+  kept.deleting = shown.deleting;
+  kept.force_delete = shown.force_delete;
+  kept.has_finalizer = shown.has_finalizer;
+  ctx_.ledger.UpsertPool(kept);
+  return !same;
+}
+
+bool Pools::Accept(const model::Pool& pool, bool news) {
   const model::Pool* before = ctx_.ledger.FindPool(pool.name);
   absl::Status status = plan::ValidatePool(pool);
   if (status.ok()) status = plan::ValidateAgainst(pool, ctx_.ledger.pools());
@@ -64,11 +110,10 @@ bool Pools::Accept(const model::Pool& pool) {
   if (!status.ok()) {
     std::string why =
         absl::StrCat(kRefused, status.message(), before != nullptr ? "; its last good content stays in force" : "");
-    if (refused_[pool.name] != why) {
-      ctx_.PoolEvent(pool.name, true, "add/update eip", why);
-      refused_[pool.name] = std::move(why);
-    }
-    return false;
+    auto [it, first] = refused_.try_emplace(pool.name);
+    if (first || (news && it->second != why)) ctx_.PoolEvent(pool.name, true, "add/update eip", why);
+    it->second = std::move(why);
+    return before != nullptr && KeepButFor(*before, pool);
   }
   refused_.erase(pool.name);
   ctx_.ledger.UpsertPool(pool);
@@ -82,6 +127,7 @@ void Pools::Touch(const std::string& pool) {
 }
 
 void Pools::TouchOf(const IpAddr& address) {
+  reconsider_ = !refused_.empty();
   if (const model::Pool* pool = ctx_.ledger.PoolOf(address); pool != nullptr) Touch(pool->name);
 }
 

@@ -25,6 +25,13 @@ class Pools {
   bool Apply(const model::ClusterDelta& delta);
   // Eips that the source could not read in any version, with what is wrong. Returns whether that is news.
   bool SetUnread(std::map<std::string, std::string> unread);
+  // The gate is about to open: of Eips that exclude each other the one that addresses on record were given from comes
+  // into force, as it was before, whichever of them happened to be read first.
+  void Restore(const std::set<std::string>& on_record);
+  // An edit that was refused for the sake of an address in use may be right once that is let go. Returns whether
+  // anything in force changed.
+  bool Reconsider();
+  bool reconsider() const { return reconsider_; }  // whether there is anything to
   // Something that the pool's status shows changed.
   void Touch(const std::string& pool);
   void TouchOf(const IpAddr& address);
@@ -37,8 +44,11 @@ class Pools {
   model::PoolStatus StatusOf(const std::string& pool) const;
 
  private:
-  bool Accept(const model::Pool& pool);
   bool TellRefused();
+  // `news`: the pool is shown anew, so that another refusal is worth an Event.
+  bool Accept(const model::Pool& pool, bool news);
+  bool KeepButFor(model::Pool kept, const model::Pool& shown);
+  bool ReconsiderAll();
   std::vector<std::string> ExcludedOf(const model::Pool& pool) const;
   void Write();
 
@@ -49,6 +59,7 @@ class Pools {
   std::map<std::string, std::string> unread_;         // pool -> why the source has no good version of it
   std::map<std::string, model::PoolStatus> written_;  // in this term: the same is not written again
   std::set<std::string> touched_;
+  bool reconsider_ = false;
   TimerQueue::Id timer_ = 0;
 };
 

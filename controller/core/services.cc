@@ -29,15 +29,17 @@ void Services::Apply(const model::ClusterDelta& delta) {
     auto it = records_.find(id);
     if (it == records_.end()) continue;
     it->second.gone = true;
+    it->second.stale = false;
     if (following_) {
       it->second.phase = Phase::kIdle;
       Unreserve(it->second);
       Adopt(it->second, {});
       dirty_.erase(id);
       Erase(id);
-    } else if (it->second.phase == Phase::kWriting) {
+    } else if (it->second.phase == Phase::kWriting && (it->second.retry != 0 || writes_.count(it->second.write_id))) {
       it->second.again = true;
     } else {
+      if (it->second.phase == Phase::kWriting) Abort(it->second);  // it was waiting to be read again
       dirty_.insert(id);
     }
   }
@@ -46,7 +48,7 @@ void Services::Apply(const model::ClusterDelta& delta) {
 void Services::Update(const model::Service& object) {
   auto [it, fresh] = records_.try_emplace(object.id);
   ServiceRecord& r = it->second;
-  r.gone = false;
+  r.gone = r.stale = false;
   r.shown = object.allocations;
   if (!fresh && following_) {
     if (r.phase == Phase::kWriting && object.revision == r.write_revision) {
@@ -73,22 +75,11 @@ void Services::Update(const model::Service& object) {
     r.object.allocations = held;
     // During a write either side of it may be shown; its answer tells.
     r.restore = r.phase != Phase::kWriting && object.allocations != held;
-    if (r.phase == Phase::kWriting && r.retry != 0 && object.revision != r.write_revision) {
-      // A write of unknown outcome, and the object has been read again: what it shows is the outcome.
+    if (r.phase == Phase::kWriting && r.unknown && object.revision != r.write_revision) {
+      // A write of unknown outcome, and the object has been read again.
       ctx_.timers.Cancel(std::exchange(r.retry, 0));
       writes_.erase(r.write_id);
-      r.object.allocations = object.allocations;
-      r.restore = false;
-      r.phase = Phase::kIdle;
-      for (const IpAddr& a : r.withdrawn) holders_.Restore(a);
-      for (const model::Allocation& a : held) {
-        if (Holds(object.allocations, a.address)) continue;
-        ctx_.ledger.Release(r.object.id, a.address);
-        holders_.Refresh(a.address);
-        pools_.TouchOf(a.address);
-      }
-      Unreserve(r);
-      UpdateClaims(r);
+      Reread(r);
     }
   }
   if (r.phase == Phase::kWriting) {
@@ -96,6 +87,14 @@ void Services::Update(const model::Service& object) {
   } else {
     dirty_.insert(object.id);
   }
+}
+
+std::set<std::string> Services::PoolsOnRecord() const {
+  std::set<std::string> pools;
+  for (const auto& [id, r] : records_) {
+    for (const model::Allocation& a : r.object.allocations) pools.insert(a.pool);
+  }
+  return pools;
 }
 
 void Services::Claim() {
@@ -108,8 +107,13 @@ void Services::Follow(bool on) {
   if (std::exchange(following_, on) || !on) return;
   std::vector<model::ObjectId> gone;
   for (auto& [id, r] : records_) {
-    if (r.phase != Phase::kWriting) Adopt(r, r.gone ? std::vector<model::Allocation>{} : r.shown);
-    if (r.gone) gone.push_back(id);
+    if (r.gone) {
+      Unreserve(r);
+      Adopt(r, {});
+      gone.push_back(id);
+    } else if (r.phase != Phase::kWriting) {
+      Adopt(r, r.shown);
+    }
   }
   for (const model::ObjectId& id : gone) Erase(id);
 }
@@ -128,7 +132,12 @@ void Services::Begin() {
   for (const model::ObjectId& id : ids) {
     ServiceRecord& r = records_.at(id);
     dirty_.insert(id);
-    if (r.phase == Phase::kWriting && writes_.count(r.write_id) == 0) Write(r);  // its repeat was called off
+    if (r.phase != Phase::kWriting || writes_.count(r.write_id) != 0) continue;
+    if (r.object.revision != r.write_revision) {
+      Reread(r);
+    } else {
+      Write(r);  // its repeat was called off
+    }
   }
 }
 
@@ -159,6 +168,29 @@ void Services::OnPoolsChanged() {
   }
 }
 
+void Services::OnNamespacesChanged() {
+  Wake();
+  for (const auto& [id, r] : records_) {
+    if (r.phase == Phase::kProbing || r.phase == Phase::kWithdrawing) dirty_.insert(id);
+  }
+}
+
+void Services::DecideAnew(const IpAddr& address) {
+  if (!ctx_.ledger.IsReserved(address)) return;
+  for (const auto& [id, r] : records_) {
+    if (r.reserved.count(address) != 0) dirty_.insert(id);
+  }
+}
+
+void Services::OnExcluded() {
+  Wake();
+  for (const auto& [id, r] : records_) {
+    const bool hit = std::any_of(r.reserved.begin(), r.reserved.end(),
+                                 [this](const IpAddr& a) { return ctx_.ledger.excluded().Contains(a); });
+    if (hit) dirty_.insert(id);
+  }
+}
+
 void Services::Settle() {
   if (!ctx_.active) return;
   if (conflict_timer_ == 0 && !ctx_.ledger.conflicted().empty()) {
@@ -166,6 +198,7 @@ void Services::Settle() {
   }
   while (!dirty_.empty()) {
     for (ServiceRecord* r : InOrder(std::exchange(dirty_, {}))) {
+      if (r->stale) continue;
       if (r->phase == Phase::kWriting) {
         r->again = true;
         continue;
@@ -290,6 +323,15 @@ void Services::UpdateClaims(ServiceRecord& r) {
     const plan::Claim claim = plan::MakeClaim(r.object, a);
     const auto& owners = ctx_.ledger.OwnersOf(a.address);
     if (std::find(owners.begin(), owners.end(), claim) != owners.end()) continue;
+    // Who could not share it before may do so now.
+    const bool another = std::any_of(owners.begin(), owners.end(), [&](plan::Claim owner) {
+      owner.allocation = claim.allocation;
+      return owner.service == claim.service && owner != claim;
+    });
+    if (another && ctx_.active) {
+      Wake();
+      DecideAnew(a.address);  // who is about to share it
+    }
     ctx_.ledger.Assign(claim);
     holders_.Refresh(a.address);
     pools_.TouchOf(a.address);

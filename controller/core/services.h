@@ -42,6 +42,8 @@ struct ServiceRecord {
   TimerQueue::Id retry = 0;
   // Why its last write failed; empty when it did not.
   std::string write_error;
+  bool stale = false;    // the source has a newer object, which it is about to show: nothing is decided before
+  bool unknown = false;  // whether a try of the write under way was done
   bool again = false;    // changed while its write is under way
   bool gone = false;     // no object any more: let go without a write
   bool restore = false;  // the source shows other allocations than we hold
@@ -56,6 +58,8 @@ class Services {
 
   void Apply(const model::ClusterDelta& delta);
   void OnWritten(std::uint64_t write_id, const absl::Status& status, const std::string& revision);
+  // The Eips that addresses on record were given from.
+  std::set<std::string> PoolsOnRecord() const;
   // The gate opened: claims of all records enter the ledger, oldest Service first.
   void Claim();
   void Begin();
@@ -65,6 +69,10 @@ class Services {
   // Something was freed, added or changed that those waiting may be waiting for.
   void Wake();
   void OnPoolsChanged();
+  void OnNamespacesChanged();
+  // Of the operations under way those that would give `address` out.
+  void DecideAnew(const IpAddr& address);
+  void OnExcluded();  // other addresses are never given out now
   void Settle();
   const std::map<model::ObjectId, ServiceRecord>& all() const { return records_; }
 
@@ -79,6 +87,7 @@ class Services {
   void Finish(ServiceRecord& r);
   void Abort(ServiceRecord& r);
   void Unreserve(ServiceRecord& r);
+  void Reread(ServiceRecord& r);
   void Adopt(ServiceRecord& r, std::vector<model::Allocation> allocations);
   void Say(ServiceRecord& r);
   void UpdateClaims(ServiceRecord& r);

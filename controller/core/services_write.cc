@@ -10,6 +10,8 @@ namespace berth::core {
 using model::Holds;
 
 void Services::Write(ServiceRecord& r) {
+  // News of this very moment that nobody has looked at yet: what was decided before it must not be written after it.
+  if (r.phase == Phase::kWithdrawing && dirty_.count(r.object.id) != 0) return Abort(r);
   if (r.gone) return Finish(r);  // there is nothing left to write to
   r.phase = Phase::kWriting;
   r.write_id = ++last_write_;
@@ -36,6 +38,9 @@ void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, con
   ServiceRecord& r = it->second;
   const std::string told = std::exchange(r.write_error, status.ok() ? "" : std::string(status.message()));
   const bool moved_on = r.object.revision != r.write_revision;
+  // Refused because the object changed, after a try of unknown outcome: that try may have been the change. Its address
+  // stays reserved until the object has been read again, which follows.
+  if (absl::IsAborted(status) && r.unknown && !moved_on) return;
   if (following_) {
     if (!status.ok() && !absl::IsAborted(status) && !absl::IsNotFound(status)) return;  // reserved until read again
     r.phase = Phase::kIdle;
@@ -46,18 +51,34 @@ void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, con
     return Adopt(r, r.target);
   }
   if (status.ok()) {
-    if (!moved_on) r.object.revision = revision;
-    return Finish(r);
+    if (!moved_on) {
+      r.object.revision = revision;
+      r.shown = r.target;  // the source says so, though it has not shown the object yet
+    }
+    const model::ObjectId id = r.object.id;
+    const bool undone = r.shown != r.target;  // shown since: somebody else has changed it already
+    Finish(r);
+    if (auto left = records_.find(id); left != records_.end()) left->second.restore = undone;
+    return;
   }
   if (absl::IsNotFound(status)) {
     r.gone = true;
     r.target.clear();
     return Finish(r);
   }
-  if (absl::IsAborted(status)) {
+  if (absl::IsAborted(status) && !r.unknown) {
     // Decided on an old object. What was withdrawn is announced again until the new decision.
     Abort(r);
+    r.stale = !moved_on;
+    if (moved_on) r.restore = r.shown != r.object.allocations;
     if (moved_on || r.again) dirty_.insert(r.object.id);
+    r.again = false;
+    return;
+  }
+  r.unknown = true;
+  if (moved_on) {
+    Reread(r);
+    dirty_.insert(r.object.id);
     r.again = false;
     return;
   }
@@ -79,7 +100,7 @@ void Services::Finish(ServiceRecord& r) {
   const ServiceRecord::Addresses verified = std::exchange(r.verified, {});
   r.object.managed_by = now.empty() ? "" : r.decision.managed_by;
   r.object.marked = !now.empty();
-  r.restore = false;
+  r.restore = r.unknown = false;
   r.phase = Phase::kIdle;
   bool freed = false;
   for (const model::Allocation& a : before) {
@@ -116,6 +137,7 @@ void Services::Abort(ServiceRecord& r) {
   r.withdrawing.clear();
   r.withdrawn.clear();
   Unreserve(r);
+  r.unknown = false;
   r.phase = Phase::kIdle;
   r.op = 0;
 }
@@ -128,6 +150,23 @@ void Services::Unreserve(ServiceRecord& r) {
   r.verified.clear();
   r.withdrawn.clear();
   if (had) Wake();  // somebody may wait for just that address
+}
+
+// What the source shows now is the outcome of the write: it made the revision that is shown, or came too late for it.
+void Services::Reread(ServiceRecord& r) {
+  const std::vector<model::Allocation> held = std::exchange(r.object.allocations, r.shown);
+  r.restore = r.unknown = false;
+  r.phase = Phase::kIdle;
+  for (const IpAddr& a : r.withdrawn) holders_.Restore(a);
+  for (const model::Allocation& a : held) {
+    if (Holds(r.object.allocations, a.address)) continue;
+    ctx_.ledger.Release(r.object.id, a.address);
+    holders_.Refresh(a.address);
+    pools_.TouchOf(a.address);
+    Wake();
+  }
+  Unreserve(r);
+  UpdateClaims(r);
 }
 
 }  // namespace berth::core

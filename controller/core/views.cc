@@ -45,7 +45,9 @@ model::ServiceView ControllerCore::View(const ServiceRecord& r) const {
   v.candidate_pools = r.decision.candidate_pools;
   v.reason = r.decision.reason.code;
   v.message = r.decision.reason.message;
-  if (r.decision.ownership == plan::Ownership::kForeign && r.object.allocations.empty()) {
+  // Nothing is decided before the gate opens; whose a Service is can be told all the same.
+  const plan::Ownership ownership = ctx_.active ? r.decision.ownership : plan::Classify(r.object, ctx_.options.rules);
+  if (ownership == plan::Ownership::kForeign && r.object.allocations.empty()) {
     v.state = model::ServiceState::kIgnored;
     if (v.reason.empty()) {
       v.reason = plan::reason::kNotOurs;
@@ -67,6 +69,9 @@ model::ServiceView ControllerCore::View(const ServiceRecord& r) const {
     v.message = r.write_error.empty()
                     ? "the result is being written"
                     : absl::StrCat("the result could not be written, which is tried again: ", r.write_error);
+  } else if (v.state == model::ServiceState::kPending && v.reason.empty()) {
+    v.reason = plan::reason::kWriting;
+    v.message = "the Service changed while the result was being written: it is decided anew once it has been read";
   }
   return v;
 }

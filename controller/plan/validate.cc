@@ -18,6 +18,18 @@ constexpr std::size_t kMaxListedUsers = 10;
 
 std::string Described(const model::Pool& pool) { return absl::StrCat("Eip ", Quote(pool.name)); }
 
+// IpAddr refuses their text, since each address has one form only: given to a Service, they could not be read back from
+// what was recorded of it.
+absl::Status ValidateNotMapped(const model::Pool& pool) {
+  static const IpRange kMapped =
+      *IpRange::Make(IpAddr::V6(absl::uint128(0xffff) << 32), IpAddr::V6((absl::uint128(0xffff) << 32) | 0xffffffffU));
+  if (!pool.addresses.Overlaps(kMapped)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("invalid eip address format: ", Described(pool), ": spec.address ", Quote(pool.address_text),
+                   " has IPv4-mapped IPv6 addresses in it (::ffff:0:0/96), which are no addresses of a LAN; "
+                   "leave them out"));
+}
+
 absl::Status ValidateInterface(const model::Pool& pool) {
   if (pool.protocol == model::Protocol::kBgp) return absl::OkStatus();
   if (pool.interface.empty()) {
@@ -94,6 +106,7 @@ absl::Status ValidatePool(const model::Pool& pool) {
                      first ? " mixes IPv4 and IPv6; create one Eip for each"
                            : " has no address; write one IP, a CIDR, first-last, or a comma list of these"));
   }
+  RETURN_IF_ERROR(ValidateNotMapped(pool));
   RETURN_IF_ERROR(ValidateInterface(pool));
   return ValidateNodeSelector(pool);
 }

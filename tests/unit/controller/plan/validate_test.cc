@@ -56,6 +56,15 @@ TEST_CASE("an Eip without addresses or with both families is refused", "[unit]")
   CheckDenied(ValidatePool(pool), "invalid eip address format", {"\"e\"", "spec.address"});
 }
 
+TEST_CASE("an Eip with IPv4-mapped addresses in it is refused: they could not be read back from a record", "[unit]") {
+  const std::string wide = GENERATE("::/80", "::/0", "::fffe:ffff:ffff-::1:0:0:0");
+  CAPTURE(wide);
+  CheckDenied(ValidatePool(MakePool("e", wide)), "invalid eip address format",
+              {"Eip \"e\"", "spec.address \"" + wide + "\"", "::ffff:0:0/96", "leave them out"});
+  CHECK(ValidatePool(MakePool("e", "::/81")).ok());
+  CHECK(ValidatePool(MakePool("e", "::1:0:0:0/80")).ok());
+}
+
 TEST_CASE("a nodeSelector must be well formed", "[unit]") {
   model::Pool pool = MakePool("e", "10.0.0.0/24");
   pool.node_selector = model::LabelSelector{.match_labels = {}, .match_expressions = {{"rack", "In", {"r1"}}}};

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// tests/property.h -- a rapidcheck property as a test of its own: how often it is tried, and from which seed.
+//
+//   TEST_CASE("...", "[unit]") { Property("no address has two owners", 2500, [](const std::vector<Op>& ops) { ... }); }
+//
+// Prints the seed whether it holds or not; a failure also says how to run exactly the case that failed (after it was
+// made as small as possible):
+//
+//   RC_PARAMS="seed=123" build/release/bin/controller_core_test "name of the test"
+//   RC_PARAMS="max_success=100000" ...     tries more often
+#ifndef BERTH_TESTS_PROPERTY_H_
+#define BERTH_TESTS_PROPERTY_H_
+
+#include <algorithm>
+#include <iostream>
+#include <sstream>
+#include <string>
+
+#include <catch2/catch.hpp>
+
+// After catch.hpp, which it builds on.
+#include <rapidcheck/catch.h>
+
+namespace berth {
+
+// Sanitizers make each try some twenty times dearer and look for other things.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr int kTriesDivisor = 25;
+#else
+inline constexpr int kTriesDivisor = 1;
+#endif
+
+template <typename Testable>
+void Property(const std::string& name, int tries, Testable&& testable) {
+  rc::detail::TestParams params = rc::detail::configuration().testParams;
+  // Unless somebody asked for a number of tries.
+  if (params.maxSuccess == rc::detail::TestParams().maxSuccess) params.maxSuccess = std::max(1, tries / kTriesDivisor);
+  std::cout << name << ": " << params.maxSuccess << " tries, seed=" << params.seed << std::endl;
+  rc::detail::TestMetadata metadata;
+  metadata.id = name;
+  metadata.description = name;
+  const auto result = rc::detail::checkTestable(std::forward<Testable>(testable), metadata, params);
+  std::ostringstream text;
+  rc::detail::printResultMessage(result, text);
+  INFO(text.str() << "\nseed=" << params.seed);
+  REQUIRE(result.template is<rc::detail::SuccessResult>());
+}
+
+}  // namespace berth
+
+#endif  // BERTH_TESTS_PROPERTY_H_
