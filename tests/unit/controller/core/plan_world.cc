@@ -236,6 +236,7 @@ void PlanWorld::Feed(const std::vector<Event>& events) {
   }
   before_ = core_->ledger().pools();
   claims_before_.clear();
+  blocked_before_ = Blocked();
   for (const IpAddr& a : Universe()) {
     const auto& owners = core_->ledger().OwnersOf(a);
     claims_before_.insert(claims_before_.end(), owners.begin(), owners.end());

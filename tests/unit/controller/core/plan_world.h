@@ -120,6 +120,7 @@ class PlanWorld {
   void CheckWords();
   void CheckRecords();
   Facts TheFacts() const;
+  std::set<IpAddr> Blocked() const;
   Facts AsClaimed(Facts facts, const model::ObjectId& but) const;
 
   Setup setup_;
@@ -151,7 +152,8 @@ class PlanWorld {
 
   // What the core has been told.
   std::map<std::string, model::Pool> before_;  // the Eips in force before the event in hand
-  std::vector<plan::Claim> claims_before_;     // and what was claimed
+  std::set<IpAddr> blocked_before_;
+  std::vector<plan::Claim> claims_before_;  // and what was claimed
   std::map<std::string, std::vector<sync::InterfaceInfo>> heard_interfaces_;
   std::map<std::string, model::Labels> shown_namespaces_;
   std::map<model::ObjectId, model::Service> shown_;

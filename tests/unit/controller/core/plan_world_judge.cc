@@ -15,6 +15,14 @@ bool Lists(const std::vector<model::Allocation>& list, const IpAddr& address) {
 
 }  // namespace
 
+std::set<IpAddr> PlanWorld::Blocked() const {
+  std::set<IpAddr> blocked;
+  for (const IpAddr& a : Universe()) {
+    if (core_->ledger().IsConflicted(a) || core_->ledger().IsQuarantined(a)) blocked.insert(a);
+  }
+  return blocked;
+}
+
 Facts PlanWorld::TheFacts() const {
   Facts facts;
   facts.rules = setup_.rules;
@@ -37,9 +45,7 @@ Facts PlanWorld::TheFacts() const {
       }
     }
   }
-  for (const IpAddr& a : Universe()) {
-    if (core_->ledger().IsConflicted(a) || core_->ledger().IsQuarantined(a)) facts.blocked.insert(a);
-  }
+  facts.blocked = Blocked();
   return facts;
 }
 
@@ -99,6 +105,7 @@ void PlanWorld::CheckWrite(const model::ServiceWrite& write) {
       // written counts from the end of that.
       Facts sooner = AsClaimed(facts, write.id);
       sooner.pools = before_;
+      sooner.blocked = blocked_before_;
       CheckGiven(sooner, service, a);
     }
   }
