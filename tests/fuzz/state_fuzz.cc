@@ -26,7 +26,7 @@ void Require(bool holds) {
 void CheckController(const std::string& text) {
   const absl::StatusOr<files::StateData> state = files::DecodeState(text);
   if (!state.ok()) return Require(!state.status().message().empty());
-  std::map<model::ObjectId, std::string> lines;
+  files::RecordLines lines;
   for (const auto& [id, record] : state->services) lines[id] = files::EncodeRecord(id, record);
   std::string written;
   files::EncodeState(state->term, state->agents, lines,
