@@ -270,7 +270,7 @@ void AgentCore::Impl::RunDue() {
   }
   if (now_ >= disk_decides_) {
     disk_decides_ = absl::InfiniteFuture();
-    authoritative_ = reconcile_ = true;
+    authoritative_ = reconcile_ = sweep_ = true;
   }
   Decide();
   if (conflicts_.Expire(now_)) conflicts_dirty_ = true;

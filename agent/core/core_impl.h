@@ -60,6 +60,7 @@ struct Entry {
   std::shared_ptr<const PortInterface> where;  // the interface it is to be announced on; null when none is usable
   std::unique_ptr<sync::Rejection> problem;    // keeps it from being in force; null mostly, so not worth room in each
   bool established = false;                    // silenced and made local (or needs neither)
+  absl::Time repaired_at = absl::InfinitePast();  // made local again after somebody took it off
   Mute mute = Mute::kNone;
   absl::Time decide_at = absl::InfiniteFuture();  // muted: when to go on without a leader's word
   bool outranked = false;                         // muted by a rival that is the better candidate
@@ -198,6 +199,7 @@ class AgentCore::Impl {
   sync::Settings settings_;
   std::map<IpAddr, Entry> entries_;
   std::set<IpAddr> released_;   // whose last Service is gone: may leave shared interfaces too
+  bool sweep_ = false;          // the disk's word has just begun to count
   bool authoritative_ = false;  // a leader's or the disk's word says what is not ours any more
   absl::Time disk_decides_ = absl::InfiniteFuture();
   struct Unacknowledged {

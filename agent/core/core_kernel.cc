@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,7 @@ using sync::RejectCode;
 constexpr absl::Duration kLag = absl::Seconds(1);
 constexpr absl::Duration kRetryAdd = absl::Seconds(1);
 constexpr absl::Duration kRetryRemove = absl::Seconds(5);
+constexpr absl::Duration kRepairPause = absl::Seconds(1);  // between two repairs of one address
 constexpr absl::Duration kVipPause = absl::Milliseconds(100);
 
 absl::string_view ProtocolName(sync::Protocol protocol) {
@@ -180,6 +182,11 @@ void AgentCore::Impl::Localize(Entry& entry, std::size_t& drifted) {
   }
   if (!authoritative_) return;
   if (entry.established) {
+    if (now_ < entry.repaired_at + kRepairPause) {  // somebody is at it: perhaps a second agent, told otherwise
+      ops_review_ = std::min(ops_review_, entry.repaired_at + kRepairPause);
+      return;
+    }
+    entry.repaired_at = now_;
     ++drifted;
     Emit(Count{Count::What::kDriftRepair});
   }
@@ -187,8 +194,10 @@ void AgentCore::Impl::Localize(Entry& entry, std::size_t& drifted) {
   kernel_out_.push_back(AddAddress{vip_->index, address});
 }
 
+// Only while a leader says what is ours, and once when the disk's word begins to count: to an agent that goes by an old
+// word, what a second agent of the node has just been told to add looks like a leftover.
 void AgentCore::Impl::RemoveLeftovers() {
-  if (!authoritative_) return;
+  if (!leader_heard_ && !std::exchange(sweep_, false)) return;
   const auto assigned = [&](const IpAddr& address) {
     const auto it = entries_.find(address);
     return it != entries_.end() && it->second.wants_local;

@@ -72,9 +72,10 @@ void AgentCore::Impl::EndOwnProbe(const Prober::Round& round) {
     const auto it = entries_.find(answer.address);
     if (it == entries_.end()) continue;
     Entry& entry = it->second;
-    if (entry.mute != Mute::kUnconfirmed && entry.mute != Mute::kFrozen) continue;
+    if (entry.mute == Mute::kNone || entry.mute == Mute::kYielded) continue;
     if (answer.macs.empty()) {
       if (answer.probed && entry.problem == nullptr) {
+        entry.retried_rival = entry.mute == Mute::kRival;
         Unmute(entry);
       } else {  // silence says nothing where nothing could be asked
         MuteEntry(entry, entry.mute, now_ + absl::Seconds(1));

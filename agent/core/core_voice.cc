@@ -101,10 +101,7 @@ void AgentCore::Impl::Decide() {
     Entry& entry = entries_.at(address);
     entry.decide_at = absl::InfiniteFuture();
     if (leader_heard_) continue;
-    if (entry.mute == Mute::kRival) {
-      entry.retried_rival = true;
-      Unmute(entry);
-    } else if (link_up_ && !standby_ && !stream_stale_ && now_ < linked_at_ + kLeaderSpeaks) {
+    if (link_up_ && !standby_ && !stream_stale_ && now_ < linked_at_ + kLeaderSpeaks) {
       // A controller is listening to all agents before it speaks: two that come back at once must not both take it.
       MuteEntry(entry, entry.mute, now_ + kLookAgain);
     } else {

@@ -174,8 +174,10 @@ void Agents::OnClosed(StreamId stream, const std::string& reason) {
 
 void Agents::Lose(Agent& agent, const std::string& why) {
   agent.stream = 0;
-  if (agent.in_flight) ctx_.timers.Cancel(agent.in_flight->limit);
-  agent.in_flight.reset();
+  if (const auto lost = std::exchange(agent.in_flight, std::nullopt)) {
+    ctx_.timers.Cancel(lost->limit);
+    agent.dirty.insert(lost->addresses.begin(), lost->addresses.end());  // perhaps it has not heard
+  }
   agent.fresh = true;
   agent.message = why;
   ctx_.Warn("agent lost", {{"node", agent.node}, {"reason", why}});
@@ -354,7 +356,7 @@ std::string Agents::NodeOfMac(const MacAddr& mac) const {
 
 void Agents::Remember(const std::vector<model::ClusterSource::KnownAgent>& known) {
   for (const auto& k : known) {
-    known_[k.node] = k.macs;
+    if (!known_.try_emplace(k.node, k.macs).second) continue;  // what it told us itself is newer
     for (const MacAddr& mac : k.macs) node_of_mac_[mac] = k.node;
   }
 }

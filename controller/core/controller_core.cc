@@ -158,7 +158,8 @@ void ControllerCore::On(const Leadership& e) {
     return;
   }
   leader_ = true;
-  services_.Follow(false);
+  expecting_ |= !e.known_agents.empty();
+  agents_.Remember(e.known_agents);
   ctx_.term = e.term;
   ctx_.version = 0;
   if (e.term >= raising_) raising_ = 0;
@@ -199,6 +200,7 @@ void ControllerCore::TryOpenGate() {
   ctx_.Info("started",
             {{"agents", absl::StrCat(agents_.connected_count())}, {"missing", absl::StrCat(awaited_.size())}});
   Exclude();
+  services_.Follow(false);  // until now a write of whoever led before may have landed
   pools_.Restore(services_.PoolsOnRecord());
   services_.Claim();
   holders_.Adopt();

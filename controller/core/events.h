@@ -36,6 +36,8 @@ struct Leadership {
   bool leader = false;
   std::uint64_t term = 0;
   std::string leader_name;
+  // As the source has them now: whoever led meanwhile has met agents that we have not.
+  std::vector<model::ClusterSource::KnownAgent> known_agents = {};
 };
 struct ServiceWritten {
   std::uint64_t write_id = 0;

@@ -183,7 +183,7 @@ void Holders::Act(Holding& h, const plan::Placement& placement) {
   if (h.holder.empty()) {
     if (h.phase == Phase::kVerifying && h.next == target) return;  // already being asked about
     if (!h.next.empty() && h.next != target) agents_.Drop(h.next, h.address);
-    return h.verified ? Announce(h, target) : Verify(h, target);
+    return h.verified && !ElsewhereAnnounced(h.address, target) ? Announce(h, target) : Verify(h, target);
   }
   if (target == h.holder) {
     if (InMove(h.phase) || h.phase == Phase::kVerifying) CancelMove(h);
@@ -198,6 +198,13 @@ void Holders::Act(Holding& h, const plan::Placement& placement) {
   if (h.next == target && (InMove(h.phase) || h.phase == Phase::kVerifying)) return;
   if (!h.next.empty()) CancelMove(h);
   return in_contact ? StartMove(h, target) : Verify(h, target);
+}
+
+// Whether another agent announced it when it spoke last: it was told to let go, and has not said that it did.
+bool Holders::ElsewhereAnnounced(const IpAddr& address, const std::string& node) const {
+  return std::any_of(agents_.all().begin(), agents_.all().end(), [&](const auto& entry) {
+    return entry.first != node && entry.second.announced.count(address) != 0;
+  });
 }
 
 void Holders::Verify(Holding& h, const std::string& node, bool patient) {
@@ -264,10 +271,10 @@ void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, bool patien
     return;
   }
   const Agent* holder = h.holder.empty() ? nullptr : agents_.Find(h.holder);
-  if (holder != nullptr && holder->control_lost && !patient) {
-    // It answers for other addresses, so it is alive and perhaps only slow: ask again, and wait longer.
-    return Verify(h, next, true);
-  }
+  const bool perhaps_slow =
+      holder != nullptr && holder->control_lost;               // it answers for other addresses, so it is alive
+  const bool perhaps_unheard = holder != nullptr && stranger;  // a take-over's probe ends with the first answer
+  if ((perhaps_slow || perhaps_unheard) && !patient) return Verify(h, next, true);
   h.verified = true;
   Announce(h, next);
 }

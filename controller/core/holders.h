@@ -110,6 +110,7 @@ class Holders {
   // `patient`: asks oftener and waits longer, as for a new address.
   void Verify(Holding& h, const std::string& node, bool patient = false);
   void OnVerified(const IpAddr& address, std::uint64_t probe, bool patient, const sync::ProbeAnswer& answer);
+  bool ElsewhereAnnounced(const IpAddr& address, const std::string& node) const;
   void Announce(Holding& h, std::string node);
   void StartMove(Holding& h, const std::string& next);
   void CancelMove(Holding& h);

@@ -127,8 +127,8 @@ void Holders::OnAcked(Agent& agent, const IpAddr& address, const sync::Rejection
       it->second.waiting.erase(agent.node);
       if (it->second.waiting.empty()) FinishRelease(address);
     }
-    Unquarantine(address, agent.node);
   }
+  Unquarantine(address, agent.node);  // whatever it had, it has what it shall have now
   auto it = holdings_.find(address);
   if (it == holdings_.end() || role == nullptr || it->second.withdrawing) return;
   Holding& h = it->second;
@@ -284,7 +284,9 @@ void Holders::Withdraw(const IpAddr& address, std::function<void()> done) {
   if (it != holdings_.end()) it->second.withdrawing = true;
   for (auto& [node, agent] : agents_.all()) {
     const bool told = agent.desired.count(address) != 0;
-    const bool has = told || agent.announced.count(address) != 0 || (agent.connected() && !agent.Settled(address));
+    const bool untold = agent.dirty.count(address) != 0;  // an earlier withdrawal has not reached it
+    const bool has =
+        told || untold || agent.announced.count(address) != 0 || (agent.connected() && !agent.Settled(address));
     if (has) release.waiting.insert(node);
   }
   if (it != holdings_.end()) Unhold(it->second, "being released");
@@ -348,7 +350,7 @@ void Holders::RecheckQuarantined() {
   if (!ctx_.active) return;
   for (const auto& [address, nodes] : quarantine_) {
     const model::Pool* pool = ctx_.ledger.PoolOf(address);
-    if (pool == nullptr) continue;
+    if (pool == nullptr || !ctx_.ledger.OwnersOf(address).empty()) continue;  // in use: its holder would answer
     const std::string prober = ProberFor(address, pool->interface);
     if (prober.empty()) continue;
     probes_.Ask(prober, sync::ProbeKind::kNewAddress, address, pool->interface,

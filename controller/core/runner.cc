@@ -104,7 +104,7 @@ void CoreRunner::Wake(absl::Time at) {
 void CoreRunner::OnDelta(const model::ClusterDelta& delta) { Queue(SourceChanged{delta}); }
 void CoreRunner::OnSynced() { Queue(SourceSynced{source_.KnownAgents()}); }
 void CoreRunner::OnLeadership(bool leader, std::uint64_t term, const std::string& leader_name) {
-  Queue(Leadership{leader, term, leader_name});
+  Queue(Leadership{leader, term, leader_name, source_.KnownAgents()});
 }
 void CoreRunner::OnServiceWritten(std::uint64_t write_id, const absl::Status& status, const std::string& revision) {
   Queue(ServiceWritten{write_id, status, revision});

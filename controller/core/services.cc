@@ -132,12 +132,14 @@ void Services::Begin() {
   for (const model::ObjectId& id : ids) {
     ServiceRecord& r = records_.at(id);
     dirty_.insert(id);
-    if (r.phase != Phase::kWriting || writes_.count(r.write_id) != 0) continue;
-    if (r.object.revision != r.write_revision) {
+    if (r.phase != Phase::kWriting) continue;
+    const bool called_off = writes_.count(r.write_id) == 0;  // its repeat
+    if (called_off && r.object.revision != r.write_revision) {
       Reread(r);
-    } else {
-      Write(r);  // its repeat was called off
+      continue;
     }
+    for (const IpAddr& address : r.withdrawn) holders_.Withdraw(address, [] {});  // for as long as its write may land
+    if (called_off) Write(r);
   }
 }
 
@@ -295,13 +297,24 @@ void Services::Probed(const model::ObjectId& id, std::uint64_t op, const sync::P
   dirty_.insert(id);
 }
 
+// Whether a Service is about to let go of an address that it has.
+bool Services::IsLeaving(const model::ObjectId& id, const IpAddr& address) const {
+  const auto it = records_.find(id);
+  if (it == records_.end()) return false;
+  const ServiceRecord& r = it->second;
+  return (r.phase == Phase::kWithdrawing || r.phase == Phase::kWriting) && !Holds(r.target, address);
+}
+
 void Services::Withdraw(ServiceRecord& r) {
   const model::ObjectId id = r.object.id;
   r.phase = Phase::kWithdrawing;
   for (const model::Allocation& a : r.object.allocations) {
     if (Holds(r.target, a.address)) continue;
     const auto& owners = ctx_.ledger.OwnersOf(a.address);
-    if (owners.size() != 1 || owners.front().service != id) continue;  // others go on using it
+    const bool last = std::all_of(owners.begin(), owners.end(), [&](const plan::Claim& owner) {
+      return owner.service == id || IsLeaving(owner.service, a.address);
+    });
+    if (owners.empty() || !last) continue;  // others go on using it
     r.withdrawing.insert(a.address);
   }
   const ServiceRecord::Addresses withdrawing = r.withdrawing;
@@ -336,6 +349,7 @@ void Services::UpdateClaims(ServiceRecord& r) {
     holders_.Refresh(a.address);
     pools_.TouchOf(a.address);
     if (!ctx_.active) continue;
+    Wake();  // somebody may wait for just these ports
     // What one sharer asks for now may be another's conflict, or the end of one.
     for (const plan::Claim& other : ctx_.ledger.OwnersOf(a.address)) {
       if (other.service != r.object.id) dirty_.insert(other.service);

@@ -83,7 +83,9 @@ class Services {
   void Start(ServiceRecord& r, std::vector<model::Allocation> want);
   void Probed(const model::ObjectId& id, std::uint64_t op, const sync::ProbeAnswer& answer);
   void Withdraw(ServiceRecord& r);
+  bool IsLeaving(const model::ObjectId& id, const IpAddr& address) const;
   void Write(ServiceRecord& r);
+  void HandOn(const IpAddr& address);
   void Finish(ServiceRecord& r);
   void Abort(ServiceRecord& r);
   void Unreserve(ServiceRecord& r);

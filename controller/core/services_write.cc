@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The write that ends each operation on a Service: what it carries, what its outcome means, and what is undone without
 // one.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -93,6 +94,15 @@ void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, con
   });
 }
 
+// What one sharer has withdrawn is announced again for those that stay, and stays withdrawn where all are leaving.
+void Services::HandOn(const IpAddr& address) {
+  const auto& owners = ctx_.ledger.OwnersOf(address);
+  const bool wanted = std::any_of(owners.begin(), owners.end(),
+                                  [&](const plan::Claim& owner) { return !IsLeaving(owner.service, address); });
+  if (owners.empty() || wanted) return holders_.Restore(address);
+  for (const plan::Claim& owner : owners) records_.at(owner.service).withdrawn.insert(address);
+}
+
 void Services::Finish(ServiceRecord& r) {
   const model::ObjectId id = r.object.id;
   const std::vector<model::Allocation> before = std::exchange(r.object.allocations, std::exchange(r.target, {}));
@@ -106,7 +116,7 @@ void Services::Finish(ServiceRecord& r) {
   for (const model::Allocation& a : before) {
     if (Holds(now, a.address)) continue;
     ctx_.ledger.Release(id, a.address);
-    holders_.Restore(a.address);
+    if (r.withdrawn.count(a.address) != 0) HandOn(a.address);
     holders_.Refresh(a.address);
     pools_.TouchOf(a.address);
     ctx_.ServiceEvent(id, false, "ReleaseIP", absl::StrCat("success to release ip: ", a.address.ToString()));

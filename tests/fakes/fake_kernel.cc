@@ -42,6 +42,7 @@ absl::Status FakeKernel::Enter(Call call) {
 }
 
 void FakeKernel::Changed() {
+  ++version_;
   if (observer_ == nullptr || posted_) return;
   posted_ = true;
   loop_.Post([this, alive = std::weak_ptr<int>(alive_)] {
@@ -118,6 +119,7 @@ absl::Status FakeKernel::RemoveAddress(int ifindex, const IpAddr& address) {
 absl::Status FakeKernel::ApplySilence(const Silence& silence) {
   RETURN_IF_ERROR(Enter(Call::kApplySilence));
   silence_ = silence;
+  ++version_;
   return absl::OkStatus();
 }
 
@@ -166,6 +168,7 @@ void FakeKernel::RemoveForeignAddress(int ifindex, const Cidr& cidr) {
 void FakeKernel::FlushRuleset() {
   if (!silence_) return;
   silence_.reset();
+  ++version_;
   if (observer_ == nullptr) return;
   loop_.Post([this, alive = std::weak_ptr<int>(alive_)] {
     if (!alive.expired()) observer_->OnSilenceDisturbed();
@@ -186,6 +189,7 @@ void FakeKernel::Detach() {
 void FakeKernel::Reboot() {
   Detach();
   silence_.reset();
+  ++version_;
   std::erase_if(links_, [](const auto& entry) { return entry.second.name == kOwnInterface; });
   for (auto& [index, link] : links_) {
     std::erase_if(link.addresses, [](const LinkAddress& address) { return address.ours; });

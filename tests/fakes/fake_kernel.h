@@ -12,6 +12,7 @@
 #ifndef BERTH_TESTS_FAKES_FAKE_KERNEL_H_
 #define BERTH_TESTS_FAKES_FAKE_KERNEL_H_
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -56,12 +57,14 @@ class FakeKernel : public Kernel {
 
   // What tests look at.
   KernelState state() const;
+  const std::map<int, Link>& links() const { return links_; }         // by index
   const std::optional<Silence>& silence() const { return silence_; }  // nullopt: no tables
   // Whether the kernel itself would answer ARP or a solicitation for `address` that comes in by `ifindex`: it has it
   // (on any interface in IPv4, on that one in IPv6) and is not kept silent.
   bool WouldAnswer(int ifindex, const IpAddr& address) const;
   bool IsLocal(const IpAddr& address) const;
-  int calls(Call call) const;  // how often it was made, failures included
+  int calls(Call call) const;                         // how often it was made, failures included
+  std::uint64_t version() const { return version_; }  // another after each change of addresses or silence
 
  private:
   absl::Status Enter(Call call);
@@ -76,6 +79,7 @@ class FakeKernel : public Kernel {
   std::map<Call, absl::Status> failures_;
   std::map<Call, int> calls_;
   bool posted_ = false;
+  std::uint64_t version_ = 0;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // posted tasks outlive neither us nor a Detach
 };
 

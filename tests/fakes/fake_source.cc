@@ -33,6 +33,7 @@ void AddKeys(const std::map<Key, Object>& store, std::set<Key>& keys) {
 
 template <typename Key>
 void FakeCluster::Changed(std::set<Key> Dirty::* kind, const Key& key) {
+  ++changes_;
   for (FakeSource* source : sources_) {
     (source->dirty_.*kind).insert(key);
     source->PostFlush();
@@ -230,6 +231,7 @@ std::optional<model::PoolStatus> FakeCluster::pool_status(const std::string& poo
 void FakeCluster::Grant(FakeSource& source) {
   ++term_;
   leader_ = &source;
+  leading_since_ = loop_.Now();
   TellLeadership();
 }
 
@@ -239,10 +241,8 @@ void FakeCluster::Revoke() {
 }
 
 void FakeCluster::TellLeadership() {
-  const std::string name = leader_ == nullptr ? "" : leader_->name();
   for (FakeSource* source : sources_) {
-    source->PostAlive(
-        [leads = source == leader_, term = term_, name](auto& observer) { observer.OnLeadership(leads, term, name); });
+    if (source->connected_) source->TellLeadership();
   }
 }
 
@@ -255,10 +255,8 @@ void FakeCluster::Attach(FakeSource* source) {
   source->PostFlush();
   if (leader_ == nullptr && lead_automatically_) {
     Grant(*source);
-  } else {
-    source->PostAlive([term = term_, name = leader_ == nullptr ? "" : leader_->name()](auto& observer) {
-      observer.OnLeadership(false, term, name);
-    });
+  } else if (source->connected_) {
+    source->TellLeadership();
   }
 }
 
@@ -292,6 +290,12 @@ void FakeSource::PostAlive(std::function<void(Observer&)> task) {
   });
 }
 
+void FakeSource::TellLeadership() {
+  const FakeSource* leader = cluster_.leader_;
+  PostAlive([leads = leader == this, term = cluster_.term_, name = leader == nullptr ? "" : leader->name()](
+                Observer& observer) { observer.OnLeadership(leads, term, name); });
+}
+
 void FakeSource::PostFlush() {
   if (!connected_ || std::exchange(flush_posted_, true)) return;
   PostAlive([this](Observer&) { Flush(); });
@@ -308,8 +312,19 @@ void FakeSource::Flush() {
 }
 
 void FakeSource::SetConnected(bool connected) {
-  connected_ = connected;
-  if (connected && alive_ != nullptr) PostFlush();
+  if (std::exchange(connected_, connected) == connected || !connected || alive_ == nullptr) return;
+  if (cluster_.leader_ == this) {
+    if (raise_to_ > cluster_.term_) RaiseTerm(raise_to_);
+  } else {
+    TellLeadership();
+  }
+  raise_to_ = 0;
+  for (const auto& [pool, status] : std::exchange(waiting_statuses_, {})) {
+    if (cluster_.leader_ == this) cluster_.WritePoolStatus(status);
+  }
+  if (waiting_agents_ && cluster_.leader_ == this) RememberAgents(*waiting_agents_);
+  waiting_agents_.reset();
+  PostFlush();
 }
 
 void FakeSource::WriteService(const model::ServiceWrite& write) {
@@ -329,7 +344,9 @@ void FakeSource::WriteService(const model::ServiceWrite& write) {
 }
 
 void FakeSource::WritePoolStatus(const model::PoolStatus& status) {
-  if (alive_ != nullptr && connected_) cluster_.WritePoolStatus(status);
+  if (alive_ == nullptr) return;
+  if (connected_) return cluster_.WritePoolStatus(status);
+  waiting_statuses_.insert_or_assign(status.pool, status);
 }
 
 void FakeSource::RecordEvent(const model::EventRecord& event) {
@@ -338,12 +355,21 @@ void FakeSource::RecordEvent(const model::EventRecord& event) {
 
 void FakeSource::RaiseTerm(std::uint64_t at_least) {
   if (alive_ == nullptr || cluster_.leader_ != this) return;
+  if (!connected_) {
+    raise_to_ = at_least;
+    return;
+  }
   cluster_.term_ = std::max(cluster_.term_, at_least);
-  PostAlive([term = cluster_.term_, name = name_](Observer& observer) { observer.OnLeadership(true, term, name); });
+  cluster_.leading_since_ = cluster_.loop_.Now();
+  TellLeadership();
 }
 
 void FakeSource::RememberAgents(const std::vector<KnownAgent>& agents) {
-  if (alive_ == nullptr || !connected_) return;
+  if (alive_ == nullptr) return;
+  if (!connected_) {
+    waiting_agents_ = agents;
+    return;
+  }
   cluster_.agents_ = agents;
   std::sort(cluster_.agents_.begin(), cluster_.agents_.end(),
             [](const KnownAgent& a, const KnownAgent& b) { return a.node < b.node; });

@@ -79,10 +79,14 @@ class FakeCluster {
   std::uint64_t term() const { return term_; }
   void SetTerm(std::uint64_t term) { term_ = term; }
   const FakeSource* leader() const { return leader_; }
+  absl::Time leading_since() const { return leading_since_; }  // of the present term
 
-  // What is stored now.
+  // What is stored now, and how often that changed.
+  std::uint64_t changes() const { return changes_; }
   const std::map<model::ObjectId, model::Service>& services() const { return services_; }
   const std::map<std::string, model::Pool>& pools() const { return pools_; }
+  const std::map<std::string, model::Node>& nodes() const { return nodes_; }
+  const std::map<model::ObjectId, model::EndpointSlice>& slices() const { return slices_; }
   std::optional<model::Service> service(const model::ObjectId& id) const;
   Condition condition(const model::ObjectId& id) const;
   std::optional<model::PoolStatus> pool_status(const std::string& pool) const;
@@ -124,9 +128,10 @@ class FakeCluster {
   std::vector<model::ServiceWrite> service_writes_;
   model::Problems problems_;
   std::size_t pool_status_writes_ = 0;
-  std::uint64_t revision_ = 0;
+  std::uint64_t revision_ = 0, changes_ = 0;
   std::uint64_t term_ = 0;
   FakeSource* leader_ = nullptr;
+  absl::Time leading_since_;
   bool lead_automatically_ = true;
   int fail_writes_ = 0, lose_answers_ = 0;
   absl::Status fail_status_;
@@ -140,8 +145,10 @@ class FakeSource final : public model::ClusterSource {
   FakeSource(FakeCluster& cluster, std::string name) : cluster_(cluster), name_(std::move(name)) {}
   ~FakeSource() override { Stop(); }
 
-  // Cuts the controller off from the API: no deltas, and writes fail with Unavailable.
+  // Cuts the controller off from the API: no deltas, no word of who leads, and writes fail with Unavailable. Once it is
+  // connected again it hears of all that.
   void SetConnected(bool connected);
+  bool connected() const { return connected_; }
   const std::string& name() const { return name_; }
 
   absl::Status Start(Observer& observer) override;
@@ -158,6 +165,7 @@ class FakeSource final : public model::ClusterSource {
   void PostAlive(std::function<void(Observer&)> task);
   void PostFlush();
   void Flush();
+  void TellLeadership();
 
   FakeCluster& cluster_;
   const std::string name_;
@@ -166,6 +174,10 @@ class FakeSource final : public model::ClusterSource {
   bool connected_ = true;
   bool synced_ = false;
   bool flush_posted_ = false;
+  // Asked for while disconnected: done once it is connected again and leads still.
+  std::uint64_t raise_to_ = 0;
+  std::map<std::string, model::PoolStatus> waiting_statuses_;
+  std::optional<std::vector<KnownAgent>> waiting_agents_;
   FakeCluster::Dirty dirty_;
 };
 

@@ -40,6 +40,52 @@ void FakeWire::Cut(const std::string& node, bool on) {
   }
 }
 
+void FakeWire::Reset(const std::string& node) {
+  std::erase_if(streams_, [](const auto& s) { return s.expired(); });
+  for (const auto& weak : streams_) {
+    const StreamPtr stream = weak.lock();
+    if (stream->node != node || stream->dead) continue;
+    stream->dead = true;
+    loop_.RunAfter(kLatency, [stream, jitter = Jitter(kLeastRedial, kMostRedial)] {
+      if (WireServer* server = stream->server; server != nullptr) {
+        server->process_.Post([stream] {
+          WireServer* s = std::exchange(stream->server, nullptr);
+          if (s == nullptr || s->streams_.erase(stream->id) == 0) return;
+          s->observer_->OnStreamClosed(stream->id, "connection reset");
+        });
+      }
+      WireLink* link = stream->link;
+      if (link == nullptr || link->stream_ != stream) return;
+      link->process_.Post([stream, jitter] {
+        if (stream->link == nullptr || stream->link->stream_ != stream) return;
+        stream->link->Down(absl::UnavailableError("connection reset"), jitter);
+      });
+    });
+  }
+}
+
+void FakeWire::Froze(WireServer& server) {
+  loop_.RunAfter(kKeepalive, [this, name = server.name_, of = &server, freezes = server.process_.freezes()] {
+    if (std::find(servers_.begin(), servers_.end(), of) == servers_.end()) return;
+    if (!of->process_.frozen() || of->process_.freezes() != freezes) return;
+    for (const auto& weak : streams_) {
+      const StreamPtr stream = weak.lock();
+      if (stream == nullptr || stream->dead || stream->server != of || stream->link == nullptr) continue;
+      stream->link->process_.Post([stream, jitter = Jitter(kLeastRedial, kMostRedial)] {
+        WireLink* link = stream->link;
+        if (link == nullptr || link->stream_ != stream) return;
+        link->Down(absl::UnavailableError("keepalive was not answered"), jitter);
+      });
+    }
+  });
+}
+
+bool FakeWire::Passes(const Stream& stream, Message::At at, const sync::AgentMessage* up,
+                      const sync::ControllerMessage* down) {
+  if (!on_message) return true;
+  return on_message({at, down != nullptr, stream.node, stream.controller, stream.link, up, down});
+}
+
 bool FakeWire::Connected(const WireLink& link, const std::string& controller) const {
   const StreamPtr& stream = link.stream_;
   return stream != nullptr && stream->up && !stream->dead && stream->server != nullptr &&
@@ -127,13 +173,17 @@ absl::Status WireServer::Start(Observer& observer) {
 
 void WireServer::Send(push::StreamId id, const sync::ControllerMessage& message) {
   const auto found = streams_.find(id);
-  if (found == streams_.end()) return;
+  if (process_.dead() || found == streams_.end()) return;
+  const FakeWire::StreamPtr to = found->second;
+  if (!wire_.Passes(*to, FakeWire::Message::At::kSent, nullptr, &message)) return;
   ++wire_.pushes_;
-  wire_.loop_.RunAfter(FakeWire::kLatency, [stream = found->second, message] {
+  wire_.loop_.RunAfter(FakeWire::kLatency, [wire = &wire_, stream = to, message] {
     if (stream->dead || stream->link == nullptr) return;
-    stream->link->process_.Post([stream, message] {
+    stream->link->process_.Post([wire, stream, message] {
       WireLink* link = stream->link;
-      if (link != nullptr && link->stream_ == stream && stream->up) link->observer_->OnControllerMessage(message);
+      if (link == nullptr || link->stream_ != stream || !stream->up) return;
+      if (!wire->Passes(*stream, FakeWire::Message::At::kDelivered, nullptr, &message)) return;
+      link->observer_->OnControllerMessage(message);
     });
   });
 }
@@ -183,11 +233,14 @@ void WireLink::DialAfter(absl::Duration delay) {
 }
 
 void WireLink::Send(const sync::AgentMessage& message) {
-  if (stream_ == nullptr || !stream_->up) return;
-  wire_.loop_.RunAfter(FakeWire::kLatency, [stream = stream_, message] {
+  if (process_.dead() || stream_ == nullptr || !stream_->up) return;
+  if (!wire_.Passes(*stream_, FakeWire::Message::At::kSent, &message, nullptr)) return;
+  wire_.loop_.RunAfter(FakeWire::kLatency, [wire = &wire_, stream = stream_, message] {
     if (stream->dead || stream->server == nullptr) return;
-    stream->server->process_.Post([stream, message] {
-      if (stream->server != nullptr) stream->server->observer_->OnAgentMessage(stream->id, message);
+    stream->server->process_.Post([wire, stream, message] {
+      if (stream->server == nullptr) return;
+      if (!wire->Passes(*stream, FakeWire::Message::At::kDelivered, &message, nullptr)) return;
+      stream->server->observer_->OnAgentMessage(stream->id, message);
     });
   });
 }

@@ -43,6 +43,24 @@ class FakeWire {
   bool IsCut(const std::string& node) const { return cut_.contains(node); }
   // Whether this agent has a working stream to that controller.
   bool Connected(const WireLink& link, const std::string& controller) const;
+  // Both ends of that node's streams see them end, and dial or wait anew; what was on its way is lost.
+  void Reset(const std::string& node);
+  // The server's process was frozen just now: agents whose keepalives stay unanswered give their streams up.
+  void Froze(WireServer& server);
+
+  struct Message {
+    enum class At : std::uint8_t { kSent, kDelivered };  // in the sender's process, in the receiver's
+    At at = At::kSent;
+    bool to_agent = false;
+    const std::string& node;
+    const std::string& controller;
+    const WireLink* link = nullptr;  // the agent's end
+    const sync::AgentMessage* up = nullptr;
+    const sync::ControllerMessage* down = nullptr;
+  };
+  // Sees each message as it is sent and as it is delivered; false: it goes nowhere.
+  std::function<bool(const Message&)> on_message;
+
   // Messages that controllers sent, by kind; heartbeats the other way are not counted.
   std::uint64_t pushes() const { return pushes_; }
 
@@ -58,6 +76,8 @@ class FakeWire {
     bool dead = false;  // cut: nothing passes any more
   };
   using StreamPtr = std::shared_ptr<Stream>;
+
+  bool Passes(const Stream& stream, Message::At at, const sync::AgentMessage* up, const sync::ControllerMessage* down);
 
   void Dial(WireLink* link);
   void AgentEnds(const StreamPtr& stream, const std::string& reason, absl::Duration delay);

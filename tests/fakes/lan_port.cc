@@ -32,6 +32,7 @@ void LanPort::SetInterfaces(const std::vector<PortInterface>& interfaces) {
 
 absl::Status LanPort::Send(int ifindex, const std::string& frame) {
   const auto stats = open_.find(ifindex);
+  if (process_.dead()) return absl::OkStatus();
   if (stats == open_.end()) return absl::NotFoundError(absl::StrCat("interface ", ifindex, " is not open"));
   if (!send_(ifindex, frame)) return absl::UnavailableError(absl::StrCat("interface ", ifindex, " is gone"));
   const ArpParse arp = ParseArp(Bytes(frame));
@@ -46,7 +47,7 @@ std::vector<PortStats> LanPort::Stats() const {
 }
 
 void LanPort::Receive(int ifindex, const std::string& frame) {
-  if (!open_.contains(ifindex)) return;
+  if (process_.dead() || !open_.contains(ifindex)) return;
   if (process_.frozen()) {
     waiting_.push_back({process_.Now(), ifindex, frame});
   } else {
@@ -58,8 +59,10 @@ void LanPort::CatchUp() {
   for (const Waiting& w : std::exchange(waiting_, {})) Judge(w.ifindex, w.frame, process_.Now() - w.captured);
 }
 
+bool LanPort::speaking() const { return !process_.frozen() && !process_.dead() && process_.Now() < answer_until_; }
+
 bool LanPort::Answers(const IpAddr& address) const {
-  if (process_.frozen() || process_.Now() >= answer_until_) return false;
+  if (!speaking()) return false;
   for (const auto& [ifindex, table] : table_->interfaces) {
     if (open_.contains(ifindex) && table.answer.contains(address)) return true;
   }

@@ -39,6 +39,10 @@ class LanPort final : public FramePort {
   void CatchUp();
   // Whether a request for `address` that comes in now would be answered.
   bool Answers(const IpAddr& address) const;
+  // Whether anything is answered now, and by which table.
+  bool speaking() const;
+  const std::shared_ptr<const AnswerTable>& table() const { return table_; }
+  bool IsOpen(int ifindex) const { return open_.contains(ifindex); }
 
  private:
   struct Waiting {

@@ -22,7 +22,13 @@ void ProcessLoop::Kill() {
   frozen_ = false;
 }
 
+void ProcessLoop::Die() {
+  Kill();
+  dead_ = true;
+}
+
 void ProcessLoop::Post(std::function<void()> task) {
+  if (dead_) return;
   if (frozen_) {
     waiting_.push_back(std::move(task));
     return;
@@ -39,6 +45,7 @@ void ProcessLoop::Post(std::function<void()> task) {
 
 TimerId ProcessLoop::RunAt(absl::Time deadline, std::function<void()> task) {
   const TimerId id = ++last_;
+  if (dead_) return id;
   timers_[id] = {shared_.RunAt(deadline, [this, id] { Fire(id); }), std::move(task)};
   return id;
 }

@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <utility>
 
 #include "common/base/event_loop.h"
 
@@ -25,10 +26,17 @@ class ProcessLoop final : public EventLoop {
   ProcessLoop(const ProcessLoop&) = delete;
   ProcessLoop& operator=(const ProcessLoop&) = delete;
 
-  void Freeze() { frozen_ = true; }
+  void Freeze() {
+    if (!std::exchange(frozen_, true)) ++freezes_;
+  }
   void Thaw();
   void Kill();
+  // As Kill, from within a task of this process: what the task still does has no effect any more, as when a process
+  // dies between two of its instructions. Its objects may be destroyed once the task has returned.
+  void Die();
+  bool dead() const { return dead_; }
   bool frozen() const { return frozen_; }
+  int freezes() const { return freezes_; }  // so far
 
   absl::Time Now() const override { return shared_.Now(); }
   absl::Time WallNow() const override { return shared_.WallNow(); }
@@ -48,7 +56,8 @@ class ProcessLoop final : public EventLoop {
   void Fire(TimerId id);
 
   EventLoop& shared_;
-  bool frozen_ = false;
+  bool frozen_ = false, dead_ = false;
+  int freezes_ = 0;
   TimerId last_ = 0;
   std::map<TimerId, Timer> timers_;
   std::deque<std::function<void()>> waiting_;              // posted while frozen

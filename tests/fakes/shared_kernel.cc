@@ -15,7 +15,7 @@ void SharedKernel::OnSilenceDisturbed() {
 
 absl::Status SharedKernelView::Start(Observer& observer) {
   observer_ = &observer;
-  shared_.views_.insert(this);
+  shared_.views_.push_back(this);
   observer.OnKernelState(std::make_shared<const KernelState>(shared_.fake_.state()));
   return absl::OkStatus();
 }

@@ -8,8 +8,8 @@
 #define BERTH_TESTS_FAKES_SHARED_KERNEL_H_
 
 #include <memory>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "tests/fakes/fake_kernel.h"
 #include "tests/fakes/process_loop.h"
@@ -36,13 +36,13 @@ class SharedKernel final : Kernel::Observer {
   void OnSilenceDisturbed() override;
 
   FakeKernel fake_;
-  std::set<SharedKernelView*> views_;
+  std::vector<SharedKernelView*> views_;  // in the order of their start: the same in every run
 };
 
 class SharedKernelView final : public Kernel {
  public:
   SharedKernelView(SharedKernel& shared, ProcessLoop& process) : shared_(shared), process_(process) {}
-  ~SharedKernelView() override { shared_.views_.erase(this); }
+  ~SharedKernelView() override { std::erase(shared_.views_, this); }
   SharedKernelView(const SharedKernelView&) = delete;
   SharedKernelView& operator=(const SharedKernelView&) = delete;
 

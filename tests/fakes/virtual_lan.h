@@ -48,6 +48,7 @@ class VirtualLan {
   void Send(Port& from, const std::string& frame);
   // Of all deliveries, this share is lost.
   void SetLoss(double share) { loss_ = share; }
+  double loss() const { return loss_; }
 
   const std::vector<Captured>& captured() const { return captured_; }
   // Called for each frame captured, before it is delivered.

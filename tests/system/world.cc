@@ -9,14 +9,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/obs/log.h"
+#include "tests/system/invariants.h"
 
 namespace berth::system {
 namespace {
 
 MacAddr NodeMac(int number) { return MacAddr({0x02, 0, 0, 0, 0x50, static_cast<std::uint8_t>(10 + number)}); }
-
-// BERTH_TEST_LOG=1 shows what the controllers say; agents log as always.
-bool Verbose() { return std::getenv("BERTH_TEST_LOG") != nullptr; }
 
 core::CoreRunner::Sinks SinksOf(const ManualEventLoop& loop, const std::string& name) {
   if (!Verbose()) return {};
@@ -30,6 +28,8 @@ core::CoreRunner::Sinks SinksOf(const ManualEventLoop& loop, const std::string& 
 }
 
 }  // namespace
+
+bool Verbose() { return std::getenv("BERTH_TEST_LOG") != nullptr; }
 
 Controller::Controller(ManualEventLoop& loop, FakeCluster& cluster, FakeWire& wire, std::string n,
                        core::Options options)
@@ -56,6 +56,7 @@ AgentProcess::AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& la
                return true;
              }),
       link(wire, node.name, process),
+      disk(node.disk, process),
       runner({.node = node.name,
               .instance_id = instance,
               .boot_id = absl::StrCat(node.name, "-boot-", node.boots),
@@ -63,7 +64,7 @@ AgentProcess::AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& la
               .version = "test",
               .probe_endpoint = "",
               .vip_interface = "auto"},
-             {process, kernel, frames, link, node.disk}, [this](int code) { exit_code = code; }) {}
+             {process, kernel, frames, link, disk}, [this](int code) { exit_code = code; }) {}
 
 AgentProcess::~AgentProcess() {
   link.Stop();
@@ -96,7 +97,7 @@ void Node::Receive(const std::string& frame) {
     lan.Send(*port, std::string(reply.begin(), reply.end()));
   }
   for (const auto& a : agents) {
-    if (!a->exit_code) a->frames.Receive(kEth0, frame);
+    if (a->alive()) a->frames.Receive(kEth0, frame);
   }
 }
 
@@ -108,10 +109,8 @@ World::World(std::uint64_t seed, core::Options opts)
       client(loop, lan, "client", MacAddr({0x02, 0, 0, 0, 0, 0xc1}), Ip("192.168.50.200")),
       gateway(loop, lan, "gateway", MacAddr({0x02, 0, 0, 0, 0, 0x01}), Ip("192.168.50.1")) {
   LogInit(Verbose() ? LogLevel::kDebug : LogLevel::kError, LogFormat::kText);
-  lan.on_captured = [this](const VirtualLan::Captured& c) {
-    if (c.arp.gratuitous()) last_gratuitous_[c.arp.sender_ip] = c.at;
-  };
   cluster.Put(model::Namespace{.name = "default", .labels = {}});
+  invariants_ = std::make_unique<Invariants>(*this);
 }
 
 World::~World() {
@@ -165,22 +164,61 @@ void World::StartAgent(const std::string& name) {
 
 void World::KillAgent(const std::string& name) { NodeNamed(name).agents.clear(); }
 
+void World::DieController(const std::string& name) {
+  const auto found = controllers.find(name);
+  if (found == controllers.end() || found->second->process.dead()) return;
+  found->second->process.Die();
+  found->second->source.Stop();
+  loop.Post([this, name, dying = found->second.get()] {
+    const auto it = controllers.find(name);
+    if (it != controllers.end() && it->second.get() == dying) controllers.erase(it);
+  });
+}
+
+void World::DieAgent(AgentProcess& process) {
+  process.process.Die();
+  loop.Post([this, dying = &process] {
+    for (const auto& [name, node] : nodes) {
+      std::erase_if(node->agents, [&](const auto& a) { return a.get() == dying && a->process.dead(); });
+    }
+  });
+}
+
+AgentProcess* World::AgentWith(const WireLink* link) {
+  for (const auto& [name, node] : nodes) {
+    for (const auto& a : node->agents) {
+      if (&a->link == link && a->alive()) return a.get();
+    }
+  }
+  return nullptr;
+}
+
+void World::FreezeController(const std::string& name) {
+  Controller& controller = *controllers.at(name);
+  controller.process.Freeze();
+  wire.Froze(controller.server);
+}
+
 void World::StartAll() {
   StartController("a");
   for (const auto& [name, node] : nodes) StartAgent(name);
   Run(absl::Seconds(4));
 }
 
-void World::Run(absl::Duration d) {
+void World::Advance(absl::Duration d) {
   const absl::Time end = Now() + d;
-  const std::size_t before = violations.size();
   loop.RunUntilIdle();
-  Check();
+  invariants_->Check();
   while (loop.NextDeadline() && *loop.NextDeadline() <= end) {
     loop.AdvanceTo(*loop.NextDeadline());
-    Check();
+    invariants_->Check();
   }
   loop.AdvanceTo(end);
+}
+
+void World::Run(absl::Duration d) {
+  const std::size_t before = violations.size();
+  Advance(d);
   for (std::size_t i = before; i < violations.size(); ++i) {
     UNSCOPED_INFO(violations[i]);
   }
@@ -214,7 +252,7 @@ std::vector<std::string> World::Announcers(const IpAddr& address) const {
   std::vector<std::string> found;
   for (const auto& [name, node] : nodes) {
     for (const auto& a : node->agents) {
-      if (!a->exit_code && a->frames.Answers(address)) found.push_back(name);
+      if (a->alive() && a->frames.Answers(address)) found.push_back(name);
     }
   }
   return found;
@@ -305,63 +343,6 @@ void World::Violation(const std::string& text) {
   const std::string line = absl::StrCat(absl::FormatTime("%H:%M:%E6S", Now(), absl::UTCTimeZone()), " ", text);
   if (Verbose()) std::fprintf(stderr, "VIOLATION %s\n", line.c_str());
   if (violations.size() < 20) violations.push_back(line);
-}
-
-void World::Check() {
-  CheckOwners();
-  CheckAnnouncers();
-}
-
-// Invariants 1 and 2.
-void World::CheckOwners() {
-  std::map<IpAddr, const model::Service*> owner;
-  for (const auto& [id, service] : cluster.services()) {
-    for (const model::Allocation& a : service.allocations) {
-      const auto [first, fresh] = owner.emplace(a.address, &service);
-      const auto key = [](const model::Service& s) {
-        const auto found = s.annotations.find(model::kSharingKeyAnnotation);
-        return found == s.annotations.end() ? std::string() : found->second;
-      };
-      if (!fresh && (key(service).empty() || key(service) != key(*first->second))) {
-        Violation(absl::StrCat(a.address.ToString(), " belongs to ", id.ToString(), " and to ",
-                               first->second->id.ToString()));
-      }
-      const auto pool = cluster.pools().find(a.pool);
-      if (pool != cluster.pools().end() && !pool->second.addresses.Contains(a.address)) {
-        Violation(absl::StrCat(a.address.ToString(), " of ", id.ToString(), " lies outside of Eip ", a.pool));
-      }
-    }
-  }
-}
-
-// Invariant 3: of the agents that have been in contact with the leader for a moment, one announces an address, but for
-// 5 ms round a gratuitous frame.
-void World::CheckAnnouncers() {
-  const FakeSource* leader = cluster.leader();
-  std::map<IpAddr, std::vector<std::string>> announcers;
-  for (const auto& [name, node] : nodes) {
-    const bool contact = leader != nullptr && !node->agents.empty() && !node->agents.front()->exit_code &&
-                         !node->agents.front()->process.frozen() && !wire.IsCut(name) &&
-                         wire.Connected(node->agents.front()->link, leader->name());
-    if (!contact) {
-      in_contact_.erase(name);
-      continue;
-    }
-    const absl::Time since = in_contact_.emplace(name, Now()).first->second;
-    if (Now() - since < absl::Milliseconds(50) || !node->port->carrier) continue;
-    for (const auto& a : node->agents.front()->runner.core().announced()) {
-      if (node->agents.front()->frames.Answers(a.address)) announcers[a.address].push_back(name);
-    }
-  }
-  for (const auto& [address, all] : announcers) {
-    if (all.size() < 2 || lan_is_broken) {
-      doubled_.erase(address);
-      continue;
-    }
-    if (Now() - last_gratuitous_[address] > absl::Milliseconds(5)) {
-      Violation(absl::StrCat(address.ToString(), " is announced by ", absl::StrJoin(all, " and ")));
-    }
-  }
 }
 
 }  // namespace berth::system

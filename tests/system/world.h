@@ -36,6 +36,8 @@ namespace berth::system {
 
 inline IpAddr Ip(const std::string& text) { return *IpAddr::Parse(text); }
 inline constexpr int kEth0 = 2;
+// BERTH_TEST_LOG=1 shows what happens, and what the controllers say; agents log as always.
+bool Verbose();
 
 struct Controller {
   Controller(ManualEventLoop& loop, FakeCluster& cluster, FakeWire& wire, std::string name, core::Options options);
@@ -48,18 +50,50 @@ struct Controller {
 };
 
 struct Node;
+
+// What the invariants have noted of a process (invariants.h).
+struct AgentNotes {
+  std::shared_ptr<const agent::AnswerTable> table;
+  bool speaking = false;
+  std::map<IpAddr, absl::Time> since;   // what it answers for, and since when
+  std::map<IpAddr, absl::Time> paused;  // the same, when it last ceased to speak
+  absl::Time paused_at = absl::InfinitePast();
+  std::uint64_t acked_term = 0;                       // newest term of which it acknowledged a state
+  bool heard = false;                                 // it acknowledged a state of the present leader on this stream
+  absl::Time contact_since = absl::InfiniteFuture();  // with the leader, whose state it has
+  absl::Time apart_since = absl::InfinitePast();      // from every controller; InfiniteFuture while connected
+};
+
+// Saves nothing any more once its process is dead.
+class AgentDisk final : public agent::DiskStore {
+ public:
+  AgentDisk(agent::MemoryStore& disk, const ProcessLoop& process) : disk_(disk), process_(process) {}
+  absl::StatusOr<std::optional<agent::StoredState>> Load() override { return disk_.Load(); }
+  void Save(agent::StoredState state, Done done) override {
+    if (!process_.dead()) disk_.Save(std::move(state), std::move(done));
+  }
+  absl::Status Remove() override { return disk_.Remove(); }
+
+ private:
+  agent::MemoryStore& disk_;
+  const ProcessLoop& process_;
+};
+
 struct AgentProcess {
   AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& lan, Node& node, std::string instance);
   ~AgentProcess();
   void Freeze() { process.Freeze(); }
   void Thaw();
+  bool alive() const { return !exit_code && !process.dead(); }
   std::string instance;
   ProcessLoop process;
   agent::SharedKernelView kernel;
   agent::LanPort frames;
   WireLink link;
+  AgentDisk disk;
   std::optional<int> exit_code;
   agent::AgentRunner runner;
+  AgentNotes notes;
 };
 
 struct Node {
@@ -73,8 +107,15 @@ struct Node {
   VirtualLan::Port* port = nullptr;
   agent::MemoryStore disk;
   int boots = 1;
-  std::vector<std::unique_ptr<AgentProcess>> agents;  // normally one
+  std::vector<std::unique_ptr<AgentProcess>> agents;  // normally one, the youngest first
+  absl::Time whole_since = absl::InfinitePast();  // every frame between it and the LAN arrives; InfiniteFuture: not so
+  std::map<IpAddr, absl::Time> spoke;             // addresses its agents answered for, and when last that changed
+  std::map<IpAddr, absl::Time> gratuitous;        // when it last sent such a frame
+  std::uint64_t kernel_seen = 0;                  // its version at the last check
+  absl::Time silence_due = absl::InfinitePast();  // somebody removed it: to be repaired by then
 };
+
+class Invariants;
 
 class World {
  public:
@@ -94,6 +135,11 @@ class World {
   void KillController(const std::string& name);
   void StartAgent(const std::string& node);
   void KillAgent(const std::string& node);
+  // From within a task of the process itself: it dies on the spot, see ProcessLoop::Die.
+  void DieController(const std::string& name);
+  void DieAgent(AgentProcess& process);
+  AgentProcess* AgentWith(const WireLink* link);  // nullptr when there is none any more
+  void FreezeController(const std::string& name);
   void StartAll();  // controller "a", all agents, and until the start is over
   AgentProcess& AgentOf(const std::string& node) { return *NodeNamed(node).agents.front(); }
   Node& NodeNamed(const std::string& name) { return *nodes.at(name); }
@@ -101,6 +147,7 @@ class World {
 
   // ---- time
   void Run(absl::Duration d);
+  void Advance(absl::Duration d);  // the same, but only collects violations
   // Runs in steps of 1 ms until `done`, at most `limit`; false when it never was.
   bool RunUntil(const std::function<bool()>& done, absl::Duration limit);
   absl::Time Now() const { return loop.Now(); }
@@ -126,6 +173,8 @@ class World {
   // Services that are ours, have no address, and no reason in `explain` or no Event.
   std::vector<std::string> Unexplained();
 
+  void Violation(const std::string& text);
+
   ManualEventLoop loop;
   FakeCluster cluster;
   VirtualLan lan;
@@ -137,17 +186,11 @@ class World {
   // Two announcers in contact with the leader are no violation while this is set: the LAN itself is broken.
   bool lan_is_broken = false;
   std::vector<std::string> violations;
+  Invariants& invariants() { return *invariants_; }
 
  private:
-  void Check();
-  void CheckOwners();
-  void CheckAnnouncers();
-  void Violation(const std::string& text);
-
   int instances_ = 0;
-  std::map<IpAddr, absl::Time> last_gratuitous_;
-  std::map<IpAddr, absl::Time> doubled_;  // since when two announce it
-  std::map<std::string, absl::Time> in_contact_;
+  std::unique_ptr<Invariants> invariants_;
 };
 
 }  // namespace berth::system

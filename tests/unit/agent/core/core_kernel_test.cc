@@ -33,6 +33,28 @@ TEST_CASE("an address deleted by hand is added again while it is answered for", 
   CHECK(agent.frames.empty());
 }
 
+TEST_CASE("whoever takes an address off again and again is answered once a second", "[unit]") {
+  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  for (int i = 0; i < 20; ++i) {
+    LinkOf(agent, kBerth0).addresses.clear();
+    agent.ShowKernel();
+    agent.Advance(absl::Milliseconds(100));
+  }
+  CHECK(agent.repairs >= 2);
+  CHECK(agent.repairs <= 3);
+  agent.Advance(absl::Seconds(2));
+  CHECK(agent.Local("192.0.2.10"));
+}
+
+TEST_CASE("an agent out of contact leaves alone what another agent of its node makes local", "[unit]") {
+  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  agent.Feed(LinkDown{"gone"});
+  LinkOf(agent, kBerth0).addresses.push_back(Ours("192.0.2.99"));
+  agent.ShowKernel();
+  agent.Advance(absl::Seconds(30));
+  CHECK(agent.Local("192.0.2.99"));
+}
+
 TEST_CASE("a flushed silence is applied again at once", "[unit]") {
   CoreHarness agent = Connected({Announce("192.0.2.10")});
   agent.silence = {};

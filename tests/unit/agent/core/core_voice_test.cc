@@ -112,10 +112,14 @@ TEST_CASE("without a leader the better candidate wins and the worse one keeps si
     agent.Advance(absl::Minutes(1));
     CHECK_FALSE(agent.Answers("192.0.2.10"));
   }
-  SECTION("against a worse rival it speaks again after a second, but only once") {
+  SECTION(
+      "against a worse rival it asks the LAN after a second, and speaks again where that is silent, but only once") {
     agent.See("192.0.2.10", kMacC);
     CHECK_FALSE(agent.Answers("192.0.2.10"));
     agent.Advance(absl::Milliseconds(1100));
+    CHECK_FALSE(agent.Answers("192.0.2.10"));
+    CHECK(agent.Probes("192.0.2.10") >= 1);
+    agent.Advance(absl::Milliseconds(200));
     CHECK(agent.Answers("192.0.2.10"));
     CHECK(agent.Gratuitous("192.0.2.10") >= 2);
     agent.See("192.0.2.10", kMacC);
@@ -129,7 +133,15 @@ TEST_CASE("a rivalry that the leader left undecided when it went is decided by r
   agent.See("192.0.2.10", kMacC);
   agent.Feed(LinkDown{"gone"});
   agent.Advance(absl::Milliseconds(1100));
-  CHECK(agent.Answers("192.0.2.10"));
+  SECTION("where the rival is silent") {
+    agent.Advance(absl::Milliseconds(200));
+    CHECK(agent.Answers("192.0.2.10"));
+  }
+  SECTION("but not while the rival answers") {
+    agent.See("192.0.2.10", kMacC);
+    agent.Advance(absl::Seconds(3));
+    CHECK_FALSE(agent.Answers("192.0.2.10"));
+  }
 }
 
 TEST_CASE("a stranger is reported and defended against at most every 10 seconds", "[unit]") {
