@@ -15,7 +15,8 @@ import statistics
 import sys
 import time
 
-from lab import Lab, run, wait_for
+from lab import Lab
+from netns import run, wait_for
 
 POOL = "10.60.64.0/18"  # the agent's addresses
 AGENT_FIRST, KERNEL_FIRST, OUTSIDE_FIRST = ((10 << 24) + (60 << 16) + (third << 8) for third in (64, 128, 192))

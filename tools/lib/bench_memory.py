@@ -9,7 +9,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lab import Lab, eip, service, wait_for  # noqa: E402
+from lab import Lab, eip, service  # noqa: E402
+from netns import wait_for  # noqa: E402
 from memory_churn import Churn  # noqa: E402
 from memory_of import Memory, slope  # noqa: E402
 

@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 
-from lab import ROOT, Lab, run, wait_for
+from lab import Lab
+from netns import ROOT, run, wait_for
 
 VIP = "192.168.50.50"
 

@@ -3,7 +3,9 @@
 import random
 import threading
 
-from lab import Asker, service, wait_for
+from arp_wire import Asker
+from lab import service
+from netns import wait_for
 
 AT_ONCE = 40           # Services of one manifest, which all go at once as others come
 MANIFESTS = 8          # of such; their number stays, so that memory that grows is not memory of more Services

@@ -5,7 +5,7 @@ import subprocess
 
 from lan_case import *  # noqa: F403
 from lan_case import LanTest, os, unittest
-from lab import ROOT
+from netns import ROOT
 from memory_of import Memory, slope
 
 

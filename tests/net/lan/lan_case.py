@@ -14,7 +14,8 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../tools/lib"))
-from lab import Lab, eip, service, wait_for  # noqa: E402
+from lab import Lab, eip, service  # noqa: E402
+from netns import wait_for  # noqa: E402
 
 # Nobody's address on the LAN, in its network: requests sent in its name spoil no host's neighbour table.
 STRANGER = "192.168.50.253"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller's state folder when the disk is full, read-only or its file corrupt."""
 from lan_case import *  # noqa: F403
-from lab import run
+from netns import run
 
 
 class StateFolder(LanTest):
