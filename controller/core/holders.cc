@@ -126,25 +126,23 @@ void Holders::Settle() {
   if (!ctx_.active || dirty_.empty()) return;
   const std::set<IpAddr> dirty = std::exchange(dirty_, {});
   const auto& nodes = NodeViews();
-  std::map<std::string, std::size_t> load;
+  std::map<std::string, std::size_t> load = load_;  // of what stays as it is
   std::vector<plan::AddressView> together, alone;
-  for (auto it = holdings_.begin(); it != holdings_.end();) {
+  for (const IpAddr& address : dirty) {
+    auto it = holdings_.find(address);
+    if (it == holdings_.end()) continue;
     Holding& h = it->second;
-    if (ctx_.ledger.OwnersOf(h.address).empty() && !h.withdrawing) {
+    if (ctx_.ledger.OwnersOf(address).empty() && !h.withdrawing) {
       Unhold(h, "");
-      observer_.on_changed(h.address);
-      it = holdings_.erase(it);
+      observer_.on_changed(address);
+      holdings_.erase(it);
       continue;
     }
     const Agent* holder = h.holder.empty() ? nullptr : agents_.Find(h.holder);
     // An agent that answers on the LAN though not to us keeps what it has until the LAN says otherwise.
-    const bool kept = h.withdrawing || (holder != nullptr && holder->control_lost);
-    if (dirty.count(h.address) != 0 && !kept) {
-      (h.barred.empty() ? together : alone).push_back(ViewOf(h));
-    } else if (!h.next.empty() || !h.holder.empty()) {
-      ++load[h.next.empty() ? h.holder : h.next];
-    }
-    ++it;
+    if (h.withdrawing || (holder != nullptr && holder->control_lost)) continue;
+    (h.barred.empty() ? together : alone).push_back(ViewOf(h));
+    if (!h.counted.empty()) --load[h.counted];
   }
   const bool may_leave = MayLeaveUnpreferred();
   auto act = [&](const std::map<IpAddr, plan::Placement>& placements) {
@@ -309,6 +307,7 @@ void Holders::CancelMove(Holding& h) {
   if (!h.next.empty()) agents_.Drop(h.next, h.address);
   h.next.clear();
   h.probe = 0;
+  Count(h);
   if (was == Phase::kVerifying || InMove(was)) Changed(h, h.holder.empty() ? Phase::kUnheld : Phase::kHeld);
   if (InMove(was)) {
     // The holder may have fallen silent for the successor already: say it anew.
@@ -365,7 +364,17 @@ void Holders::Unhold(Holding& h, const std::string& why) {
   Changed(h, Phase::kUnheld);
 }
 
+// An address is a load of the node that will hold it.
+void Holders::Count(Holding& h) {
+  const std::string& node = h.next.empty() ? h.holder : h.next;
+  if (node == h.counted) return;
+  if (auto it = load_.find(h.counted); it != load_.end() && --it->second == 0) load_.erase(it);
+  if (!node.empty()) ++load_[node];
+  h.counted = node;
+}
+
 void Holders::Changed(Holding& h, Phase phase) {
+  Count(h);
   const Phase was = std::exchange(h.phase, phase);
   if (phase != was && (phase == Phase::kHeld || phase == Phase::kUnheld)) h.since = ctx_.now;
   if (phase == Phase::kHeld) h.told_unheld = false;

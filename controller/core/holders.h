@@ -32,6 +32,7 @@ struct Holding {
   IpAddr address;
   Phase phase = Phase::kUnheld;
   std::string holder, next;
+  std::string counted;                                 // the node whose load it is part of
   absl::btree_map<std::string, TimerQueue::Id> muted;  // former holders that still forward
   absl::btree_set<std::string> barred;                 // rejected it not long ago
   bool verified = false;  // nobody on the LAN was found to answer for it when it was given out
@@ -67,7 +68,10 @@ class Holders {
   // Leadership ended, or begins anew: forgets moves and probes under way, keeps who holds what.
   void Pause();
   // Somebody else leads: who holds what is for agents to say when it is our turn again. After Pause.
-  void Forget() { holdings_.clear(); }
+  void Forget() {
+    holdings_.clear();
+    load_.clear();
+  }
   void Settle();
 
   // Takes `address` from every agent. `done` is called in a later turn with the nodes that have not acknowledged within
@@ -127,6 +131,7 @@ class Holders {
   void Unquarantine(const IpAddr& address, const std::string& node);
   void Dirty(const IpAddr& address) { dirty_.insert(address); }
   void DirtyAll();
+  void Count(Holding& h);
   void Changed(Holding& h, Holding::Phase phase);
   void TellUnheld(Holding& h);
   void MoveEvents(const Holding& h, const std::string& text);
@@ -139,6 +144,7 @@ class Holders {
   Probes& probes_;
   Observer observer_;
   std::map<IpAddr, Holding> holdings_;
+  std::map<std::string, std::size_t> load_;  // addresses that each node holds or will; kept by Changed
   std::set<IpAddr> dirty_;
   std::map<IpAddr, Release> releases_;
   std::map<IpAddr, std::set<std::string>> quarantine_;

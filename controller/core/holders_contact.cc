@@ -82,6 +82,7 @@ void Holders::Pause() {
     h.probe = 0;
     h.withdrawing = false;
     h.phase = h.holder.empty() ? Phase::kUnheld : Phase::kHeld;
+    Count(h);
   }
   for (auto& [address, release] : releases_) ctx_.timers.Cancel(release.limit);
   releases_.clear();
