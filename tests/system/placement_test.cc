@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which node holds an address: who can, who should, and how evenly.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
 
@@ -102,6 +103,33 @@ TEST_CASE("one node that is not ready loses its addresses, but when most are not
     CHECK(world.WhatMoved(absl::Seconds(10)) == "");
     CHECK(world.Holders() == before);
   }
+}
+
+TEST_CASE("after nodes came and went and addresses were let go, new ones fill the nodes that have least", "[system]") {
+  World world;
+  world.AddNodes(4);
+  world.AddPool("edge", "192.168.50.30-192.168.50.199");
+  world.StartAll();
+  for (int i = 0; i < 80; ++i) world.AddService(absl::StrCat("svc", i));
+  world.Run(absl::Seconds(3));
+  for (const char* node : {"node1", "node2"}) {  // each leaves and comes back with nothing
+    world.KillAgent(node);
+    world.Run(absl::Seconds(2));
+    world.StartAgent(node);
+    world.Run(absl::Seconds(2));
+  }
+  for (int i = 0; i < 40; ++i) world.DeleteService(absl::StrCat("svc", i));
+  world.Run(absl::Seconds(3));
+  std::map<std::string, int> before, after;
+  for (const auto& [address, holder] : world.Holders()) ++before[holder];
+  for (int i = 0; i < 40; ++i) world.AddService(absl::StrCat("new", i));
+  world.Run(absl::Seconds(3));
+  for (const auto& [address, holder] : world.Holders()) ++after[holder];
+  for (const auto& [node, n] : after) {
+    INFO(node << " had " << before[node]);
+    CHECK(n <= std::max(25, before[node]));  // 1.25 times the mean of 80 over 4, or what it kept
+  }
+  CHECK(after.size() == 4);
 }
 
 TEST_CASE("two hundred addresses spread over four nodes, none with more than 1.25 times the mean", "[system]") {
