@@ -5,8 +5,8 @@
 //
 // Each has a seed of its own, made of its name, and so tries the same inputs in every run: a build is not red by
 // chance, and never because of something that its change has nothing to do with. Exploring is asked for, by another
-// seed. The seed is printed whether the property holds or not; a failure also says how to run exactly the case that
-// failed (after it was made as small as possible):
+// seed. The seed is printed whether the property holds or not (the one that rapidcheck prints first, unasked, is not
+// used); a failure also says how to run exactly the case that failed (after it was made as small as possible):
 //
 //   RC_PARAMS="seed=123" build/release/bin/controller_core_test "name of the test"
 //   RC_PARAMS="seed=$RANDOM max_success=100000" ...     looks at other inputs, and at more of them
