@@ -94,7 +94,7 @@ Effects ControllerCore::Handle(const std::vector<Event>& events, absl::Time now)
     holders_.ForgetViews();
     std::visit([this](const auto& e) { On(e); }, event);
   }
-  services_.Settle();  // what is news to a decision comes before the timers that carry it out
+  Decide();  // what is news to a decision comes before the timers that carry it out
   ctx_.timers.RunDue(ctx_.now);
   Settle();
   ctx_.Emit(WakeAt{ctx_.timers.Next()});
@@ -102,7 +102,7 @@ Effects ControllerCore::Handle(const std::vector<Event>& events, absl::Time now)
   return out;
 }
 
-void ControllerCore::Settle() {
+void ControllerCore::Decide() {
   // Eips first: what has just been let go shall not be given anew out of a range that is about to change.
   do {
     if (pools_.Reconsider()) {
@@ -112,6 +112,10 @@ void ControllerCore::Settle() {
     }
     services_.Settle();
   } while (pools_.reconsider());
+}
+
+void ControllerCore::Settle() {
+  Decide();
   holders_.Settle();
   probes_.Flush();
   agents_.Flush();

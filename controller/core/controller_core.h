@@ -72,6 +72,7 @@ class ControllerCore {
   void CloseGate();
   void TryOpenGate();
   void Exclude();
+  void Decide();
   void Settle();
   model::ServiceView View(const ServiceRecord& r) const;
   model::AddressView View(const IpAddr& address, absl::Duration wall_offset) const;

@@ -136,6 +136,7 @@ void Pools::TouchAll() {
 }
 
 void Pools::Begin() {
+  reconsider_ = !refused_.empty();  // whatever was let go while somebody else led
   written_.clear();
   TouchAll();
   Write();

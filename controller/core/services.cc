@@ -121,7 +121,7 @@ void Services::Adopt(ServiceRecord& r, std::vector<model::Allocation> allocation
   const std::vector<model::Allocation> before = std::exchange(r.object.allocations, std::move(allocations));
   for (const model::Allocation& a : before) {
     if (Holds(r.object.allocations, a.address)) continue;
-    ctx_.ledger.Release(r.object.id, a.address);
+    Release(r.object.id, a.address);
     holders_.Refresh(a.address);
     pools_.TouchOf(a.address);
   }
@@ -335,12 +335,16 @@ void Services::UpdateClaims(ServiceRecord& r) {
   for (const model::Allocation& a : r.object.allocations) {
     const plan::Claim claim = plan::MakeClaim(r.object, a);
     const auto& owners = ctx_.ledger.OwnersOf(a.address);
-    if (std::find(owners.begin(), owners.end(), claim) != owners.end()) continue;
+    const auto mine = std::find_if(owners.begin(), owners.end(),
+                                   [&](const plan::Claim& owner) { return owner.service == claim.service; });
+    const bool had = mine != owners.end();
+    // What one that is gone asked for last concerns nobody: it is about to let go.
+    if (had && (r.gone || *mine == claim)) continue;
     // Who could not share it before may do so now.
-    const bool another = std::any_of(owners.begin(), owners.end(), [&](plan::Claim owner) {
-      owner.allocation = claim.allocation;
-      return owner.service == claim.service && owner != claim;
-    });
+    const bool another = had && [&](plan::Claim before) {
+      before.allocation = claim.allocation;
+      return before != claim;
+    }(*mine);
     if (another && ctx_.active) {
       Wake();
       DecideAnew(a.address);  // who is about to share it

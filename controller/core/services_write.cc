@@ -94,6 +94,15 @@ void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, con
   });
 }
 
+// Who was about to leave because its ports clash with those of `id` may stay, if it has not been written yet.
+void Services::Release(const model::ObjectId& id, const IpAddr& address) {
+  ctx_.ledger.Release(id, address);
+  for (const plan::Claim& owner : ctx_.ledger.OwnersOf(address)) {
+    const ServiceRecord& other = records_.at(owner.service);
+    if (!other.gone && !other.object.deleting) dirty_.insert(owner.service);
+  }
+}
+
 // What one sharer has withdrawn is announced again for those that stay, and stays withdrawn where all are leaving.
 void Services::HandOn(const IpAddr& address) {
   const auto& owners = ctx_.ledger.OwnersOf(address);
@@ -115,7 +124,7 @@ void Services::Finish(ServiceRecord& r) {
   bool freed = false;
   for (const model::Allocation& a : before) {
     if (Holds(now, a.address)) continue;
-    ctx_.ledger.Release(id, a.address);
+    Release(id, a.address);
     if (r.withdrawn.count(a.address) != 0) HandOn(a.address);
     holders_.Refresh(a.address);
     pools_.TouchOf(a.address);
@@ -170,7 +179,7 @@ void Services::Reread(ServiceRecord& r) {
   for (const IpAddr& a : r.withdrawn) holders_.Restore(a);
   for (const model::Allocation& a : held) {
     if (Holds(r.object.allocations, a.address)) continue;
-    ctx_.ledger.Release(r.object.id, a.address);
+    Release(r.object.id, a.address);
     holders_.Refresh(a.address);
     pools_.TouchOf(a.address);
     Wake();

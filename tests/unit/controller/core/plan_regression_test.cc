@@ -139,5 +139,90 @@ TEST_CASE("an address whose write was done and not answered goes to nobody else,
         Theme::kRestarts);
 }
 
+TEST_CASE("an address that an agent let go of is not given out of an Eip that is about to change", "[unit]") {
+  Check({{kService, 5, 0, 0},
+         {kService, 4, 0, 0},
+         {kService, 0, 0, 0},
+         {kService, 2, 0, 0},
+         {kPool, 0, 4, 0},
+         {kConnect, 0, 0, 0},
+         {kPool, 0, 8, 1},
+         {kPool, 0, 0, 17},
+         {kDeleteService, 4, 0, 0},
+         {kService, 5, 11, 2},
+         {kService, 3, 0, 4},
+         {kVanishService, 2, 0, 0}},
+        Theme::kAgents);
+}
+
+TEST_CASE("ports of a Service that went while nothing was decided take nothing from its sharer", "[unit]") {
+  Check({{kPool, 0, 0, 3},
+         {kService, 1, 0, 0},
+         {kService, 3, 0, 0},
+         {kConnect, 0, 0, 0},
+         {kCut, 0, 0, 0},
+         {kService, 1, 0, 2},
+         {kAdvance, 0, 0, 8},
+         {kConnect, 1, 0, 0},
+         {kCut, 1, 0, 0},
+         {kService, 3, 8, 15},
+         {kVanishService, 3, 0, 0}},
+        Theme::kAgents);
+}
+
+TEST_CASE("a sharer that leaves for a clash stays when the other lets go before it", "[unit]") {
+  Check({{kPool, 2, 0, 3},
+         {kConnect, 1, 0, 0},
+         {kService, 0, 0, 0},
+         {kService, 3, 0, 0},
+         {kConnect, 0, 0, 0},
+         {kService, 1, 0, 10},
+         {kCut, 1, 0, 0},
+         {kCut, 0, 0, 0},
+         {kDeleteService, 3, 0, 0},
+         {kService, 1, 8, 0}},
+        Theme::kAgents);
+}
+
+TEST_CASE("an edit refused for an address that is let go between two terms comes into force", "[unit]") {
+  Check({{kPool, 0, 4, 0},
+         {kConnect, 0, 0, 0},
+         {kService, 0, 0, 0},
+         {kService, 4, 0, 0},
+         {kWriteFault, 0, 0, 15},
+         {kDeleteService, 4, 0, 0},
+         {kWriteFault, 0, 0, 0},
+         {kRestart, 0, 0, 1},
+         {kPool, 0, 0, 0},
+         {kStepDown, 0, 0, 1}},
+        Theme::kRestarts);
+}
+
+TEST_CASE("an owner whose ports change while a sharer's write is on its way does not share for long", "[unit]") {
+  Check({{kService, 4, 0, 0},
+         {kPool, 1, 0, 11},
+         {kHoldWrites, 0, 0, 1},
+         {kService, 0, 0, 7},
+         {kService, 4, 8, 0},
+         {kPool, 0, 0, 0}},
+        Theme::kFaults);
+  Check({{kPool, 2, 0, 16},
+         {kService, 4, 0, 0},
+         {kHoldWrites, 0, 0, 1},
+         {kService, 2, 0, 10},
+         {kService, 4, 8, 2},
+         {kService, 0, 0, 0}},
+        Theme::kFaults);
+  Check({{kPool, 0, 0, 0},
+         {kService, 2, 7, 5},
+         {kPool, 2, 0, 0},
+         {kService, 3, 7, 11},
+         {kHoldWrites, 0, 0, 1},
+         {kService, 2, 0, 9},
+         {kService, 3, 8, 14},
+         {kService, 0, 0, 0}},
+        Theme::kRestarts);
+}
+
 }  // namespace
 }  // namespace berth::core

@@ -157,7 +157,7 @@ void PlanWorld::Restart(plan::Rules rules, bool pending_writes_land) {
   setup_.rules = std::move(rules);
   for (const Pending& p : std::exchange(pending_, {})) {
     std::string revision;
-    if (pending_writes_land) static_cast<void>(Land(p.write, Fault::kNone, &revision));
+    if (pending_writes_land) static_cast<void>(Land(p, Fault::kNone, &revision));
   }
   for (TestAgent& agent : agents_) {
     agent.stream = 0;
@@ -235,12 +235,8 @@ void PlanWorld::Feed(const std::vector<Event>& events) {
     for (const model::Namespace& n : changed->delta.namespaces) shown_namespaces_[n.name] = n.labels;
   }
   before_ = core_->ledger().pools();
-  claims_before_.clear();
+  claims_before_ = ClaimsNow();
   blocked_before_ = Blocked();
-  for (const IpAddr& a : Universe()) {
-    const auto& owners = core_->ledger().OwnersOf(a);
-    claims_before_.insert(claims_before_.end(), owners.begin(), owners.end());
-  }
   const Effects effects = core_->Handle(events, now_);
   for (const Effect& effect : effects) {
     std::visit([this](const auto& e) { Carry(e); }, effect);
@@ -253,26 +249,27 @@ void PlanWorld::Feed(const std::vector<Event>& events) {
 void PlanWorld::Carry(const WriteService& e) {
   ++writes_;
   CheckWrite(e.write);
-  pending_.push_back({e.write, std::exchange(fault_, Fault::kNone)});
+  pending_.push_back({e.write, std::exchange(fault_, Fault::kNone), ClaimsNow(), claims_before_});
   if (!hold_writes_) LandAll();
 }
 
 void PlanWorld::LandAll() {
   for (const Pending& p : std::exchange(pending_, {})) {
     std::string revision;
-    const absl::Status status = Land(p.write, p.fault, &revision);
+    const absl::Status status = Land(p, p.fault, &revision);
     sent_[p.write.write_id] = p.write;
     queue_.push_back(ServiceWritten{p.write.write_id, status, revision});
   }
 }
 
-absl::Status PlanWorld::Land(const model::ServiceWrite& write, Fault fault, std::string* revision) {
+absl::Status PlanWorld::Land(const Pending& pending, Fault fault, std::string* revision) {
+  const model::ServiceWrite& write = pending.write;
   if (fault == Fault::kNotDone) return absl::UnavailableError("the source cannot be reached");
   auto it = services_.find(write.id);
   if (it == services_.end()) return absl::NotFoundError("no such Service");
   model::Service& service = it->second;
   if (service.revision != write.revision) return absl::AbortedError("it changed meanwhile");
-  CheckLanding(write, service.allocations);
+  CheckLanding(pending, service.allocations);
   const bool marked = !write.allocations.empty() || write.hold;
   service.allocations = write.allocations;
   service.managed_by = marked ? write.managed_by : "";

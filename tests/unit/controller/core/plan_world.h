@@ -85,9 +85,11 @@ class PlanWorld {
     std::set<IpAddr> announces;
     std::deque<sync::ControllerMessage> inbox;
   };
+  using Claims = std::vector<plan::Claim>;
   struct Pending {
     model::ServiceWrite write;
     Fault fault = Fault::kNone;
+    Claims claims, claims_before;  // when it was written, and before the event that led to it
   };
 
   void Start();
@@ -109,19 +111,19 @@ class PlanWorld {
   void Carry(const WakeAt& e) { wake_ = e.at; }
   template <typename Other>
   void Carry(const Other&) {}
-  absl::Status Land(const model::ServiceWrite& write, Fault fault, std::string* revision);
+  absl::Status Land(const Pending& pending, Fault fault, std::string* revision);
   void LandAll();
   void Take(TestAgent& agent, const sync::ControllerMessage& message);
   void Apply(TestAgent& agent, std::uint64_t term, std::uint64_t version);
   void Say(const TestAgent& agent, sync::AgentMessage message);
   sync::ProbeResult Probe(const TestAgent& agent, const sync::ProbeRequest& request) const;
   void CheckWrite(const model::ServiceWrite& write);
-  void CheckLanding(const model::ServiceWrite& write, const std::vector<model::Allocation>& had) const;
+  void CheckLanding(const Pending& pending, const std::vector<model::Allocation>& had) const;
   void CheckWords();
   void CheckRecords();
   Facts TheFacts() const;
   std::set<IpAddr> Blocked() const;
-  Facts AsClaimed(Facts facts, const model::ObjectId& but) const;
+  Claims ClaimsNow() const;
 
   Setup setup_;
   absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
@@ -153,7 +155,7 @@ class PlanWorld {
   // What the core has been told.
   std::map<std::string, model::Pool> before_;  // the Eips in force before the event in hand
   std::set<IpAddr> blocked_before_;
-  std::vector<plan::Claim> claims_before_;  // and what was claimed
+  Claims claims_before_;  // and what was claimed
   std::map<std::string, std::vector<sync::InterfaceInfo>> heard_interfaces_;
   std::map<std::string, model::Labels> shown_namespaces_;
   std::map<model::ObjectId, model::Service> shown_;

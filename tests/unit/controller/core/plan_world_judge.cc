@@ -13,7 +13,31 @@ bool Lists(const std::vector<model::Allocation>& list, const IpAddr& address) {
   return std::any_of(list.begin(), list.end(), [&](const auto& a) { return a.address == address; });
 }
 
+// The same facts, but for what others asked for when these claims stood.
+Facts AsClaimed(Facts facts, const std::vector<plan::Claim>& claims, const model::ObjectId& but) {
+  for (const plan::Claim& claim : claims) {
+    if (claim.service == but) continue;
+    auto [it, gone] = facts.services.try_emplace(claim.service);
+    it->second.id = claim.service;
+    if (gone) it->second.allocations.push_back(claim.allocation);  // of whom it is not let go yet
+    it->second.ports = claim.ports;
+    it->second.traffic_policy = claim.traffic_policy;
+    it->second.selector = claim.selector;
+    it->second.annotations[model::kSharingKeyAnnotation] = claim.sharing_key;
+  }
+  return facts;
+}
+
 }  // namespace
+
+std::vector<plan::Claim> PlanWorld::ClaimsNow() const {
+  std::vector<plan::Claim> claims;
+  for (const IpAddr& a : Universe()) {
+    const auto& owners = core_->ledger().OwnersOf(a);
+    claims.insert(claims.end(), owners.begin(), owners.end());
+  }
+  return claims;
+}
 
 std::set<IpAddr> PlanWorld::Blocked() const {
   std::set<IpAddr> blocked;
@@ -49,8 +73,11 @@ Facts PlanWorld::TheFacts() const {
   return facts;
 }
 
-// Promise 1 once more, by the records alone.
-void PlanWorld::CheckLanding(const model::ServiceWrite& write, const std::vector<model::Allocation>& had) const {
+// Promise 1 once more: by the records as they are, and by what their Services asked for then or when it was written. A
+// write on its way cannot be called back, and the first owner is never disturbed, so its ports may change beneath a
+// sharer's write, which lands all the same; the sharer leaves after it, and at rest none that clash may be left.
+void PlanWorld::CheckLanding(const Pending& pending, const std::vector<model::Allocation>& had) const {
+  const model::ServiceWrite& write = pending.write;
   Facts facts = TheFacts();
   // A write that is repeated carries an old decision; what does not fit any more is put right by the next one.
   if (const auto it = repeated_.find(write.id); it != repeated_.end() && it->second == write.allocations) return;
@@ -68,25 +95,15 @@ void PlanWorld::CheckLanding(const model::ServiceWrite& write, const std::vector
   for (const model::Allocation& a : given) {
     try {
       CheckShared(facts, by, a);
+      continue;
     } catch (const Broken&) {
-      CheckShared(AsClaimed(facts, write.id), by, a);
+    }
+    try {
+      CheckShared(AsClaimed(facts, pending.claims, write.id), by, a);
+    } catch (const Broken&) {
+      CheckShared(AsClaimed(facts, pending.claims_before, write.id), by, a);
     }
   }
-}
-
-// The same, but for what others asked for when the event in hand came.
-Facts PlanWorld::AsClaimed(Facts facts, const model::ObjectId& but) const {
-  for (const plan::Claim& claim : claims_before_) {
-    if (claim.service == but) continue;
-    auto [it, gone] = facts.services.try_emplace(claim.service);
-    it->second.id = claim.service;
-    if (gone) it->second.allocations.push_back(claim.allocation);  // of whom it is not let go yet
-    it->second.ports = claim.ports;
-    it->second.traffic_policy = claim.traffic_policy;
-    it->second.selector = claim.selector;
-    it->second.annotations[model::kSharingKeyAnnotation] = claim.sharing_key;
-  }
-  return facts;
 }
 
 // Promises 1 and 2, and that nothing is taken without a reason.
@@ -103,7 +120,7 @@ void PlanWorld::CheckWrite(const model::ServiceWrite& write) {
     } catch (const Broken&) {
       // An Eip may have changed at this very moment, after the decision; and what changed of a Service that is being
       // written counts from the end of that.
-      Facts sooner = AsClaimed(facts, write.id);
+      Facts sooner = AsClaimed(facts, claims_before_, write.id);
       sooner.pools = before_;
       sooner.blocked = blocked_before_;
       CheckGiven(sooner, service, a);
@@ -114,7 +131,8 @@ void PlanWorld::CheckWrite(const model::ServiceWrite& write) {
     try {
       CheckTaken(facts, service, a, write.allocations);
     } catch (const Broken&) {
-      CheckTaken(AsClaimed(facts, write.id), service, a, write.allocations);  // an owner may change at this very moment
+      CheckTaken(AsClaimed(facts, claims_before_, write.id), service, a,
+                 write.allocations);  // an owner may change at this very moment
     }
   }
   if (write.allocations.empty() && IsOurs(service, setup_.rules) && write.condition_reason.empty()) {
