@@ -95,7 +95,8 @@ void FakeCluster::DeletePool(const std::string& name) {
   Changed(&Dirty::pools, name);
 }
 
-void FakeCluster::VanishPool(const std::string& name) {
+// By value: callers name it by the very object that goes.
+void FakeCluster::VanishPool(std::string name) {
   if (pools_.erase(name) != 0) Changed(&Dirty::pools, name);
 }
 

@@ -58,7 +58,7 @@ class FakeCluster {
   void DeleteNamespace(const std::string& name);
   void DeleteSlice(const model::ObjectId& id);
   // Gone at once, finalizer or not.
-  void VanishPool(const std::string& name);
+  void VanishPool(std::string name);
   // A foreign writer: `edit` changes the Service, which must exist, in any way.
   void Tamper(const model::ObjectId& id, const std::function<void(model::Service&)>& edit);
   void SetProblems(model::Problems problems);
