@@ -115,7 +115,7 @@ int Fail(const absl::Status& status) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  berth::TuneHeap();
+  berth::TuneHeap(1);
   if (const absl::Status blocked = berth::BlockSignals({SIGTERM, SIGINT}); !blocked.ok()) return Fail(blocked);
   Flags flags;
   CLI::App cli("Announces the addresses of LoadBalancer Services on this node.", "berth-agent");

@@ -115,6 +115,6 @@ int Main(int argc, char** argv) {
 }  // namespace berth
 
 int main(int argc, char** argv) {
-  berth::TuneHeap();
+  berth::TuneHeap(2);
   return berth::Main(argc, argv);
 }

@@ -11,8 +11,6 @@
 namespace berth {
 namespace {
 
-// No thread allocates much, and what one frees another can use: less lies idle between what is in use.
-constexpr int kArenas = 1;
 // The initial value. Setting it keeps malloc from raising it to 32 MiB with the first large block that is freed.
 constexpr int kMappedFrom = 128 * 1024;
 
@@ -28,8 +26,8 @@ std::size_t AnonymousBytes() {
 
 }  // namespace
 
-void TuneHeap() {
-  mallopt(M_ARENA_MAX, kArenas);
+void TuneHeap(int arenas) {
+  mallopt(M_ARENA_MAX, arenas);
   mallopt(M_MMAP_THRESHOLD, kMappedFrom);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // common/base/heap.h -- gives memory that is free, but kept by malloc, back to the node.
 //
-//   TuneHeap();                     // first in main, before there are threads
+//   TuneHeap(1);                    // first in main, before there are threads
 //   HeapTrimmer trimmer(loop);      // while the loop runs
 //
 // A burst (10,000 addresses told at once, a state encoded for the disk) takes many times what stays of it, in small
@@ -18,9 +18,10 @@
 
 namespace berth {
 
-// Few arenas, so that what one thread frees another can use; and large blocks always mapped on their own, so that they
+// Few arenas, so that what one thread frees another can use: one where no thread allocates much, two where a second one
+// reads or writes files as large as the loop's work meanwhile. And large blocks always mapped on their own, so that they
 // go back when they are freed.
-void TuneHeap();
+void TuneHeap(int arenas);
 
 // Trims as soon as `kWorth` more is present than after the last trim, and every `kLooks` looks whatever is present:
 // what is freed shows in no cheap figure. A look takes some 20 microseconds; a trim 1 millisecond with 10 MiB idle.
