@@ -102,6 +102,7 @@ std::string WireReader::NameOrEmpty(const Path& at, absl::string_view text) {
     return {};
   }
   if (std::any_of(text.begin(), text.end(), IsControl)) Fail(at, absl::StrCat(Quote(text), " has a control character"));
+  if (WireText(text, kMaxNameBytes) != text) Fail(at, absl::StrCat(Quote(text), " is not UTF-8"));
   return std::string(text);
 }
 

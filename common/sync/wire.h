@@ -71,7 +71,7 @@ class WireReader {
   IpAddr Address(const Path& at, absl::string_view text);
   MacAddr Mac(const Path& at, absl::string_view text);
   Cidr Prefix(const Path& at, absl::string_view text);
-  // At most kMaxNameBytes, no control characters; `Name` may not be empty, `NameOrEmpty` may.
+  // At most kMaxNameBytes of UTF-8, no control characters; `Name` may not be empty, `NameOrEmpty` may.
   std::string Name(const Path& at, absl::string_view text);
   std::string NameOrEmpty(const Path& at, absl::string_view text);
   // Free text of at most kMaxTextBytes.

@@ -20,7 +20,8 @@
 //
 // Needs the capability NET_RAW. An interface that goes down and up stays captured. One that was renamed does too, or is
 // reported when it was down just then; either way pass its new name in the next SetInterfaces. One that is deleted is
-// reported; a new one of the same name has a new index.
+// reported at the next SetInterfaces that still names it, often at once; a new one of the same name or index needs a
+// SetInterfaces, too.
 #ifndef BERTH_AGENT_EFFECT_L2_PCAP_FRAME_PORT_H_
 #define BERTH_AGENT_EFFECT_L2_PCAP_FRAME_PORT_H_
 

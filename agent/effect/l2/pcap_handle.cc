@@ -3,6 +3,7 @@
 
 #include <linux/filter.h>
 #include <net/if.h>
+#include <netpacket/packet.h>
 #include <pcap/pcap.h>
 #include <sys/socket.h>
 
@@ -159,6 +160,13 @@ std::size_t PcapHandle::InjectAll(absl::Span<const std::uint8_t> frames, std::si
     }
   }
   return sent;
+}
+
+bool PcapHandle::Bound() const {
+  sockaddr_ll address{};
+  socklen_t size = sizeof address;
+  // The kernel sets the index to -1 when it takes the interface away from the socket.
+  return getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0 || address.sll_ifindex == ifindex_;
 }
 
 std::uint64_t PcapHandle::Dropped() {

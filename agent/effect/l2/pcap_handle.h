@@ -45,7 +45,7 @@ class PcapHandle {
 
   int fd() const { return fd_; }  // level triggered; call Dispatch on any event, errors included
   // Hands at most `max` waiting frames to `on_frame`. An interface that is down is no error: capture goes on once it is
-  // up again. Errors, both final: NotFound once the interface is gone; Aborted when libpcap gave up although it is
+  // up again. Errors, both final: NotFound when the interface is gone (but see Bound); Aborted when libpcap gave up although it is
   // there (it looks for its old name when the link goes down, so a rename may do that): open it again.
   absl::Status Dispatch(int max, FrameFunction on_frame);
   // Lets through only what `program` does, from the next frame on; until the first call all untagged ARP. Replaces the
@@ -57,6 +57,9 @@ class PcapHandle {
   // system call if all goes well. Returns how many were sent; the others were refused and will not be tried again.
   static constexpr std::size_t kMaxInject = 64;
   std::size_t InjectAll(absl::Span<const std::uint8_t> frames, std::size_t size);
+  // False once the interface was deleted. Dispatch may not tell: the kernel raises one error, when the interface goes
+  // down, and libpcap may look for the interface in the moment before it is gone.
+  bool Bound() const;
   // Frames lost since Open because the buffer was full.
   std::uint64_t Dropped();
 

@@ -106,8 +106,9 @@ void PcapFramePort::Impl::ReadMailbox() {
 
 void PcapFramePort::Impl::ApplyWanted(const std::vector<PortInterface>& wanted) {
   for (auto lane = lanes_.begin(); lane != lanes_.end();) {
+    const bool dead = lane->second.pcap != nullptr && !lane->second.pcap->Bound();
     const auto stays = [&](const PortInterface& each) {
-      return each.index == lane->first && each.name == lane->second.interface.name;
+      return !dead && each.index == lane->first && each.name == lane->second.interface.name;
     };
     const auto current = lane++;
     if (std::none_of(wanted.begin(), wanted.end(), stays)) Retire(current);

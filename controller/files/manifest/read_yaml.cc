@@ -66,8 +66,9 @@ class Handler final : public YAML::EventHandler {
   }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const bool is_key = builder_.expects_key();
     Check(builder_.Scalar(Value::Kind::kNull, "", Line(mark)), mark);
-    Keep(anchor);
+    if (!is_key) Keep(anchor);
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     auto it = anchors_.find(anchor);

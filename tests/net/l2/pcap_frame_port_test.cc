@@ -248,10 +248,11 @@ TEST_CASE("an interface that is down is reported, and answers once it is up and 
 TEST_CASE("a deleted interface is reported, and its successor of the same name answers", "[net]") {
   World w;
   REQUIRE(w.Answers());
-  const int old_index = Lan::NearIndex();
+  const PortInterface old{.index = Lan::NearIndex(), .name = "near", .mac = Lan::NearMac()};
   Lan::Shell("ip link del near");
+  w.port_.SetInterfaces({old});
   w.RunUntil([&] { return !w.errors_.empty(); });
-  CHECK(w.errors_.back().first == old_index);
+  CHECK(w.errors_.back().first == old.index);
   CHECK(absl::IsNotFound(w.errors_.back().second));
   w.lan_.Connect();
   w.far_mac_ = w.lan_.FarMac();

@@ -35,7 +35,7 @@ TEST_CASE("a list over its bound is refused before its entries are read", "[unit
   CHECK(Problem(in) == "hello.local: 3 entries, at most 2 are allowed");
 }
 
-TEST_CASE("names are bounded, and free of control characters", "[unit]") {
+TEST_CASE("names are bounded, UTF-8, and free of control characters", "[unit]") {
   const auto accepted = [](const std::string& text) {
     WireReader in;
     in.Name(kRoot, text);
@@ -46,6 +46,8 @@ TEST_CASE("names are bounded, and free of control characters", "[unit]") {
   CHECK_FALSE(accepted(std::string(254, 'n')));
   CHECK_FALSE(accepted(""));
   CHECK_FALSE(accepted("a\nb"));
+  CHECK(accepted("\xc3\xa4"));
+  CHECK_FALSE(accepted("a\xff"));
   CHECK_FALSE(accepted(std::string("a\0b", 3)));
 }
 

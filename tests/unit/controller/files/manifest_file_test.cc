@@ -184,6 +184,11 @@ TEST_CASE("anchors and aliases stand for what they name", "[unit]") {
         "f.yaml:4: Eip \"a\": spec.disable: must be true or false, not a list");
 }
 
+TEST_CASE("an anchor on a key without a word names nothing", "[unit]") {
+  CHECK(ReadYaml("&z : 1\n").ok());
+  CHECK_FALSE(ReadYaml("&z :\n  a: *z\n").ok());
+}
+
 TEST_CASE("a file cannot make itself larger or deeper than is fair", "[unit]") {
   std::string deep;
   for (int i = 0; i < 200; ++i) deep += "[";
