@@ -4,15 +4,20 @@
 #include <algorithm>
 #include <array>
 
+#include "absl/hash/hash.h"
+
 #include "controller/model/source.h"
 
 namespace berth::model {
 
 absl::string_view ProtocolName(Protocol protocol) {
   switch (protocol) {
-    case Protocol::kLayer2: return "layer2";
-    case Protocol::kBgp: return "bgp";
-    case Protocol::kVip: return "vip";
+    case Protocol::kLayer2:
+      return "layer2";
+    case Protocol::kBgp:
+      return "bgp";
+    case Protocol::kVip:
+      return "vip";
   }
   return "unknown";
 }
@@ -26,6 +31,10 @@ std::optional<Protocol> ParseProtocol(absl::string_view text) {
 
 bool Holds(const std::vector<Allocation>& list, const IpAddr& address) {
   return std::any_of(list.begin(), list.end(), [&](const Allocation& a) { return a.address == address; });
+}
+
+std::uint64_t Fingerprint(absl::string_view reason, absl::string_view message) {
+  return absl::HashOf(reason, message) | 1;
 }
 
 bool LabelSelector::Matches(const Labels& labels) const {
@@ -46,9 +55,9 @@ bool LabelSelector::Matches(const Labels& labels) const {
 }
 
 bool IsServiceAnnotation(absl::string_view key) {
-  static const std::array<absl::string_view, 6> kKeys = {kOptInAnnotation,    kPoolAnnotation,
-                                                             kAddressAnnotation,  kProtocolAnnotation,
-                                                             kNodeProxyAnnotation, kSharingKeyAnnotation};
+  static const std::array<absl::string_view, 6> kKeys = {kOptInAnnotation,     kPoolAnnotation,
+                                                         kAddressAnnotation,   kProtocolAnnotation,
+                                                         kNodeProxyAnnotation, kSharingKeyAnnotation};
   return std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();
 }
 

@@ -100,6 +100,9 @@ struct Allocation {
 
 bool Holds(const std::vector<Allocation>& list, const IpAddr& address);
 
+// Of a reason and its message; never 0, and good within one process only.
+std::uint64_t Fingerprint(absl::string_view reason, absl::string_view message);
+
 struct Service {
   ObjectId id;
   std::string revision;  // opaque, of the source; a write is conditional on it
@@ -121,6 +124,8 @@ struct Service {
   // on records that do not tell. With it a changed flag is told from a changed Service (rule 1).
   std::string managed_by;
   bool foreign_ingress = false;  // status.loadBalancer.ingress has entries that we did not write
+  // Fingerprint of the reason that is recorded for its having no address (condition berth.io/Assigned); 0: none is.
+  std::uint64_t told = 0;
   friend bool operator==(const Service&, const Service&) = default;
 };
 

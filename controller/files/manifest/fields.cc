@@ -52,7 +52,7 @@ std::string Field::Path() const {
 }
 
 std::string ProblemText(absl::string_view file, int line, absl::string_view what) {
-  std::string text = absl::StrCat(file, ":", line, ": ", what);
+  std::string text = file.empty() ? std::string(what) : absl::StrCat(file, ":", line, ": ", what);
   for (char& c : text) {
     if (!absl::ascii_isprint(static_cast<unsigned char>(c))) c = '?';
   }

@@ -45,7 +45,7 @@ class Field {
 
 class FieldReader {
  public:
-  // `file` and `who` begin each problem; `who` may be empty.
+  // `file` and `who` begin each problem; either may be empty.
   FieldReader(absl::string_view file, std::string who) : file_(file), who_(std::move(who)) {}
 
   // The member `key` of `parent`, which must be a map or absent; a null counts as absent.
@@ -80,7 +80,7 @@ class FieldReader {
   std::vector<std::string> problems_;
 };
 
-// "web.yaml:12: `what`", printable whatever `what` has inside.
+// "web.yaml:12: `what`", printable whatever `what` has inside; without a file `what` alone.
 std::string ProblemText(absl::string_view file, int line, absl::string_view what);
 
 }  // namespace berth::files

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/kube/objects/service_object.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
+#include "common/net/quote.h"
+#include "controller/files/manifest/decode.h"
+#include "controller/kube/objects/json_value.h"
+#include "controller/kube/objects/read_field.h"
+#include "controller/plan/reason.h"
+
+namespace berth::kube {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMaxLabelValue = 63;
+
+// The record of an allocation, by address text. Whatever is wrong in it counts as absent: the ingress is the truth.
+struct Record {
+  std::string managed_by;
+  std::map<std::string, model::Allocation> allocations;
+};
+
+Record ReadRecord(const std::string& text) {
+  Record record;
+  const json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  record.managed_by = StringAt(root, "managedBy");
+  for (const json& each : ListAt(root, "addresses")) {
+    model::Allocation a;
+    const absl::StatusOr<IpAddr> address = IpAddr::Parse(StringAt(each, "address"));
+    const std::optional<model::Protocol> protocol = model::ParseProtocol(StringAt(each, "protocol"));
+    if (!address.ok() || !protocol) continue;
+    a.address = *address;
+    a.protocol = *protocol;
+    a.pool = StringAt(each, "eip");
+    a.interface = StringAt(each, "interface");
+    record.allocations.emplace(address->ToString(), std::move(a));
+  }
+  return record;
+}
+
+std::string WriteRecord(const model::ServiceWrite& write) {
+  json addresses = json::array();
+  for (const model::Allocation& a : write.allocations) {
+    json each = {
+        {"address", a.address.ToString()}, {"eip", a.pool}, {"protocol", std::string(model::ProtocolName(a.protocol))}};
+    if (!a.interface.empty()) each["interface"] = a.interface;
+    addresses.push_back(std::move(each));
+  }
+  return json{{"addresses", std::move(addresses)}, {"managedBy", write.managed_by}}.dump();
+}
+
+void ReadIngress(const json& object, const Record& record, const std::string& label, ServiceObject& out) {
+  json foreign = json::array();
+  for (const json& entry : ListAt(MapAt(MapAt(object, "status"), "loadBalancer"), "ingress")) {
+    const absl::StatusOr<IpAddr> address = IpAddr::Parse(StringAt(entry, "ip"));
+    if (!address.ok() || model::Holds(out.service.allocations, *address)) {
+      foreign.push_back(entry);
+      continue;
+    }
+    const auto recorded = record.allocations.find(address->ToString());
+    if (recorded != record.allocations.end()) {
+      out.service.allocations.push_back(recorded->second);
+    } else if (out.service.marked) {
+      model::Allocation legacy;
+      legacy.address = *address;
+      legacy.pool = label;
+      out.service.allocations.push_back(std::move(legacy));
+    } else {
+      foreign.push_back(entry);
+    }
+  }
+  out.service.foreign_ingress = !foreign.empty();
+  if (!foreign.empty()) out.rest.foreign_ingress = foreign.dump();
+}
+
+void ReadConditions(const json& object, ServiceObject& out) {
+  json others = json::array();
+  for (const json& condition : ListAt(MapAt(object, "status"), "conditions")) {
+    if (StringAt(condition, "type") != kAssignedCondition) {
+      others.push_back(condition);
+      continue;
+    }
+    out.rest.has_condition = true;
+    out.rest.assigned = StringAt(condition, "status") == "True";
+    out.rest.since = StringAt(condition, "lastTransitionTime");
+    if (!out.rest.assigned) {
+      out.service.told = model::Fingerprint(StringAt(condition, "reason"), StringAt(condition, "message"));
+    }
+  }
+  if (!others.empty()) out.rest.other_conditions = others.dump();
+}
+
+json Parsed(const std::string& list) { return list.empty() ? json::array() : json::parse(list, nullptr, false); }
+
+json NullIfEmpty(json list) { return list.empty() ? json(nullptr) : std::move(list); }
+
+// A reason must be a word of at most 1024 bytes and a message one of 32768 (Kubernetes' Condition).
+json Condition(const model::ServiceWrite& write, const ServiceRest& rest, bool assigned, absl::Time now) {
+  const bool same = rest.has_condition && rest.assigned == assigned && !rest.since.empty();
+  std::string message = write.condition_message;
+  if (assigned && message.empty()) {
+    message = absl::StrJoin(write.allocations, ", ", [](std::string* out, const model::Allocation& a) {
+      absl::StrAppend(out, a.address.ToString(), " of Eip ", a.pool);
+    });
+  }
+  return {{"type", kAssignedCondition},
+          {"status", assigned ? "True" : "False"},
+          {"reason", !write.condition_reason.empty() ? write.condition_reason
+                     : assigned                      ? "Assigned"
+                                                     : "Pending"},
+          {"message", message.substr(0, 32768)},
+          {"lastTransitionTime", same ? rest.since : Rfc3339(now)}};
+}
+
+}  // namespace
+
+absl::StatusOr<ServiceObject> ReadService(const json& object) {
+  ServiceObject out;
+  const json& metadata = MapAt(object, "metadata");
+  const model::ObjectId id{StringAt(metadata, "namespace"), StringAt(metadata, "name")};
+  ASSIGN_OR_RETURN(const files::Documents document, ToDocument(object));
+  files::FieldReader read("", absl::StrCat("Service ", Quote(id.ToString())));
+  out.service = files::DecodeService(read, files::Field(document.roots[0]), id);
+  if (!read.ok()) return absl::InvalidArgumentError(read.problems().front());
+
+  model::Service& service = out.service;
+  service.revision = StringAt(metadata, "resourceVersion");
+  service.deleting = !StringAt(metadata, "deletionTimestamp").empty();
+  out.rest.uid = StringAt(metadata, "uid");
+  for (const json& finalizer : ListAt(metadata, "finalizers")) {
+    if (finalizer == kServiceFinalizer) {
+      service.marked = true;
+    } else if (finalizer.is_string()) {
+      out.rest.other_finalizers.push_back(finalizer.get<std::string>());
+    }
+  }
+  const std::string label = StringAt(MapAt(metadata, "labels"), model::kPoolAnnotation);
+  Record record;
+  if (const std::string text = StringAt(MapAt(metadata, "annotations"), kAllocationsAnnotation); !text.empty()) {
+    record = ReadRecord(text);
+    service.marked = true;
+  }
+  service.marked = service.marked || !label.empty();
+  ReadIngress(object, record, label, out);
+  ReadConditions(object, out);
+  service.marked = service.marked || out.rest.has_condition;
+  if (!service.allocations.empty()) service.managed_by = record.managed_by;
+  return out;
+}
+
+std::string ServicePatch(const model::ServiceWrite& write, const ServiceRest& rest, absl::Time now) {
+  const bool keep = !write.allocations.empty() || write.hold;
+  json finalizers = rest.other_finalizers;
+  if (keep) finalizers.push_back(kServiceFinalizer);
+
+  json ingress = json::array();
+  for (const model::Allocation& a : write.allocations) ingress.push_back({{"ip", a.address.ToString()}});
+  // What somebody else put there is theirs again once we let go, and gives way while we serve.
+  if (write.allocations.empty()) ingress = Parsed(rest.foreign_ingress);
+
+  json conditions = Parsed(rest.other_conditions);
+  const bool released = write.allocations.empty() &&
+                        (write.condition_reason.empty() || write.condition_reason == plan::reason::kReleasing);
+  if (!released || write.hold) {
+    conditions.push_back(Condition(write, rest, write.condition_reason.empty() && !write.allocations.empty(), now));
+  }
+  const bool record = !write.allocations.empty();
+  const json patch = {
+      {"metadata",
+       {{"resourceVersion", write.revision},
+        {"finalizers", NullIfEmpty(std::move(finalizers))},
+        {"labels", {{model::kPoolAnnotation, record ? json(PoolLabel(write.allocations[0].pool)) : json(nullptr)}}},
+        {"annotations", {{kAllocationsAnnotation, record ? json(WriteRecord(write)) : json(nullptr)}}}}},
+      {"status",
+       {{"loadBalancer", {{"ingress", NullIfEmpty(std::move(ingress))}}},
+        {"conditions", NullIfEmpty(std::move(conditions))}}}};
+  return patch.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string PoolLabel(const std::string& pool) {
+  if (pool.size() <= kMaxLabelValue) return pool;
+  return absl::StrCat(pool.substr(0, kMaxLabelValue - 18), "-x",
+                      absl::StrFormat("%016x", XXH3_64bits(pool.data(), pool.size())));
+}
+
+}  // namespace berth::kube

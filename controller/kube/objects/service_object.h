@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// controller/kube/objects/service_object.h -- a Service of the API server to the model's value, and a decision to the
+// patch that records it. Pure.
+//
+// What Berth records of a Service, all in one merge patch of its `status` subresource (which keeps metadata, and
+// refuses a stale metadata.resourceVersion):
+//   status.loadBalancer.ingress          the addresses: the truth of an allocation
+//   metadata.annotations berth.io/allocations   by which Eip, protocol and interface each was given, and how the
+//   Service
+//                                        was ours; OpenELB's Services, which have none, go by their label
+//   metadata.labels eip.openelb.kubesphere.io/v1alpha2   the Eip of the first address, OpenELB's bookkeeping
+//   metadata.finalizers finalizer.lb.kubesphere.io/v1alpha1
+//   status.conditions berth.io/Assigned
+#ifndef BERTH_CONTROLLER_KUBE_OBJECTS_SERVICE_OBJECT_H_
+#define BERTH_CONTROLLER_KUBE_OBJECTS_SERVICE_OBJECT_H_
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "controller/model/objects.h"
+#include "controller/model/source.h"
+
+namespace berth::kube {
+
+inline constexpr char kServiceFinalizer[] = "finalizer.lb.kubesphere.io/v1alpha1";
+inline constexpr char kAllocationsAnnotation[] = "berth.io/allocations";
+inline constexpr char kAssignedCondition[] = "berth.io/Assigned";
+
+// What a patch must know of the object besides what the model has: a merge patch replaces lists as wholes.
+struct ServiceRest {
+  std::string uid;
+  std::vector<std::string> other_finalizers;
+  std::string other_conditions;  // a JSON list; empty when there are none
+  std::string foreign_ingress;   // likewise: entries of status.loadBalancer.ingress that are not ours
+  bool has_condition = false;    // berth.io/Assigned
+  bool assigned = false;         // its status
+  std::string since;             // its lastTransitionTime
+  friend bool operator==(const ServiceRest&, const ServiceRest&) = default;
+};
+
+struct ServiceObject {
+  model::Service service;
+  ServiceRest rest;
+};
+
+// Allocations without a record (OpenELB's) name the Eip of the label, or none, and have no protocol: see Complete.
+// Errors: InvalidArgument naming the Service, the field and its value.
+absl::StatusOr<ServiceObject> ReadService(const nlohmann::json& object);
+
+// The body of the patch for `write`, whose revision must be that of the object `rest` is of. `now` is wall time.
+std::string ServicePatch(const model::ServiceWrite& write, const ServiceRest& rest, absl::Time now);
+
+// A value for metadata.labels that stands for an Eip: its name, or where that is no label value its beginning and a
+// fingerprint.
+std::string PoolLabel(const std::string& pool);
+
+}  // namespace berth::kube
+
+#endif  // BERTH_CONTROLLER_KUBE_OBJECTS_SERVICE_OBJECT_H_
