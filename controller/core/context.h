@@ -25,6 +25,9 @@ struct Options {
   // A source without EndpointSlices of its own (manifests in a folder) counts a Service without any as served
   // everywhere.
   bool absent_endpoints_are_ready = false;
+  // Whether the source keeps the reason for which a Service has no address (condition berth.io/Assigned): then each new
+  // one is written.
+  bool record_reasons = false;
   absl::Duration start_wait = absl::Seconds(3);    // the start gate opens then at the latest
   absl::Duration release_wait = absl::Seconds(2);  // an agent that has not acknowledged by then is left behind
   absl::Duration new_address_probe = absl::Milliseconds(200);

@@ -222,7 +222,7 @@ void Services::Decide(ServiceRecord& r) {
     r.decision.reason = {plan::reason::kReleasing, "its addresses are being released"};
   }
   const bool foreign = r.decision.ownership == plan::Ownership::kForeign;
-  if (foreign && s.allocations.empty() && !s.marked) {
+  if (foreign && !s.touched()) {
     waiting_.erase(id);
     if (r.gone) return Erase(id);
     return on_changed(id);
@@ -235,9 +235,10 @@ void Services::Decide(ServiceRecord& r) {
   Say(r);
   const bool same = want == s.allocations;
   if (same) UpdateClaims(r);
-  const bool let_go = release && s.marked && s.allocations.empty();
+  const bool let_go = release && s.touched() && s.allocations.empty();
   const bool relabel = !want.empty() && r.decision.managed_by != s.managed_by;
-  if (same && !r.restore && !let_go && !relabel) {
+  const bool untold = ctx_.options.record_reasons && !foreign && !release && ToRecord(r) != s.told;
+  if (same && !r.restore && !let_go && !relabel && !untold) {
     if (r.gone) return Erase(id);
     return on_changed(id);
   }

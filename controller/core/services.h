@@ -85,6 +85,7 @@ class Services {
   void Withdraw(ServiceRecord& r);
   bool IsLeaving(const model::ObjectId& id, const IpAddr& address) const;
   void Write(ServiceRecord& r);
+  std::uint64_t ToRecord(const ServiceRecord& r) const;  // as model::Service::told
   void Release(const model::ObjectId& id, const IpAddr& address);
   void HandOn(const IpAddr& address);
   void Finish(ServiceRecord& r);

@@ -5,10 +5,25 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/sync/wire.h"
 #include "controller/core/services.h"
 
 namespace berth::core {
 using model::Holds;
+namespace {
+
+// What the source is to say of why the Service has less than it should; null when there is nothing to say.
+const plan::Reason* ReasonToRecord(const plan::Decision& decision) {
+  const bool none = decision.satisfied || decision.reason.code.empty() || decision.reason.code == plan::reason::kReleasing;
+  return none ? nullptr : &decision.reason;
+}
+
+}  // namespace
+
+std::uint64_t Services::ToRecord(const ServiceRecord& r) const {
+  const plan::Reason* reason = ctx_.options.record_reasons ? ReasonToRecord(r.decision) : nullptr;
+  return reason == nullptr ? 0 : model::Fingerprint(reason->code, sync::WireMessage(reason->message));
+}
 
 void Services::Write(ServiceRecord& r) {
   // News of this very moment that nobody has looked at yet: what was decided before it must not be written after it.
@@ -24,9 +39,9 @@ void Services::Write(ServiceRecord& r) {
   write.revision = r.object.revision;
   write.allocations = r.target;
   write.managed_by = r.target.empty() ? "" : r.decision.managed_by;
-  if (!r.decision.satisfied) {
+  if (ReasonToRecord(r.decision) != nullptr) {
     write.condition_reason = r.decision.reason.code;
-    write.condition_message = r.decision.reason.message;
+    write.condition_message = sync::WireMessage(r.decision.reason.message);
   }
   ctx_.Emit(WriteService{std::move(write)});
 }
@@ -118,6 +133,7 @@ void Services::Finish(ServiceRecord& r) {
   const std::vector<model::Allocation>& now = r.object.allocations;
   const ServiceRecord::Addresses verified = std::exchange(r.verified, {});
   r.object.managed_by = now.empty() ? "" : r.decision.managed_by;
+  r.object.told = ToRecord(r);
   r.object.marked = !now.empty();
   r.restore = r.unknown = false;
   r.phase = Phase::kIdle;

@@ -126,6 +126,8 @@ struct Service {
   bool foreign_ingress = false;  // status.loadBalancer.ingress has entries that we did not write
   // Fingerprint of the reason that is recorded for its having no address (condition berth.io/Assigned); 0: none is.
   std::uint64_t told = 0;
+  // Whether the object has anything of ours.
+  bool touched() const { return marked || told != 0 || !allocations.empty(); }
   friend bool operator==(const Service&, const Service&) = default;
 };
 

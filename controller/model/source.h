@@ -46,8 +46,10 @@ struct ServiceWrite {
   std::vector<Allocation> allocations;
   std::string managed_by;        // recorded with the allocations; see Service::managed_by
   bool hold = false;             // keep the finalizer although there is no allocation (release not finished)
-  std::string condition_reason;  // berth.io/Assigned: machine-readable reason, empty when assigned
+  // berth.io/Assigned: machine-readable reason; empty when it has all it should, and when it is let go.
+  std::string condition_reason;
   std::string condition_message;
+  std::uint64_t told() const { return condition_reason.empty() ? 0 : Fingerprint(condition_reason, condition_message); }
 };
 
 // Derived, coalesced by the core to one a second for each pool; never read back to decide.

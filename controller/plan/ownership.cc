@@ -35,7 +35,7 @@ bool OursByRecord(const model::Service& service) {
 Ownership Classify(const model::Service& service, const Rules& rules) {
   const bool present = service.load_balancer && !service.deleting;
   if (present && (OursByFlags(service, rules) || OursByRecord(service))) return Ownership::kOurs;
-  return service.marked || !service.allocations.empty() ? Ownership::kRelease : Ownership::kForeign;
+  return service.touched() ? Ownership::kRelease : Ownership::kForeign;
 }
 
 std::string ManagedBy(const model::Service& service) {

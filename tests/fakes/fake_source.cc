@@ -60,6 +60,7 @@ void FakeCluster::Put(model::Service service) {
     service.allocations = it->second.allocations;
     service.managed_by = it->second.managed_by;
     service.foreign_ingress = it->second.foreign_ingress;
+    service.told = it->second.told;
   }
   service.revision = NextRevision();
   const model::ObjectId id = service.id;
@@ -186,6 +187,7 @@ absl::Status FakeCluster::Apply(const model::ServiceWrite& write, std::string* r
     service.allocations = write.allocations;
     service.marked = marked;
     service.managed_by = managed_by;
+    service.told = write.told();
     service.revision = NextRevision();
     condition = told;
     service_writes_.push_back(write);

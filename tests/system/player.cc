@@ -25,6 +25,7 @@ core::Options OptionsOf(const History& history) {
   options.heartbeat = history.heartbeat;
   options.agent_timeout = 3 * history.heartbeat;
   options.absent_endpoints_are_ready = history.absent_endpoints_are_ready;
+  options.record_reasons = !history.absent_endpoints_are_ready;  // as a cluster of Kubernetes does
   return options;
 }
 

@@ -17,7 +17,6 @@
 #include "controller/files/manifest/decode.h"
 #include "controller/kube/objects/json_value.h"
 #include "controller/kube/objects/read_field.h"
-#include "controller/plan/reason.h"
 
 namespace berth::kube {
 namespace {
@@ -76,6 +75,7 @@ void ReadIngress(const json& object, const Record& record, const std::string& la
       model::Allocation legacy;
       legacy.address = *address;
       legacy.pool = label;
+      out.rest.unrecorded = true;
       out.service.allocations.push_back(std::move(legacy));
     } else {
       foreign.push_back(entry);
@@ -171,9 +171,7 @@ std::string ServicePatch(const model::ServiceWrite& write, const ServiceRest& re
   if (write.allocations.empty()) ingress = Parsed(rest.foreign_ingress);
 
   json conditions = Parsed(rest.other_conditions);
-  const bool released = write.allocations.empty() &&
-                        (write.condition_reason.empty() || write.condition_reason == plan::reason::kReleasing);
-  if (!released || write.hold) {
+  if (!write.allocations.empty() || !write.condition_reason.empty()) {
     conditions.push_back(Condition(write, rest, write.condition_reason.empty() && !write.allocations.empty(), now));
   }
   const bool record = !write.allocations.empty();

@@ -35,6 +35,7 @@ struct ServiceRest {
   std::vector<std::string> other_finalizers;
   std::string other_conditions;  // a JSON list; empty when there are none
   std::string foreign_ingress;   // likewise: entries of status.loadBalancer.ingress that are not ours
+  bool unrecorded = false;       // allocations are by the label alone, as OpenELB left them
   bool has_condition = false;    // berth.io/Assigned
   bool assigned = false;         // its status
   std::string since;             // its lastTransitionTime
@@ -46,7 +47,7 @@ struct ServiceObject {
   ServiceRest rest;
 };
 
-// Allocations without a record (OpenELB's) name the Eip of the label, or none, and have no protocol: see Complete.
+// Allocations without a record (OpenELB's) name the Eip of the label, or none, and have no protocol or interface.
 // Errors: InvalidArgument naming the Service, the field and its value.
 absl::StatusOr<ServiceObject> ReadService(const nlohmann::json& object);
 

@@ -18,6 +18,7 @@ Options MakeOptions(const plan::Rules& rules) {
   options.absent_endpoints_are_ready = true;
   options.agent_timeout = absl::Seconds(10);  // heartbeats are not what is tried here
   options.recheck = absl::Seconds(2);
+  options.record_reasons = true;
   return options;
 }
 
@@ -274,6 +275,7 @@ absl::Status PlanWorld::Land(const Pending& pending, Fault fault, std::string* r
   service.allocations = write.allocations;
   service.managed_by = marked ? write.managed_by : "";
   service.marked = marked;
+  service.told = write.told();
   Changed(write.id);
   *revision = service.revision;
   if (service.deleting && !marked) services_.erase(it);

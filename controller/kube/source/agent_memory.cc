@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/kube/source/agent_memory.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "controller/kube/objects/read_field.h"
+
+namespace berth::kube {
+namespace {
+
+using nlohmann::json;
+
+constexpr char kName[] = "berth-agents";
+constexpr char kKey[] = "agents.json";
+constexpr absl::Duration kWait = absl::Seconds(1);
+constexpr absl::Duration kInterval = absl::Seconds(1);
+
+}  // namespace
+
+std::string EncodeAgents(const KnownAgents& agents) {
+  json out = json::object();
+  for (const auto& agent : agents) {
+    json& macs = out[agent.node] = json::array();
+    for (const MacAddr& mac : agent.macs) macs.push_back(mac.ToString());
+  }
+  return out.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+KnownAgents DecodeAgents(const std::string& text) {
+  const json root = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  KnownAgents agents;
+  if (!root.is_object()) return agents;
+  for (const auto& [node, macs] : root.items()) {
+    model::ClusterSource::KnownAgent agent;
+    agent.node = node;
+    for (const json& mac : ListAt(root, node.c_str())) {
+      const absl::StatusOr<MacAddr> parsed = MacAddr::Parse(mac.is_string() ? mac.get<std::string>() : "");
+      if (parsed.ok()) agent.macs.push_back(*parsed);
+    }
+    agents.push_back(std::move(agent));
+  }
+  return agents;
+}
+
+AgentMemory::AgentMemory(EventLoop& loop, ApiClient& client, std::string ns)
+    : loop_(loop), client_(client), ns_(std::move(ns)) {}
+
+AgentMemory::~AgentMemory() {
+  client_.Cancel(load_);
+  loop_.Cancel(load_timer_);
+  loop_.Cancel(write_timer_);
+}
+
+void AgentMemory::Load(std::function<void()> done) {
+  done_ = std::move(done);
+  client_.Cancel(load_);
+  loop_.Cancel(load_timer_);
+  load_timer_ = loop_.RunAfter(kWait, [this] { Loaded(); });
+  ApiRequest request;
+  request.verb = "get";
+  request.resource = "configmaps";
+  request.path = absl::StrCat("/api/v1/namespaces/", ns_, "/configmaps/", kName);
+  request.urgency = Urgency::kWrite;
+  load_ = client_.Do(std::move(request), [this, alive = std::weak_ptr<bool>(alive_)](
+                                             const absl::StatusOr<ApiResponse>& response) {
+    if (alive.expired()) return;
+    load_ = 0;
+    if (response.ok()) {
+      exists_ = true;
+      const json object = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
+      known_ = DecodeAgents(StringAt(MapAt(object, "data"), kKey));
+    }
+    Loaded();
+  });
+}
+
+void AgentMemory::Loaded() {
+  loop_.Cancel(std::exchange(load_timer_, 0));
+  if (done_) std::exchange(done_, nullptr)();
+}
+
+void AgentMemory::Remember(KnownAgents agents) {
+  const auto by_node = [](const auto& a, const auto& b) { return a.node < b.node; };
+  std::sort(agents.begin(), agents.end(), by_node);
+  if (agents == known_) return;
+  known_ = std::move(agents);
+  changed_ = true;
+  if (write_timer_ == 0 && !busy_) Write();
+}
+
+void AgentMemory::Write() {
+  if (!std::exchange(changed_, false)) return;
+  busy_ = true;
+  const json data = {{kKey, EncodeAgents(known_)}};
+  ApiRequest request;
+  request.resource = "configmaps";
+  request.urgency = Urgency::kWrite;
+  request.path = absl::StrCat("/api/v1/namespaces/", ns_, "/configmaps");
+  request.verb = exists_ ? "patch" : "create";
+  request.method = exists_ ? Method::kPatch : Method::kPost;
+  request.content_type = exists_ ? kMergePatch : kJson;
+  if (exists_) absl::StrAppend(&request.path, "/", kName);
+  const json body = exists_ ? json{{"data", data}} : json{{"metadata", {{"name", kName}}}, {"data", data}};
+  request.body = body.dump();
+  client_.Do(std::move(request), [this, alive = std::weak_ptr<bool>(alive_)](
+                                     const absl::StatusOr<ApiResponse>& response) {
+    if (alive.expired()) return;
+    busy_ = false;
+    const absl::Status& status = response.status();
+    if (status.ok() || absl::IsAlreadyExists(status)) exists_ = true;
+    if (absl::IsNotFound(status)) exists_ = false;
+    if (!status.ok()) changed_ = true;
+    write_timer_ = loop_.RunAfter(kInterval, [this] {
+      write_timer_ = 0;
+      Write();
+    });
+  });
+}
+
+}  // namespace berth::kube

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// controller/kube/source/agent_memory.h -- the agents that a leader has met, for the one after it: ConfigMap
+// berth-agents, key agents.json. Not the truth of anything: with it a new leader knows whom to wait for. Loop thread
+// only.
+#ifndef BERTH_CONTROLLER_KUBE_SOURCE_AGENT_MEMORY_H_
+#define BERTH_CONTROLLER_KUBE_SOURCE_AGENT_MEMORY_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "common/base/event_loop.h"
+#include "controller/kube/client/api_client.h"
+#include "controller/model/source.h"
+
+namespace berth::kube {
+
+using KnownAgents = std::vector<model::ClusterSource::KnownAgent>;
+
+// Pure. What cannot be read counts as absent.
+std::string EncodeAgents(const KnownAgents& agents);
+KnownAgents DecodeAgents(const std::string& text);
+
+class AgentMemory {
+ public:
+  AgentMemory(EventLoop& loop, ApiClient& client, std::string ns);
+  ~AgentMemory();
+  AgentMemory(const AgentMemory&) = delete;
+  AgentMemory& operator=(const AgentMemory&) = delete;
+
+  // Reads it, then calls `done`, in a turn of its own; after a second without an answer with what was known before.
+  void Load(std::function<void()> done);
+  const KnownAgents& known() const { return known_; }
+  // Writes it, at most once a second, and again until that has succeeded.
+  void Remember(KnownAgents agents);
+
+ private:
+  void Loaded();
+  void Write();
+
+  EventLoop& loop_;
+  ApiClient& client_;
+  const std::string ns_;
+  KnownAgents known_;
+  bool exists_ = false, changed_ = false, busy_ = false;
+  std::function<void()> done_;
+  RequestId load_ = 0;
+  TimerId load_timer_ = 0, write_timer_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace berth::kube
+
+#endif  // BERTH_CONTROLLER_KUBE_SOURCE_AGENT_MEMORY_H_

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/kube/source/kube_source.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/obs/log.h"
+#include "controller/kube/objects/read_field.h"
+
+namespace berth::kube {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kServicesOfOneTurn = 2000;  // agents are heard in between
+constexpr absl::Duration kFetchRetry = absl::Seconds(1);
+constexpr absl::Duration kResignWait = absl::Seconds(1);
+constexpr int kKinds = 5;
+
+struct Collection {
+  const char* resource;
+  const char* path;
+};
+
+}  // namespace
+
+KubeSource::KubeSource(EventLoop& loop, ApiClient& client, KubeSourceOptions options)
+    : loop_(loop),
+      client_(client),
+      options_(std::move(options)),
+      election_(
+          loop, client, options_.lease, [this](const LeaseElection::Leadership& now) { OnLeadership(now); },
+          [this](const absl::Status& status) { Problem("lease", status); }),
+      memory_(loop, client, options_.lease.ns),
+      events_(loop, client, options_.lease.identity),
+      services_(loop, client,
+                [this] {
+                  return ServiceWriter::Window{election_.write_deadline(), election_.write_end()};
+                }),
+      pools_(
+          loop, client,
+          [this] {
+            return ServiceWriter::Window{election_.write_deadline(), election_.write_end()};
+          },
+          [this](const json& object) { OnObject(Kind::kPools, object); }) {}
+
+absl::Status KubeSource::Start(Observer& observer) {
+  observer_ = &observer;
+  alive_ = std::make_shared<bool>(true);
+  // Slices come after all Services: of those that need none they are not kept.
+  for (const Kind kind : {Kind::kServices, Kind::kNodes, Kind::kNamespaces, Kind::kPools}) Watch(kind);
+  election_.Start();
+  return absl::OkStatus();
+}
+
+void KubeSource::Stop() {
+  if (alive_ == nullptr) return;
+  alive_.reset();
+  loop_.Cancel(std::exchange(resign_timer_, 0));
+  reflectors_.clear();
+  election_.StopLeading();
+  observer_ = nullptr;
+}
+
+void KubeSource::PostAlive(std::function<void()> task) {
+  loop_.Post([alive = std::weak_ptr<bool>(alive_), task = std::move(task)] {
+    if (!alive.expired()) task();
+  });
+}
+
+// ---- what the API server says
+
+void KubeSource::Watch(Kind kind) {
+  static const std::map<Kind, Collection> kCollections = {
+      {Kind::kServices, {"services", "/api/v1/services"}},
+      {Kind::kSlices, {"endpointslices", "/apis/discovery.k8s.io/v1/endpointslices"}},
+      {Kind::kNodes, {"nodes", "/api/v1/nodes"}},
+      {Kind::kNamespaces, {"namespaces", "/api/v1/namespaces"}},
+      {Kind::kPools, {"eips", "/apis/network.kubesphere.io/v1alpha2/eips"}}};
+  const Collection& collection = kCollections.at(kind);
+  Reflector::Options options;
+  options.resource = collection.resource;
+  options.path = collection.path;
+  options.jitter = options_.jitter;
+  options.on_restart = options_.on_watch_restart;
+  Reflector::Handler handler;
+  handler.on_object = [this, kind](const json& object) { OnObject(kind, object); };
+  handler.on_deleted = [this, kind](const std::string& ns, const std::string& name) { OnDeleted(kind, {ns, name}); };
+  handler.on_listed = [this, kind] { OnListed(kind); };
+  handler.on_problem = [this, resource = options.resource](const absl::Status& status) { Problem(resource, status); };
+  auto& reflector = reflectors_[kind];
+  reflector = std::make_unique<Reflector>(loop_, client_, std::move(options), std::move(handler));
+  reflector->Start();
+}
+
+void KubeSource::OnObject(Kind kind, const json& object) {
+  switch (kind) {
+    case Kind::kServices:
+      store_.PutService(object);
+      break;
+    case Kind::kSlices:
+      store_.PutSlice(object);
+      break;
+    case Kind::kNodes:
+      store_.PutNode(object);
+      break;
+    case Kind::kNamespaces:
+      store_.PutNamespace(object);
+      break;
+    case Kind::kPools:
+      if (const PoolObject* pool = store_.PutPool(object)) pools_.Show(*pool);
+      break;
+  }
+  Changed();
+}
+
+void KubeSource::OnDeleted(Kind kind, const model::ObjectId& id) {
+  switch (kind) {
+    case Kind::kServices:
+      store_.DropService(id);
+      break;
+    case Kind::kSlices:
+      store_.DropSlice(id);
+      break;
+    case Kind::kNodes:
+      store_.DropNode(id.name);
+      break;
+    case Kind::kNamespaces:
+      store_.DropNamespace(id.name);
+      break;
+    case Kind::kPools:
+      store_.DropPool(id.name);
+      pools_.Gone(id.name);
+      break;
+  }
+  Changed();
+}
+
+void KubeSource::OnListed(Kind kind) {
+  listed_.insert(kind);
+  if (kind == Kind::kServices && reflectors_.count(Kind::kSlices) == 0) Watch(Kind::kSlices);
+  if (kind == Kind::kSlices) store_.OnListed();
+  Changed();
+}
+
+// One that needs its endpoints only now: the common list did not keep them.
+void KubeSource::Fetch(const model::ObjectId& service) {
+  ApiRequest request;
+  request.verb = "list";
+  request.resource = "endpointslices";
+  request.path = absl::StrCat("/apis/discovery.k8s.io/v1/namespaces/", service.ns,
+                              "/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D", service.name);
+  client_.Do(std::move(request),
+             [this, service, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
+               if (alive.expired()) return;
+               Problem(absl::StrCat("endpoints of ", service.ToString()), response.status());
+               if (!response.ok()) {
+                 loop_.RunAfter(kFetchRetry, [this, service, alive] {
+                   if (!alive.expired()) Fetch(service);
+                 });
+                 return;
+               }
+               const json list = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
+               for (const json& item : ListAt(list, "items")) store_.PutSlice(item);
+               store_.PutFetched(service);
+               Changed();
+             });
+}
+
+void KubeSource::Changed() {
+  for (const model::ObjectId& service : store_.TakeFetches()) Fetch(service);
+  if (std::exchange(flush_posted_, true)) return;
+  PostAlive([this] { Flush(); });
+}
+
+void KubeSource::Flush() {
+  flush_posted_ = false;
+  ReportProblems();
+  if (listed_.size() < kKinds) return;  // all at once, then
+  const model::ClusterDelta delta = store_.TakeDelta(kServicesOfOneTurn);
+  const std::weak_ptr<bool> alive = alive_;
+  if (!delta.empty()) observer_->OnDelta(delta);
+  if (alive.expired()) return;
+  if (store_.dirty()) return Changed();
+  if (!std::exchange(synced_, true)) observer_->OnSynced();
+}
+
+// ---- what is written
+
+void KubeSource::WriteService(const model::ServiceWrite& write) {
+  if (alive_ == nullptr) return;
+  const ServiceRest* rest = store_.RestAt(write.id, write.revision);
+  if (rest == nullptr) {
+    PostAlive([this, id = write.write_id, name = write.id.ToString()] {
+      observer_->OnServiceWritten(id, absl::AbortedError(absl::StrCat("Service ", name, " has changed")), "");
+    });
+    return;
+  }
+  services_.Write(write, *rest, [this, id = write.write_id, alive = std::weak_ptr<bool>(alive_)](
+                                    absl::StatusOr<ServiceObject> written) {
+    if (!alive.expired()) OnWritten(id, std::move(written));
+  });
+}
+
+void KubeSource::OnWritten(std::uint64_t write_id, absl::StatusOr<ServiceObject> written) {
+  if (!written.ok()) return observer_->OnServiceWritten(write_id, written.status(), "");
+  const std::string revision = written->service.revision;
+  store_.PutService(*std::move(written));  // the next write builds on it, whether or not the watch has told of it
+  observer_->OnServiceWritten(write_id, absl::OkStatus(), revision);
+  if (alive_ != nullptr) Changed();
+}
+
+void KubeSource::WritePoolStatus(const model::PoolStatus& status) {
+  if (alive_ != nullptr) pools_.Want(status);
+}
+
+void KubeSource::RecordEvent(const model::EventRecord& event) {
+  const bool is_pool = event.kind == model::EventRecord::Kind::kPool;
+  Log(event.warning ? LogLevel::kWarn : LogLevel::kInfo, event.message,
+      {{"reason", event.reason},
+       {is_pool ? "pool" : "service", is_pool ? event.object.name : event.object.ToString()}});
+  if (alive_ != nullptr) events_.Record(event, store_.UidOf(event));
+}
+
+// ---- leadership
+
+void KubeSource::OnLeadership(const LeaseElection::Leadership& now) {
+  if (alive_ == nullptr) return;
+  if (!now.leader) pools_.Forget();
+  if (!now.leader || led_) return TellLeadership();
+  // Whoever led before has met agents that we have not.
+  memory_.Load([this, term = now.term, alive = std::weak_ptr<bool>(alive_)] {
+    if (!alive.expired() && election_.now().leader && election_.now().term >= term) TellLeadership();
+  });
+}
+
+void KubeSource::TellLeadership() {
+  const LeaseElection::Leadership& now = election_.now();
+  led_ = now.leader;
+  observer_->OnLeadership(now.leader, now.term, now.leader_name);
+}
+
+void KubeSource::RaiseTerm(std::uint64_t at_least) {
+  if (alive_ != nullptr) election_.RaiseTerm(at_least);
+}
+
+void KubeSource::RememberAgents(const std::vector<KnownAgent>& agents) {
+  if (alive_ != nullptr && led_) memory_.Remember(agents);
+}
+
+void KubeSource::Resign(std::function<void()> done) {
+  election_.StopLeading();
+  auto release = [this, done = std::move(done)]() mutable {
+    loop_.Cancel(std::exchange(resign_timer_, 0));
+    services_.on_idle = [] {};
+    // What is still being written may yet land: then the Lease has to run out.
+    if (services_.in_flight() != 0) return done();
+    election_.Release(std::move(done));
+  };
+  auto once = std::make_shared<std::function<void()>>(std::move(release));
+  const auto now = [once] {
+    if (auto call = std::exchange(*once, nullptr)) call();
+  };
+  if (services_.in_flight() == 0) return now();
+  services_.on_idle = [this, now] { loop_.Post(now); };
+  resign_timer_ = loop_.RunAfter(kResignWait, now);
+}
+
+// ---- problems
+
+void KubeSource::Problem(const std::string& what, const absl::Status& status) {
+  if (status.ok()) {
+    if (source_problems_.erase(what) == 0) return;
+  } else {
+    std::string& text = source_problems_[what];
+    std::string now = absl::StrCat("Kubernetes: ", status.message());
+    if (text == now) return;
+    text = std::move(now);
+  }
+  if (alive_ != nullptr) Changed();
+}
+
+void KubeSource::ReportProblems() {
+  model::Problems problems = store_.problems();
+  for (const auto& [what, text] : source_problems_) problems.texts.push_back(text);
+  if (problems == problems_) return;
+  const std::set<absl::string_view> old(problems_.texts.begin(), problems_.texts.end());
+  for (const std::string& problem : problems.texts) {
+    if (old.count(problem) == 0) LogWarn("problem with the cluster's objects", {{"problem", problem}});
+  }
+  problems_ = std::move(problems);
+  observer_->OnProblems(problems_);
+}
+
+}  // namespace berth::kube

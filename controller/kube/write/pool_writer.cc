@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/kube/write/pool_writer.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/obs/log.h"
+#include "controller/kube/objects/read_field.h"
+
+namespace berth::kube {
+namespace {
+
+using nlohmann::json;
+
+constexpr absl::Duration kStatusInterval = absl::Seconds(1);
+constexpr absl::Duration kRetry = absl::Seconds(1);
+constexpr char kPath[] = "/apis/network.kubesphere.io/v1alpha2/eips/";
+
+}  // namespace
+
+PoolWriter::PoolWriter(EventLoop& loop, ApiClient& client, std::function<ServiceWriter::Window()> window,
+                       std::function<void(const json&)> on_written)
+    : loop_(loop), client_(client), window_(std::move(window)), on_written_(std::move(on_written)) {}
+
+PoolWriter::~PoolWriter() {
+  for (const auto& [name, entry] : entries_) loop_.Cancel(entry.timer);
+}
+
+void PoolWriter::Show(const PoolObject& object) {
+  entries_[object.pool.name].object = object;
+  Sync(object.pool.name);
+}
+
+void PoolWriter::Gone(const std::string& name) {
+  const auto it = entries_.find(name);
+  if (it == entries_.end()) return;
+  it->second.object.reset();
+  it->second.wanted.reset();
+  if (it->second.busy) return;  // its answer comes, and finds nothing to do
+  loop_.Cancel(it->second.timer);
+  entries_.erase(it);
+}
+
+void PoolWriter::Want(const model::PoolStatus& status) {
+  entries_[status.pool].wanted = status;
+  Sync(status.pool);
+}
+
+void PoolWriter::Forget() {
+  for (auto& [name, entry] : entries_) entry.wanted.reset();
+}
+
+void PoolWriter::SyncAt(const std::string& name, absl::Time at) {
+  Entry& entry = entries_[name];
+  if (entry.timer != 0) return;
+  entry.timer = loop_.RunAt(at, [this, name] {
+    const auto it = entries_.find(name);
+    if (it == entries_.end()) return;
+    it->second.timer = 0;
+    Sync(name);
+  });
+}
+
+void PoolWriter::Sync(const std::string& name) {
+  Entry& entry = entries_[name];
+  if (entry.busy || !entry.object || !entry.wanted) return;
+  const PoolObject& object = *entry.object;
+  const bool keep = !object.pool.deleting || entry.wanted->hold;
+  // A finalizer cannot be added to what is being deleted.
+  if (object.pool.has_finalizer != keep && !(object.pool.deleting && keep)) {
+    return Patch(name, /*status=*/false, FinalizerPatch(object, keep));
+  }
+  const json before = object.status.empty() ? json::object() : json::parse(object.status, nullptr, false);
+  const json diff = MergeDiff(before, PoolStatusJson(*entry.wanted, before, loop_.WallNow()));
+  if (diff.empty()) return;
+  if (loop_.Now() < entry.next) return SyncAt(name, entry.next);
+  entry.next = loop_.Now() + kStatusInterval;
+  Patch(name, /*status=*/true, json{{"status", diff}}.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+void PoolWriter::Patch(const std::string& name, bool status, std::string body) {
+  entries_[name].busy = true;
+  const ServiceWriter::Window window = window_();
+  ApiRequest request;
+  request.verb = "patch";
+  request.resource = status ? "eips/status" : "eips";
+  request.method = Method::kPatch;
+  request.path = absl::StrCat(kPath, name, status ? "/status" : "");
+  request.content_type = kMergePatch;
+  request.body = std::move(body);
+  request.urgency = Urgency::kWrite;
+  request.not_after = window.begin_by;
+  request.timeout = std::max(absl::ZeroDuration(), window.end_by - loop_.Now());
+  client_.Do(std::move(request), [this, name, alive = std::weak_ptr<bool>(alive_)](
+                                     const absl::StatusOr<ApiResponse>& response) {
+    if (alive.expired()) return;
+    Entry& entry = entries_[name];
+    entry.busy = false;
+    if (!entry.object) return Gone(name);
+    if (response.ok()) {
+      entry.failing = false;
+      const json object = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
+      if (object.is_object()) on_written_(object);  // which shows it to us, too
+      return;
+    }
+    // Whatever it is, the object comes by the watch when it changed, and is tried again when it did not.
+    if (!absl::IsAborted(response.status()) && !absl::IsNotFound(response.status()) && !entry.failing) {
+      entry.failing = true;
+      LogWarn("writing an Eip failed, it is tried again", {{"eip", name}, {"error", std::string(response.status().message())}});
+    }
+    SyncAt(name, loop_.Now() + kRetry);
+  });
+}
+
+}  // namespace berth::kube
