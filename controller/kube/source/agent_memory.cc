@@ -64,17 +64,17 @@ void AgentMemory::Load(std::function<void()> done) {
   request.resource = "configmaps";
   request.path = absl::StrCat("/api/v1/namespaces/", ns_, "/configmaps/", kName);
   request.urgency = Urgency::kWrite;
-  load_ = client_.Do(std::move(request), [this, alive = std::weak_ptr<bool>(alive_)](
-                                             const absl::StatusOr<ApiResponse>& response) {
-    if (alive.expired()) return;
-    load_ = 0;
-    if (response.ok()) {
-      exists_ = true;
-      const json object = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
-      known_ = DecodeAgents(StringAt(MapAt(object, "data"), kKey));
-    }
-    Loaded();
-  });
+  load_ = client_.Do(std::move(request),
+                     [this, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
+                       if (alive.expired()) return;
+                       load_ = 0;
+                       if (response.ok()) {
+                         exists_ = true;
+                         const json object = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
+                         known_ = DecodeAgents(StringAt(MapAt(object, "data"), kKey));
+                       }
+                       Loaded();
+                     });
 }
 
 void AgentMemory::Loaded() {
@@ -105,19 +105,19 @@ void AgentMemory::Write() {
   if (exists_) absl::StrAppend(&request.path, "/", kName);
   const json body = exists_ ? json{{"data", data}} : json{{"metadata", {{"name", kName}}}, {"data", data}};
   request.body = body.dump();
-  client_.Do(std::move(request), [this, alive = std::weak_ptr<bool>(alive_)](
-                                     const absl::StatusOr<ApiResponse>& response) {
-    if (alive.expired()) return;
-    busy_ = false;
-    const absl::Status& status = response.status();
-    if (status.ok() || absl::IsAlreadyExists(status)) exists_ = true;
-    if (absl::IsNotFound(status)) exists_ = false;
-    if (!status.ok()) changed_ = true;
-    write_timer_ = loop_.RunAfter(kInterval, [this] {
-      write_timer_ = 0;
-      Write();
-    });
-  });
+  client_.Do(std::move(request),
+             [this, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
+               if (alive.expired()) return;
+               busy_ = false;
+               const absl::Status& status = response.status();
+               if (status.ok() || absl::IsAlreadyExists(status)) exists_ = true;
+               if (absl::IsNotFound(status)) exists_ = false;
+               if (!status.ok()) changed_ = true;
+               write_timer_ = loop_.RunAfter(kInterval, [this] {
+                 write_timer_ = 0;
+                 Write();
+               });
+             });
 }
 
 }  // namespace berth::kube

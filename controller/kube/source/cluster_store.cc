@@ -218,8 +218,8 @@ model::ClusterDelta ClusterStore::TakeDelta(std::size_t max_services) {
   Tell(changed_pools_, told_pools_, pools_, [](const PoolObject& p) { return p.pool; }, delta.pools, delta.gone_pools);
   Tell(changed_nodes_, told_nodes_, nodes_, [](const model::Node& n) { return n; }, delta.nodes, delta.gone_nodes);
   Tell(
-      changed_namespaces_, told_namespaces_, namespaces_, [](const model::Namespace& n) { return n; },
-      delta.namespaces, delta.gone_namespaces);
+      changed_namespaces_, told_namespaces_, namespaces_, [](const model::Namespace& n) { return n; }, delta.namespaces,
+      delta.gone_namespaces);
   Tell(
       changed_slices_, told_slices_, slices_, [](const model::EndpointSlice& s) { return s; }, delta.slices,
       delta.gone_slices);

@@ -64,8 +64,8 @@ class ClusterStore {
   struct Kept {
     std::string revision;
     ServiceRest rest;
-    bool local = false;               // needs its EndpointSlices
-    bool fetched = false;             // and has them
+    bool local = false;    // needs its EndpointSlices
+    bool fetched = false;  // and has them
     std::optional<model::Service> to_tell;
   };
 

@@ -35,14 +35,9 @@ KubeSource::KubeSource(EventLoop& loop, ApiClient& client, KubeSourceOptions opt
       memory_(loop, client, options_.lease.ns),
       events_(loop, client, options_.lease.identity),
       services_(loop, client,
-                [this] {
-                  return ServiceWriter::Window{election_.write_deadline(), election_.write_end()};
-                }),
+                [this] { return ServiceWriter::Window{election_.write_deadline(), election_.write_end()}; }),
       pools_(
-          loop, client,
-          [this] {
-            return ServiceWriter::Window{election_.write_deadline(), election_.write_end()};
-          },
+          loop, client, [this] { return ServiceWriter::Window{election_.write_deadline(), election_.write_end()}; },
           [this](const json& object) { OnObject(Kind::kPools, object); }) {}
 
 absl::Status KubeSource::Start(Observer& observer) {
@@ -197,10 +192,11 @@ void KubeSource::WriteService(const model::ServiceWrite& write) {
     });
     return;
   }
-  services_.Write(write, *rest, [this, id = write.write_id, alive = std::weak_ptr<bool>(alive_)](
-                                    absl::StatusOr<ServiceObject> written) {
-    if (!alive.expired()) OnWritten(id, std::move(written));
-  });
+  services_.Write(
+      write, *rest,
+      [this, id = write.write_id, alive = std::weak_ptr<bool>(alive_)](absl::StatusOr<ServiceObject> written) {
+        if (!alive.expired()) OnWritten(id, std::move(written));
+      });
 }
 
 void KubeSource::OnWritten(std::uint64_t write_id, absl::StatusOr<ServiceObject> written) {

@@ -35,8 +35,8 @@
 namespace berth::kube {
 
 struct KubeSourceOptions {
-  LeaseOptions lease;            // its namespace is the controller's own
-  Reflector::Jitter jitter;      // of waits between tries; see reflector.h
+  LeaseOptions lease;        // its namespace is the controller's own
+  Reflector::Jitter jitter;  // of waits between tries; see reflector.h
   std::function<void(const std::string& resource)> on_watch_restart = [](const std::string&) {};
 };
 
@@ -92,7 +92,7 @@ class KubeSource final : public model::ClusterSource {
 
   std::set<Kind> listed_;
   bool flush_posted_ = false, synced_ = false;
-  bool led_ = false;  // as last told
+  bool led_ = false;                                    // as last told
   std::map<std::string, std::string> source_problems_;  // of the source as a whole, by what they are about
   model::Problems problems_;
   TimerId resign_timer_ = 0;

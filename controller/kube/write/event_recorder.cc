@@ -16,8 +16,8 @@ namespace {
 using nlohmann::json;
 
 constexpr double kBurst = 25;
-constexpr absl::Duration kRefill = absl::Seconds(30);   // for one more
-constexpr absl::Duration kKeep = absl::Minutes(10);     // a text that comes again later makes a new Event
+constexpr absl::Duration kRefill = absl::Seconds(30);  // for one more
+constexpr absl::Duration kKeep = absl::Minutes(10);    // a text that comes again later makes a new Event
 constexpr std::size_t kMaxEntries = 10'000;
 constexpr absl::Duration kRetry = absl::Seconds(5);
 constexpr int kMaxTries = 12;
@@ -51,7 +51,8 @@ void EventRecorder::Record(const model::EventRecord& event, const std::string& u
   Entry entry;
   entry.event = event;
   entry.uid = uid;
-  const std::string suffix = absl::StrFormat(".%x", absl::ToUnixNanos(loop_.WallNow()) + static_cast<std::int64_t>(++last_));
+  const std::string suffix =
+      absl::StrFormat(".%x", absl::ToUnixNanos(loop_.WallNow()) + static_cast<std::int64_t>(++last_));
   entry.name = absl::StrCat(event.object.name.substr(0, kMaxName - suffix.size()), suffix);
   entry.first = entry.last = loop_.WallNow();
   entry.used = loop_.Now();
@@ -116,8 +117,8 @@ void EventRecorder::Send(const Key& key) {
     body["reportingInstance"] = identity_;
   }
   request.body = body.dump(-1, ' ', false, json::error_handler_t::replace);
-  client_.Do(std::move(request), [this, key, count = entry.count, alive = std::weak_ptr<bool>(alive_)](
-                                     const absl::StatusOr<ApiResponse>& response) {
+  client_.Do(std::move(request), [this, key, count = entry.count,
+                                  alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
     if (!alive.expired()) OnSent(key, count, response);
   });
 }

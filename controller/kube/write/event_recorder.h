@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// controller/kube/write/event_recorder.h -- Events for people, in the API server: `kubectl describe`, `kubectl get events`.
+// controller/kube/write/event_recorder.h -- Events for people, in the API server: `kubectl describe`, `kubectl get
+// events`.
 //
 // One object for each new text, whose count grows when the text comes again; at most 25 new ones in a burst for one
 // object, then one in 30 s, so that what goes wrong again and again makes no flood. Best effort: an Event is tried

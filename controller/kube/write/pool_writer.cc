@@ -92,25 +92,26 @@ void PoolWriter::Patch(const std::string& name, bool status, std::string body) {
   request.urgency = Urgency::kWrite;
   request.not_after = window.begin_by;
   request.timeout = std::max(absl::ZeroDuration(), window.end_by - loop_.Now());
-  client_.Do(std::move(request), [this, name, alive = std::weak_ptr<bool>(alive_)](
-                                     const absl::StatusOr<ApiResponse>& response) {
-    if (alive.expired()) return;
-    Entry& entry = entries_[name];
-    entry.busy = false;
-    if (!entry.object) return Gone(name);
-    if (response.ok()) {
-      entry.failing = false;
-      const json object = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
-      if (object.is_object()) on_written_(object);  // which shows it to us, too
-      return;
-    }
-    // Whatever it is, the object comes by the watch when it changed, and is tried again when it did not.
-    if (!absl::IsAborted(response.status()) && !absl::IsNotFound(response.status()) && !entry.failing) {
-      entry.failing = true;
-      LogWarn("writing an Eip failed, it is tried again", {{"eip", name}, {"error", std::string(response.status().message())}});
-    }
-    SyncAt(name, loop_.Now() + kRetry);
-  });
+  client_.Do(std::move(request),
+             [this, name, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
+               if (alive.expired()) return;
+               Entry& entry = entries_[name];
+               entry.busy = false;
+               if (!entry.object) return Gone(name);
+               if (response.ok()) {
+                 entry.failing = false;
+                 const json object = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
+                 if (object.is_object()) on_written_(object);  // which shows it to us, too
+                 return;
+               }
+               // Whatever it is, the object comes by the watch when it changed, and is tried again when it did not.
+               if (!absl::IsAborted(response.status()) && !absl::IsNotFound(response.status()) && !entry.failing) {
+                 entry.failing = true;
+                 LogWarn("writing an Eip failed, it is tried again",
+                         {{"eip", name}, {"error", std::string(response.status().message())}});
+               }
+               SyncAt(name, loop_.Now() + kRetry);
+             });
 }
 
 }  // namespace berth::kube

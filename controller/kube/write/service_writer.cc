@@ -24,8 +24,8 @@ void ServiceWriter::Write(const model::ServiceWrite& write, const ServiceRest& r
   request.urgency = Urgency::kWrite;
   request.not_after = window.begin_by;
   request.timeout = std::max(absl::ZeroDuration(), window.end_by - loop_.Now());
-  client_.Do(std::move(request), [this, done = std::move(done), alive = std::weak_ptr<bool>(alive_)](
-                                     const absl::StatusOr<ApiResponse>& response) {
+  client_.Do(std::move(request), [this, done = std::move(done),
+                                  alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
     if (alive.expired()) return;
     --in_flight_;
     if (!response.ok()) {
