@@ -192,10 +192,13 @@ void Services::Reread(ServiceRecord& r) {
   const std::vector<model::Allocation> held = std::exchange(r.object.allocations, r.shown);
   r.restore = r.unknown = false;
   r.phase = Phase::kIdle;
-  for (const IpAddr& a : r.withdrawn) holders_.Restore(a);
   for (const model::Allocation& a : held) {
     if (Holds(r.object.allocations, a.address)) continue;
     Release(r.object.id, a.address);
+  }
+  for (const IpAddr& a : ServiceRecord::Addresses(r.withdrawn)) HandOn(a);
+  for (const model::Allocation& a : held) {
+    if (Holds(r.object.allocations, a.address)) continue;
     holders_.Refresh(a.address);
     pools_.TouchOf(a.address);
     Wake();
