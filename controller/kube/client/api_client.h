@@ -34,9 +34,9 @@ struct ApiRequest {
   std::string verb;      // "get", "list", "watch", "create", "update", "patch", "delete": for metrics and messages
   std::string resource;  // "services", "eips", ...: likewise
   Method method = Method::kGet;
-  std::string path;          // with its query
-  std::string content_type;  // of `body`
-  std::string body;
+  std::string path;               // with its query
+  std::string content_type = "";  // of `body`
+  std::string body = "";
   Urgency urgency = Urgency::kRead;
   absl::Duration timeout = absl::Seconds(30);  // of a watch: until its response begins
   // No byte leaves after this (loop time): it ends with Cancelled, and the server has not seen it. A leader's writes.

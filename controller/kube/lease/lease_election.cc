@@ -212,9 +212,10 @@ void LeaseElection::OnWritten(absl::Time began, bool creates, std::uint64_t term
   must_read_ = true;
   const bool lost_race = absl::IsAborted(status) || (creates && absl::IsAlreadyExists(status));
   if (lost_race) attempt_ = absl::InfinitePast();
-  Problem(lost_race || absl::IsNotFound(status) ? absl::OkStatus() : status);
+  const bool gone = !creates && absl::IsNotFound(status);
+  Problem(lost_race || gone ? absl::OkStatus() : status);
   // Somebody has changed it, or it is gone: what it is now is worth knowing at once.
-  if (lost_race || absl::IsNotFound(status)) StepAfter(absl::ZeroDuration());
+  if (lost_race || gone) StepAfter(absl::ZeroDuration());
 }
 
 // ---- what follows
