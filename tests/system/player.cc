@@ -14,8 +14,9 @@ namespace {
 
 // An agent that was leaving when peace came has ended by then.
 constexpr absl::Duration kFarewell = absl::Seconds(6);
-// Redials, a start gate, probes: with all that everything has its holder, unless a node was barred for half a minute.
-constexpr absl::Duration kHoldersSettle = absl::Seconds(45);
+// Redials, a start gate, probes: with all that everything has its holder, also where a node was barred for half a minute,
+// and whoever held it before forwards no more.
+constexpr absl::Duration kHoldersSettle = absl::Seconds(75);
 // A stranger that is gone is asked about once a minute.
 constexpr absl::Duration kStrangerForgotten = absl::Seconds(35);
 constexpr absl::Duration kSteady = absl::Seconds(30);
