@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/effect/l2/pcap_frame_port_impl.h"
 #include "common/base/errno_status.h"
+#include "common/base/quiet_thread.h"
 
 namespace berth::agent {
 

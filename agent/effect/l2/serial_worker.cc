@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/effect/l2/serial_worker.h"
 
-#include <pthread.h>
-
-#include <csignal>
 #include <utility>
 
-namespace berth::agent {
+#include "common/base/quiet_thread.h"
 
-std::thread StartQuietThread(const char* name, std::function<void()> body) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread thread(std::move(body));
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_setname_np(thread.native_handle(), name);
-  return thread;
-}
+namespace berth::agent {
 
 SerialWorker::SerialWorker() : thread_(StartQuietThread("berth-l2-open", [this] { Run(); })) {}
 

@@ -30,9 +30,6 @@ class SerialWorker {
   std::thread thread_;
 };
 
-// A thread that gets no signals: those are for the loop.
-std::thread StartQuietThread(const char* name, std::function<void()> body);
-
 }  // namespace berth::agent
 
 #endif  // BERTH_AGENT_EFFECT_L2_SERIAL_WORKER_H_
