@@ -70,16 +70,20 @@ absl::Status RunController(const ControllerFlags& flags) {
   ASSIGN_OR_RETURN(auto admin_credentials,
                    ServerCredentials(flags.tls, flags.admin_listen, ClientCertificates::kRequired));
   ASSIGN_OR_RETURN(auto loop, RealEventLoop::Create());
-  RETURN_IF_ERROR(loop->WatchSignals({SIGTERM, SIGINT}, [&loop](int signal) {
-    LogInfo("ending", {{"signal", signal}});
-    loop->Stop();
-  }));
   const HeapTrimmer trimmer(*loop);
   Metrics metrics;
   ControllerMetrics observed(metrics);
 
-  // manifests, state folder ──► source ──► core ──► agents' streams
-  files::FilesSource source(*loop, {flags.source_dir, flags.state_dir});
+  // API server, or manifests and state folder ──► source ──► core ──► agents' streams
+  std::unique_ptr<files::FilesSource> folder;
+  std::unique_ptr<Kubernetes> kubernetes;
+  if (flags.source_dir.empty()) {
+    ASSIGN_OR_RETURN(kubernetes, Kubernetes::Create(*loop, flags.kubernetes, metrics));
+  } else {
+    folder =
+        std::make_unique<files::FilesSource>(*loop, files::FilesSource::Options{flags.source_dir, flags.state_dir});
+  }
+  model::ClusterSource& source = folder != nullptr ? static_cast<model::ClusterSource&>(*folder) : kubernetes->source();
   push::AgentServer::Options agent_options;
   agent_options.listen = flags.agent_listen;
   agent_options.credentials = agent_credentials;
@@ -88,7 +92,8 @@ absl::Status RunController(const ControllerFlags& flags) {
   options.rules = flags.rules;
   options.heartbeat = flags.heartbeat;
   options.agent_timeout = flags.agent_timeout;
-  options.absent_endpoints_are_ready = true;
+  options.absent_endpoints_are_ready = folder != nullptr;
+  options.record_reasons = kubernetes != nullptr;
   core::CoreRunner runner(options, source, agents, *loop,
                           {WriteLog, [&observed](const core::Observe& o) { observed.Count(o); }});
   observed.Collect(runner);
@@ -99,11 +104,18 @@ absl::Status RunController(const ControllerFlags& flags) {
   admin_options.credentials = admin_credentials;
   admin::AdminServer admin(*loop, runner, admin_options);
   ASSIGN_OR_RETURN(auto http, HttpServer::Listen(*loop, flags.http_listen, Pages(runner, metrics)));
+  RETURN_IF_ERROR(loop->WatchSignals({SIGTERM, SIGINT}, [&](int signal) {
+    LogInfo("ending", {{"signal", signal}});
+    if (kubernetes == nullptr) return loop->Stop();
+    kubernetes->source().Resign([&loop] { loop->Stop(); });
+  }));
   RETURN_IF_ERROR(admin.Start());
   RETURN_IF_ERROR(runner.Start());
-  LogInfo(
-      "controller started",
-      {{"version", BuildVersion()}, {"source", flags.source_dir}, {"agents", agents.port()}, {"admin", admin.port()}});
+  LogInfo("controller started",
+          {{"version", BuildVersion()},
+           {"source", folder != nullptr ? absl::StrCat("files:", flags.source_dir) : "kubernetes"},
+           {"agents", agents.port()},
+           {"admin", admin.port()}});
   loop->Run();
   admin.Shutdown();
   runner.Stop();

@@ -10,13 +10,15 @@
 #include "common/base/host_port.h"
 #include "common/obs/log.h"
 #include "common/tls/credentials.h"
+#include "controller/kubernetes.h"
 #include "controller/plan/rules.h"
 
 namespace berth {
 
 // The flags, parsed (docs/flags.md).
 struct ControllerFlags {
-  std::string source_dir;  // of --source=files:DIR
+  std::string source_dir;  // of --source=files:DIR; empty: --source=kubernetes
+  KubernetesFlags kubernetes;
   std::string state_dir = "/var/lib/berth/controller";
   HostPort http_listen, agent_listen, admin_listen;
   TlsFlags tls;

@@ -2,6 +2,7 @@
 // berth-controller: flags in, exit code out. Exit codes: 0 ended cleanly, 1 failed, 2 bad flags.
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 
@@ -33,17 +34,21 @@ absl::Status Take(T& into, absl::StatusOr<T> parsed, absl::string_view flag) {
   return absl::OkStatus();
 }
 
+std::string FromEnvironment(const char* name, const char* otherwise) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : otherwise;
+}
+
 absl::Status Parse(const Raw& raw, ControllerFlags& flags) {
-  if (raw.source == "kubernetes") {
-    return absl::InvalidArgumentError(
-        "--source: this version reads manifests from a folder only: give --source=files:DIR");
-  }
   absl::string_view dir = raw.source;
-  if (!absl::ConsumePrefix(&dir, "files:") || dir.empty()) {
+  if (raw.source == "kubernetes") {
+    dir = "";
+  } else if (!absl::ConsumePrefix(&dir, "files:") || dir.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("--source: \"", raw.source, "\" is neither kubernetes nor files:DIR"));
   }
   flags.source_dir = std::string(dir);
+  if (flags.kubernetes.ns.empty()) flags.kubernetes.ns = FromEnvironment("POD_NAMESPACE", "openelb-system");
   flags.state_dir = raw.state_dir;
   RETURN_IF_ERROR(Take(flags.http_listen, ParseListenAddress(raw.http), "--http-listen"));
   RETURN_IF_ERROR(Take(flags.agent_listen, ParseListenAddress(raw.agent), "--agent-listen"));
@@ -70,8 +75,10 @@ int Main(int argc, char** argv) {
       "which to announce.\nExample: berth-controller --source=files:examples/layer2 --insecure",
       "berth-controller");
   app.set_version_flag("--version", absl::StrCat("berth-controller ", BuildVersion(), " (", BuildCommit(), ")"));
-  app.add_option("--source", raw.source, "files:DIR, a folder of manifests (kubernetes comes in a later version)")
-      ->capture_default_str();
+  app.add_option("--source", raw.source, "kubernetes, or files:DIR, a folder of manifests")->capture_default_str();
+  app.add_option("--kubeconfig", flags.kubernetes.kubeconfig, "of the API server; default: the pod's service account");
+  app.add_option("--namespace", flags.kubernetes.ns, "of the Lease; default: $POD_NAMESPACE, else openelb-system");
+  app.add_flag("--leader-elect", flags.kubernetes.leader_elect, "one of several controllers leads");
   app.add_option("--state-dir", raw.state_dir, "where allocations and the term survive")->capture_default_str();
   app.add_option("--http-listen", raw.http, "ADDR:PORT of /metrics, /healthz and /readyz")->capture_default_str();
   app.add_option("--agent-listen", raw.agent, "ADDR:PORT of gRPC for agents")->capture_default_str();

@@ -43,8 +43,7 @@ absl::StatusOr<model::Namespace> ReadNamespace(const json& object) {
 }
 
 absl::StatusOr<std::optional<model::EndpointSlice>> ReadEndpointSlice(const json& object) {
-  const json& metadata = MapAt(object, "metadata");
-  const model::ObjectId id{StringAt(metadata, "namespace"), StringAt(metadata, "name")};
+  const model::ObjectId id = IdOf(object);
   return Read(
       object, absl::StrCat("EndpointSlice ", Quote(id.ToString())),
       [&](files::FieldReader& read, const files::Field& root) { return files::DecodeEndpointSlice(read, root, id); });

@@ -33,6 +33,11 @@ std::string StringAt(const json& map, const char* key) {
   return found != nullptr && found->is_string() ? found->get<std::string>() : "";
 }
 
+model::ObjectId IdOf(const json& object) {
+  const json& metadata = MapAt(object, "metadata");
+  return {StringAt(metadata, "namespace"), StringAt(metadata, "name")};
+}
+
 std::string Rfc3339(absl::Time time) { return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone()); }
 std::string Rfc3339Micro(absl::Time time) {
   return absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", time, absl::UTCTimeZone());

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "controller/model/objects.h"
 
 namespace berth::kube {
 
@@ -15,6 +16,8 @@ namespace berth::kube {
 const nlohmann::json& MapAt(const nlohmann::json& map, const char* key);
 const nlohmann::json& ListAt(const nlohmann::json& map, const char* key);
 std::string StringAt(const nlohmann::json& map, const char* key);
+// Of an object's metadata.
+model::ObjectId IdOf(const nlohmann::json& object);
 
 // Wall time as metav1.Time ("2026-01-02T03:04:05Z") and metav1.MicroTime (with six more digits).
 std::string Rfc3339(absl::Time time);

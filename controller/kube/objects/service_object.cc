@@ -129,7 +129,7 @@ json Condition(const model::ServiceWrite& write, const ServiceRest& rest, bool a
 absl::StatusOr<ServiceObject> ReadService(const json& object) {
   ServiceObject out;
   const json& metadata = MapAt(object, "metadata");
-  const model::ObjectId id{StringAt(metadata, "namespace"), StringAt(metadata, "name")};
+  const model::ObjectId id = IdOf(object);
   ASSIGN_OR_RETURN(const files::Documents document, ToDocument(object));
   files::FieldReader read("", absl::StrCat("Service ", Quote(id.ToString())));
   out.service = files::DecodeService(read, files::Field(document.roots[0]), id);

@@ -15,11 +15,6 @@ namespace {
 
 using nlohmann::json;
 
-model::ObjectId IdOf(const json& object) {
-  const json& metadata = MapAt(object, "metadata");
-  return {StringAt(metadata, "namespace"), StringAt(metadata, "name")};
-}
-
 // What is told of the objects of one kind: those that are there, and the names of those that are not any more.
 template <typename Key, typename Object, typename Get>
 void Tell(std::set<Key>& changed, std::set<Key>& told, const std::map<Key, Object>& there, Get get,

@@ -18,12 +18,22 @@ constexpr absl::Duration kFetchRetry = absl::Seconds(1);
 constexpr absl::Duration kResignWait = absl::Seconds(1);
 constexpr int kKinds = 5;
 
-struct Collection {
+}  // namespace
+
+struct KubeSource::Collection {
   const char* resource;
   const char* path;
 };
 
-}  // namespace
+const KubeSource::Collection& KubeSource::CollectionOf(Kind kind) {
+  static const std::map<Kind, Collection> kCollections = {
+      {Kind::kServices, {"services", "/api/v1/services"}},
+      {Kind::kSlices, {"endpointslices", "/apis/discovery.k8s.io/v1/endpointslices"}},
+      {Kind::kNodes, {"nodes", "/api/v1/nodes"}},
+      {Kind::kNamespaces, {"namespaces", "/api/v1/namespaces"}},
+      {Kind::kPools, {"eips", "/apis/network.kubesphere.io/v1alpha2/eips"}}};
+  return kCollections.at(kind);
+}
 
 KubeSource::KubeSource(EventLoop& loop, ApiClient& client, KubeSourceOptions options)
     : loop_(loop),
@@ -53,7 +63,7 @@ void KubeSource::Stop() {
   if (alive_ == nullptr) return;
   alive_.reset();
   loop_.Cancel(std::exchange(resign_timer_, 0));
-  reflectors_.clear();
+  followers_.clear();
   election_.StopLeading();
   observer_ = nullptr;
 }
@@ -66,28 +76,36 @@ void KubeSource::PostAlive(std::function<void()> task) {
 
 // ---- what the API server says
 
-void KubeSource::Watch(Kind kind) {
-  static const std::map<Kind, Collection> kCollections = {
-      {Kind::kServices, {"services", "/api/v1/services"}},
-      {Kind::kSlices, {"endpointslices", "/apis/discovery.k8s.io/v1/endpointslices"}},
-      {Kind::kNodes, {"nodes", "/api/v1/nodes"}},
-      {Kind::kNamespaces, {"namespaces", "/api/v1/namespaces"}},
-      {Kind::kPools, {"eips", "/apis/network.kubesphere.io/v1alpha2/eips"}}};
-  const Collection& collection = kCollections.at(kind);
-  Reflector::Options options;
-  options.resource = collection.resource;
-  options.path = collection.path;
-  options.jitter = options_.jitter;
-  options.on_restart = options_.on_watch_restart;
-  Reflector::Handler handler;
-  handler.on_object = [this, kind](const json& object) { OnObject(kind, object); };
-  handler.on_deleted = [this, kind](const std::string& ns, const std::string& name) { OnDeleted(kind, {ns, name}); };
-  handler.on_listed = [this, kind] { OnListed(kind); };
-  handler.on_problem = [this, resource = options.resource](const absl::Status& status) { Problem(resource, status); };
-  auto& reflector = reflectors_[kind];
-  reflector = std::make_unique<Reflector>(loop_, client_, std::move(options), std::move(handler));
-  reflector->Start();
+KubeSource::Follower::Follower(KubeSource& source, Kind kind)
+    : source_(source),
+      kind_(kind),
+      reflector_(source.loop_, source.client_,
+                 {.resource = CollectionOf(kind).resource,
+                  .path = CollectionOf(kind).path,
+                  .random = source.options_.random,
+                  .on_restart = [&source, kind] { source.options_.on_watch_restart(CollectionOf(kind).resource); }},
+                 *this) {
+  reflector_.Start();
 }
+
+void KubeSource::Follower::OnEvent(Reflector::Change change, const json& object) {
+  if (change != Reflector::Change::kDeleted) return source_.OnObject(kind_, object);
+  source_.OnDeleted(kind_, IdOf(object));
+}
+
+void KubeSource::Follower::OnProblem(const absl::Status& status) {
+  const char* resource = CollectionOf(kind_).resource;
+  if (absl::IsNotFound(status)) {
+    return source_.Problem(resource, absl::NotFoundError(absl::StrCat(
+                                         "the API server has no ", resource,
+                                         " of network.kubesphere.io/v1alpha2: install Berth's CRDs (charts/berth); "
+                                         "nothing is given out before they are there (",
+                                         status.message(), ")")));
+  }
+  source_.Problem(resource, status);
+}
+
+void KubeSource::Watch(Kind kind) { followers_[kind] = std::make_unique<Follower>(*this, kind); }
 
 void KubeSource::OnObject(Kind kind, const json& object) {
   switch (kind) {
@@ -134,7 +152,7 @@ void KubeSource::OnDeleted(Kind kind, const model::ObjectId& id) {
 
 void KubeSource::OnListed(Kind kind) {
   listed_.insert(kind);
-  if (kind == Kind::kServices && reflectors_.count(Kind::kSlices) == 0) Watch(Kind::kSlices);
+  if (kind == Kind::kServices && followers_.count(Kind::kSlices) == 0) Watch(Kind::kSlices);
   if (kind == Kind::kSlices) store_.OnListed();
   Changed();
 }

@@ -35,8 +35,8 @@
 namespace berth::kube {
 
 struct KubeSourceOptions {
-  LeaseOptions lease;        // its namespace is the controller's own
-  Reflector::Jitter jitter;  // of waits between tries; see reflector.h
+  LeaseOptions lease;              // its namespace is the controller's own
+  std::function<double()> random;  // evenly from [0, 1): jitter of waits between tries
   std::function<void(const std::string& resource)> on_watch_restart = [](const std::string&) {};
 };
 
@@ -61,6 +61,23 @@ class KubeSource final : public model::ClusterSource {
 
  private:
   enum class Kind : std::uint8_t { kServices, kSlices, kNodes, kNamespaces, kPools };
+  // Follows the objects of one kind.
+  class Follower final : public Reflector::Observer {
+   public:
+    Follower(KubeSource& source, Kind kind);
+    void OnObject(const nlohmann::json& object) override { source_.OnObject(kind_, object); }
+    void OnVanished(const model::ObjectId& id) override { source_.OnDeleted(kind_, id); }
+    void OnListed() override { source_.OnListed(kind_); }
+    void OnEvent(Reflector::Change change, const nlohmann::json& object) override;
+    void OnProblem(const absl::Status& status) override;
+
+   private:
+    KubeSource& source_;
+    const Kind kind_;
+    Reflector reflector_;
+  };
+  struct Collection;
+  static const Collection& CollectionOf(Kind kind);
 
   void Watch(Kind kind);
   void OnObject(Kind kind, const nlohmann::json& object);
@@ -88,7 +105,7 @@ class KubeSource final : public model::ClusterSource {
   EventRecorder events_;
   ServiceWriter services_;
   PoolWriter pools_;
-  std::map<Kind, std::unique_ptr<Reflector>> reflectors_;
+  std::map<Kind, std::unique_ptr<Follower>> followers_;
 
   std::set<Kind> listed_;
   bool flush_posted_ = false, synced_ = false;

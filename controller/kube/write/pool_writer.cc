@@ -84,7 +84,7 @@ void PoolWriter::Patch(const std::string& name, bool status, std::string body) {
   const ServiceWriter::Window window = window_();
   ApiRequest request;
   request.verb = "patch";
-  request.resource = status ? "eips/status" : "eips";
+  request.resource = "eips";
   request.method = Method::kPatch;
   request.path = absl::StrCat(kPath, name, status ? "/status" : "");
   request.content_type = kMergePatch;

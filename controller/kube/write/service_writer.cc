@@ -16,7 +16,7 @@ void ServiceWriter::Write(const model::ServiceWrite& write, const ServiceRest& r
   ++in_flight_;
   ApiRequest request;
   request.verb = "patch";
-  request.resource = "services/status";
+  request.resource = "services";
   request.method = Method::kPatch;
   request.path = absl::StrCat("/api/v1/namespaces/", write.id.ns, "/services/", write.id.name, "/status");
   request.content_type = kMergePatch;
