@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pods run as real programs, the way kubelet and a container runtime run them."""
 from kube_case import *  # noqa: F403
+from kube_tools import program
 
 # Tells its environment, its rights and its files, then waits to be asked to end.
 TELL = """
@@ -144,7 +145,8 @@ class Restarted(PodTest):
         pod, _ = self.start(self.cluster.nodes[0])
         first = pod.pid
         pod.kill()
-        wait_for("a new program", lambda: pod.ready and pod.pid != first, 10)
+        wait_for("a new program", lambda: pod.log().count('"argv"') == 2, 20)
+        self.assertNotEqual(pod.pid, first)
         path = core("pods", self.namespace, "tells")
         wait_for("the count", lambda: self.cluster.api.get(path)["status"]["containerStatuses"][0]["restartCount"] == 1, 10)
         pod.kill(hold=True)
@@ -153,11 +155,40 @@ class Restarted(PodTest):
         pod.release()
         wait_for("its return", lambda: pod.ready, 10)
         log = pod.container().log
-        wait_for("it runs", lambda: pod.log().count('"argv"') == 3, 10)
+        wait_for("it runs", lambda: pod.log().count('"argv"') == 3, 20)
         self.cluster.kubectl("delete", "pod", "tells", "-n", self.namespace)
         self.assertTrue(pod.gone.wait(10))
         with open(log) as f:
             self.assertIn("asked to end", f.read())
+
+
+class ImageRoot(KubeTest):
+    """A container can run from an image's root file system, which it can't change for others"""
+
+    def test(self):
+        root = os.path.join(self.cluster.folder, "image")
+        os.makedirs(root, exist_ok=True)
+        with open(os.path.join(root, "marker"), "w") as f:
+            f.write("from the image")
+        self.cluster.kubelet.images["small"] = Image(["/kubectl"], {"/kubectl": program("kubectl")}, root)
+        self.cluster.api.create(core("pods", self.namespace), {"metadata": {"name": "small"}, "spec": {
+            "restartPolicy": "Never", "containers": [{
+                "name": "c", "image": "registry.example/small@sha256:0", "args": [
+                    "create", "configmap", "x", "--dry-run=client", "-o", "yaml", "--from-file=/marker", "--from-file=/etc/hostname"]}]}})
+        self.cluster.kubectl("wait", "pod/small", "-n", self.namespace, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s")
+        pod = next(p for p in self.cluster.pods(self.namespace) if p.name == "small")
+        self.assertIn("marker: from the image", pod.log())
+        self.assertIn("small", pod.log().split("hostname:")[1])
+        self.assertEqual(os.listdir(root), ["marker"])
+
+
+class Exec(PodTest):
+    """What is run beside a program sees its files and is its user"""
+
+    def test(self):
+        pod, _ = self.start(self.cluster.nodes[0], user=65532)
+        self.assertEqual(pod.exec("id", "-u").stdout.strip(), "65532")
+        self.assertEqual(pod.exec("cat", "/etc/told/text").stdout, "from a map")
 
 
 class ManyNodes(KubeTest):

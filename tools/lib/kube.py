@@ -57,7 +57,7 @@ class Cluster(Lab):
                     node.route_to(other)
         self.plane.flags.update(flags)
         self.plane.start()
-        self.dns = Dns(self.controller_host, self.plane.api("harness"))
+        self.dns = Dns(self.controller_host, self.plane.api("harness", timeout=1))
         self.kubelet = Kubelet(self, self.plane, self.dns.address)
         self.kubelet.start()
         self._kubeconfig = self.plane.kubeconfig("admin")

@@ -35,7 +35,8 @@ class Kubelet:
 
     def __init__(self, lab, plane, namespace_dns):
         self.lab, self.folder, self.plane = lab, lab.folder, plane
-        self.api = plane.api("harness")
+        # Short, for a thread that waits for an API server that is away does nothing else meanwhile.
+        self.api = plane.api("harness", timeout=3)
         self.programs = lab.bin
         self.dns = namespace_dns
         self.images = {"web": Image(["/usr/bin/python3", "-c", _WEB]), "pause": Image(["/usr/bin/sleep", "infinity"])}

@@ -110,16 +110,16 @@ class ControlPlane:
             f"--service-account-issuer={ISSUER}", f"--service-account-key-file={self.file('accounts.pub')}",
             f"--service-account-signing-key-file={self.file('accounts.key')}", f"--service-cluster-ip-range={SERVICES}",
             f"--audit-policy-file={self.file('audit-policy.yaml')}", f"--audit-log-path={self.audit.path}",
-            # Within the 2 s in which a test waits for a thing to be gone, not the default's 2 minutes at most.
             "--audit-log-mode=blocking", "--allow-privileged=true", "--etcd-compaction-interval=0",
-            # A killed server is gone at once, and a new one takes the port.
-            "--shutdown-delay-duration=0s", "--permit-port-sharing=true")
+            # This host has no kube-proxy: webhooks are reached at their pods' addresses.
+            "--enable-aggregator-routing=true")
 
     def start_controller_manager(self):
         config = self.kubeconfig("system:kube-controller-manager")
         self._start(
             "kube-controller-manager", f"--kubeconfig={config}", f"--authentication-kubeconfig={config}",
             f"--authorization-kubeconfig={config}", "--leader-elect=false", "--use-service-account-credentials=true",
+            "--kube-api-qps=300", "--kube-api-burst=600",
             f"--service-account-private-key-file={self.file('accounts.key')}", f"--root-ca-file={self.ca}",
             f"--cluster-cidr={PODS}", "--allocate-node-cidrs=false", "--bind-address=127.0.0.1",
             # Nothing here needs them, and they cost time at start.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One Pod on a node: its programs run as kubelet and a container runtime would run them."""
+import contextlib
 import datetime
 import http.client
 import json
@@ -12,11 +13,12 @@ import sys
 import threading
 import time
 
+import kube_container
 import kube_spec
 from kube_api import ApiError, STRATEGIC, core
 from kube_spec import NotYet
 from kube_volumes import Volumes
-from netns import _end_with_parent
+from netns import _end_with_parent, run
 
 _LAUNCHER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kube_container.py")
 _TICK = 0.05  # seconds between looks at a Pod's programs
@@ -36,6 +38,7 @@ class Container:
         self.process, self.restarts, self.started_at, self.exit_code = None, 0, None, None
         self.ready = False
         self.held = False  # not started again until that is taken back
+        self.probed = True  # false: liveness no longer ends it, so that a test can freeze it for long
         self._failures, self._next_probe, self._next_start = {}, {}, 0.0
         self.image = pod.kubelet.image(spec["image"])
 
@@ -61,7 +64,7 @@ class Container:
                 ["ip", "netns", "exec", pod.space.ns, sys.executable, "-I", "-S", _LAUNCHER, path], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=subprocess.STDOUT, process_group=0, preexec_fn=_end_with_parent)
         self.started_at, self.exit_code = now(), None
-        self.began, self._started = time.monotonic(), False
+        self.began, self._started, self._kill_at = time.monotonic(), False, None
         self._failures, self._next_probe = {}, {}
         pod.kubelet.lab.processes.append(self.process)
 
@@ -81,6 +84,8 @@ class Container:
     def tick(self):
         """Starts, notices ends, probes. True when something changed that the status tells."""
         if self.running:
+            if self._kill_at and time.monotonic() > self._kill_at:
+                self.send(signal.SIGKILL)
             return self._probe()
         if self.process is not None and self.exit_code is None:
             self.exit_code, self.ready = self.process.returncode, False
@@ -109,11 +114,11 @@ class Container:
                 self.ready = True
             elif failures >= self.spec["readinessProbe"].get("failureThreshold", 3) or not before:
                 self.ready = False
-        if self.spec.get("livenessProbe") and self._due("liveness") and not self._passed("liveness"):
+        if self.probed and not self._kill_at and self._due("liveness") and not self._passed("liveness"):
             if self._failures["liveness"] >= self.spec["livenessProbe"].get("failureThreshold", 3):
                 self.pod.kubelet.say(f"{self.pod.name}/{self.name}: liveness probe failed, killing it")
+                self._kill_at = time.monotonic() + self.pod.grace
                 self.send(signal.SIGTERM)
-                self._failures["liveness"] = 0
         return before != self.ready
 
     def _due(self, kind):
@@ -177,6 +182,7 @@ class RunningPod:
         self.kubelet, self.object, self.node = kubelet, pod, node
         self.name, self.namespace, self.uid = (pod["metadata"][key] for key in ("name", "namespace", "uid"))
         self.folder = os.path.join(kubelet.folder, "pods", self.uid)
+        self.grace = pod["spec"].get("terminationGracePeriodSeconds", 30)
         self.restart_policy = pod["spec"].get("restartPolicy", "Always")
         self.space = node.new_space(bool(pod["spec"].get("hostNetwork")))
         self.object.setdefault("status", {})["podIP"] = self.space.address
@@ -209,8 +215,17 @@ class RunningPod:
         return all(container.ready and container.running for container in self.containers)
 
     def log(self, name=None):
-        with open(self.container(name).log, errors="replace") as log:
+        with contextlib.suppress(FileNotFoundError), open(self.container(name).log, errors="replace") as log:
             return log.read()
+        return ""
+
+    def exec(self, *argv, name=None, check=True):
+        """Runs a program beside a container's, in its root file system, network and user, as `kubectl exec` would."""
+        container = self.container(name)
+        who = kube_spec.security(self.object, container.spec)
+        return run("nsenter", f"--target={container.process.pid}", "--mount", "--net", "--root", "--wd",
+                   f"--setgid={who['gid']}", f"--setuid={who['uid']}", *argv, check=check,
+                   env={"PATH": kube_container.PATH, "HOSTNAME": self.name})
 
     def send(self, number, name=None):
         self.container(name).send(number)
@@ -242,16 +257,17 @@ class RunningPod:
                 if not made:
                     self.volumes.make()
                     made = dirty = True
-                elif self.new_tokens or time.monotonic() > refresh:
-                    refresh = time.monotonic() + _REFRESH
-                    fresh, self.new_tokens = self.new_tokens, False
-                    self.volumes.refresh(fresh)
+                # First, for what follows may wait in vain for an API server.
                 dirty = self._tick() or self.tell_again or dirty
                 self.tell_again = False
-                self.reason = None
                 if dirty:
                     self._push_status()
                     dirty = False
+                if self.new_tokens or time.monotonic() > refresh:
+                    refresh = time.monotonic() + _REFRESH
+                    self.volumes.refresh(self.new_tokens)
+                    self.new_tokens = False
+                self.reason = None
             except (NotYet, ValueError) as error:
                 self._wait_because(str(error))
             except (ApiError, OSError) as error:
