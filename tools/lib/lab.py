@@ -82,6 +82,8 @@ class Node(Host):
 
 
 class Lab:
+    node_kind = Node
+
     def __init__(self, nodes=3, network="192.168.50", prefix_length=24, build=None):
         self.build = build or os.environ.get("BERTH_BUILD", os.path.join(ROOT, "build/release"))
         self.bin = os.path.join(self.build, "bin")
@@ -91,9 +93,7 @@ class Lab:
         self.hosts = []
         self.controller = None
         sweep()
-        # Whatever else this machine compiles or tests: programs that must answer in time come first, where that is allowed.
-        with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as priority:
-            priority.write("-15")
+        self._come_first()
         self.folder = tempfile.mkdtemp(prefix=f"berth-lab-{os.getpid()}-")
         self.switch_ns = f"{self.prefix}-switch"
         self.certificates = None
@@ -105,11 +105,16 @@ class Lab:
             run("ip", "-n", self.switch_ns, "link", "set", "br0", "up")
             self.controller_host = self._add(Host, "ctl", f"{network}.2")
             self.client = self._add(Host, "client", f"{network}.19")
-            self.nodes = [self._add(Node, f"node{i}", f"{network}.{10 + i}") for i in range(1, nodes + 1)]
+            self.nodes = [self._add(self.node_kind, f"node{i}", f"{network}.{10 + i}") for i in range(1, nodes + 1)]
             self.asker = Asker(self.client)
         except BaseException:
             self.close()
             raise
+
+    def _come_first(self):
+        """Whatever else this machine compiles or tests: programs that must answer in time come first, where that is allowed."""
+        with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as priority:
+            priority.write("-15")
 
     def _add(self, kind, name, address):
         host = kind(self, name, address)
