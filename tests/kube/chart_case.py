@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of the Helm chart share: it is linted and rendered by the real helm."""
+import functools
 import json
 import os
 import subprocess
@@ -44,12 +45,17 @@ def helm(*arguments, values=None):
         return subprocess.run(command, capture_output=True, text=True)
 
 
-def render(values=None, *arguments):
-    """The chart's objects, hooks included, and in the order of the templates."""
-    done = helm("template", "berth", CHART, "--namespace", NAMESPACE, *arguments, values=values)
+def render(values=None):
+    """The chart's objects, hooks included; the caller may change them."""
+    return [o for o in yaml.safe_load_all(_rendered(json.dumps(values or {}))) if o]
+
+
+@functools.lru_cache(maxsize=None)
+def _rendered(values):
+    done = helm("template", "berth", CHART, "--namespace", NAMESPACE, values=json.loads(values))
     if done.returncode != 0:
         raise RuntimeError(done.stderr)
-    return [o for o in yaml.safe_load_all(done.stdout) if o]
+    return done.stdout
 
 
 def find(objects, kind, name):

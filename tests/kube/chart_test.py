@@ -5,7 +5,7 @@ import unittest
 
 from chart_case import ALL, CHART, NAMESPACE, NOTHING, find, flags, helm, pod_spec, render
 
-READ = ["get", "list", "watch"]
+READ = ["list", "watch"]
 CRDS = ["bgpconfs.network.kubesphere.io", "bgppeers.network.kubesphere.io", "eips.network.kubesphere.io"]
 
 
@@ -221,6 +221,7 @@ class Rights(unittest.TestCase):
                 ("coordination.k8s.io", "leases", "*", "create"),
                 *(("coordination.k8s.io", "leases", "berth-controller", v) for v in ("get", "update")),
                 ("", "configmaps", "*", "create"), *(("", "configmaps", "berth-ca", v) for v in ("get", "update")),
+                *(("", "configmaps", "berth-agents", v) for v in ("get", "patch")),
                 ("", "secrets", "*", "create"), *(("", "secrets", "berth-tls", v) for v in ("get", "update"))]))
 
 
