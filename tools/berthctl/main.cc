@@ -14,9 +14,12 @@
 #include "common/base/build_info.h"
 #include "tools/berthctl/commands.h"
 #include "tools/berthctl/completion.h"
+#include "tools/berthctl/probe.h"
 
 namespace berth::ctl {
 namespace {
+
+constexpr absl::Duration kProbeTimeout = absl::Seconds(5);
 
 constexpr char kDescription[] = R"(Asks a Berth controller about its pools, Services, addresses and agents.
 
@@ -46,6 +49,7 @@ const std::vector<CommandWords> kCommands = {
     {"rebalance", "Even out the addresses per node", {}},
     {"doctor", "Look for what is wrong, and say how to mend it", {}},
     {"dump", "Print all that the controller knows, as JSON", {}},
+    {"probe", "Ask a page such as /readyz of every address of a name", {}},
     {"version", "Print the versions of berthctl and of the controller", {}},
     {"completion", "Print a script that completes commands in a shell", {"bash", "zsh", "fish"}},
 };
@@ -53,7 +57,7 @@ const std::vector<CommandWords> kCommands = {
 struct Arguments {
   ConnectOptions connect;
   std::string output = "table";
-  std::string kind, name, node, shell;
+  std::string kind, name, node, shell, url;
   bool changes_only = false, dry_run = false, client_only = false;
 };
 
@@ -95,6 +99,7 @@ void Declare(CLI::App& app, Arguments& args) {
   AddCommand(app, "rebalance")->add_flag("--dry-run", args.dry_run, "Only say what would move");
   AddCommand(app, "doctor");
   AddCommand(app, "dump");
+  AddCommand(app, "probe")->add_option("URL", args.url, "http://HOST:PORT/PATH")->required();
   AddCommand(app, "version")->add_flag("--client", args.client_only, "Only berthctl's own");
   AddCommand(app, "completion")
       ->add_option("SHELL", args.shell, "bash, zsh or fish")
@@ -107,6 +112,7 @@ Outcome Run(const std::string& command, const Arguments& args, const Console& co
     console.out << CompletionScript(args.shell, kCommands);
     return Outcome::Done();
   }
+  if (command == "probe") return Probe(console, args.url, kProbeTimeout);
   if (command == "version" && !IsForPrograms(console.output)) {
     console.out << "berthctl:   " << BuildVersion() << " (" << BuildCommit() << ")\n" << std::flush;
     if (args.client_only) return Outcome::Done();

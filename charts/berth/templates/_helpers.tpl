@@ -1,0 +1,81 @@
+{{/* SPDX-License-Identifier: Apache-2.0 */}}
+
+{{/* Labels of every object. */}}
+{{- define "berth.labels" -}}
+app.kubernetes.io/name: berth
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* What selects pods of a component, for ever: no version in it. Takes (component). */}}
+{{- define "berth.selector" -}}
+app.kubernetes.io/name: berth
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+
+{{/* Takes (dict "root" . "image" .Values.x.image). */}}
+{{- define "berth.image" -}}
+{{- $values := .root.Values.image -}}
+{{- $name := .image.repository -}}
+{{- if $values.registry }}{{ $name = printf "%s/%s" (trimSuffix "/" $values.registry) $name }}{{ end -}}
+{{- if .image.digest }}{{ printf "%s@%s" $name .image.digest }}{{ else }}{{ printf "%s:%s" $name ($values.tag | default .root.Chart.AppVersion) }}{{ end -}}
+{{- end }}
+
+{{- define "berth.pullSecrets" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . | quote }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Flags of the controller; the one that uninstalls decides by the same rules. */}}
+{{- define "berth.controllerFlags" -}}
+- --source=kubernetes
+- --leader-elect
+- --load-balancer-class={{ .Values.loadBalancerClass }}
+- --sharing={{ .Values.sharing }}
+- --namespace-binding={{ .Values.namespaceBinding }}
+{{- if .Values.manageUnclassed }}
+- --manage-unclassed
+{{- end }}
+{{- if .Values.ignoreExcludeLabel }}
+- --ignore-exclude-label
+{{- end }}
+- --heartbeat={{ .Values.heartbeat }}
+- --agent-timeout={{ .Values.agentTimeout }}
+- --agent-listen=:7443
+- --admin-listen=127.0.0.1:7444
+- --http-listen=:8080
+- --log-level={{ .Values.log.level }}
+- --log-format={{ .Values.log.format }}
+{{- end }}
+
+{{/* A controller needs nothing of its host. */}}
+{{- define "berth.controllerPodSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "berth.controllerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- define "berth.controllerEnv" -}}
+- name: POD_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+{{- end }}
+
+{{/* Annotations of a webhook's CEL: what an object has, an empty map when it has none. Takes the object's name. */}}
+{{- define "berth.celAnnotations" -}}
+(has({{ . }}.metadata.annotations) ? {{ . }}.metadata.annotations : {})
+{{- end }}
