@@ -73,6 +73,8 @@ class ApiClient {
     std::function<void(absl::string_view line)> on_line;
     // Once: OK when the server ended it in its own time, else an error as above. Bytes of a line cut off are dropped.
     std::function<void(absl::Status status)> on_end;
+    // Once, before all lines: the server has accepted it.
+    std::function<void()> on_begin = nullptr;
   };
   virtual RequestId Watch(ApiRequest request, WatchHandler handler) = 0;
 

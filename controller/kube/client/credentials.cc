@@ -63,6 +63,11 @@ absl::StatusOr<Credentials> Credentials::Read(KubeConfig config, absl::Time now)
 absl::Status Credentials::ReadAll() {
   Secrets fresh;
   ASSIGN_OR_RETURN(fresh.token, Get(config_.token));
+  absl::StripAsciiWhitespace(&fresh.token);
+  if (!std::all_of(fresh.token.begin(), fresh.token.end(), absl::ascii_isgraph)) {  // it goes into a header
+    return absl::InvalidArgumentError(
+        absl::StrCat(config_.token.text.empty() ? config_.token.file : "token", ": has characters no token has"));
+  }
   ASSIGN_OR_RETURN(fresh.ca, GetPem(config_.ca, "certificate-authority-data"));
   ASSIGN_OR_RETURN(fresh.certificate, GetPem(config_.certificate, "client-certificate-data"));
   ASSIGN_OR_RETURN(fresh.key, GetPem(config_.key, "client-key-data"));

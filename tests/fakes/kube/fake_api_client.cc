@@ -59,7 +59,10 @@ void FakeApiClient::Cancel(RequestId id) {
 void FakeApiClient::Began(RequestId id) {
   process_.Post([this, id, alive = std::weak_ptr<int>(alive_)] {
     if (alive.expired()) return;
-    if (const auto found = running_.find(id); found != running_.end()) process_.Cancel(found->second.timeout);
+    const auto found = running_.find(id);
+    if (found == running_.end()) return;
+    process_.Cancel(found->second.timeout);
+    if (const auto on_begin = found->second.handler.on_begin) on_begin();
   });
 }
 

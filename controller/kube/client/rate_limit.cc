@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/kube/client/rate_limit.h"
+
+#include <algorithm>
+
+namespace berth::kube {
+
+void RateLimit::Push(RequestId id, Urgency urgency, absl::Time not_after) {
+  waiting_.emplace(id, Waiting{urgency, not_after});
+  queues_[static_cast<std::size_t>(urgency)].push_back(id);
+  if (not_after != absl::InfiniteFuture()) deadlines_.emplace(not_after, id);
+}
+
+bool RateLimit::Remove(RequestId id) {
+  const auto found = waiting_.find(id);
+  if (found == waiting_.end()) return false;
+  deadlines_.erase({found->second.not_after, id});
+  waiting_.erase(found);
+  return true;
+}
+
+void RateLimit::PauseUntil(absl::Time until) { paused_until_ = std::max(paused_until_, until); }
+
+void RateLimit::Fill(absl::Time now) {
+  tokens_ = std::min(options_.burst, tokens_ + absl::ToDoubleSeconds(now - filled_) * options_.qps);
+  filled_ = now;
+}
+
+RateLimit::Turn RateLimit::Take(absl::Time now, std::size_t room) {
+  Turn turn;
+  Fill(now);
+  while (!deadlines_.empty() && deadlines_.begin()->first < now) {
+    turn.late.push_back(deadlines_.begin()->second);
+    Remove(turn.late.back());
+  }
+  bool short_of_tokens = false;
+  for (std::size_t urgency = 0; urgency < queues_.size() && now >= paused_until_ && !short_of_tokens; ++urgency) {
+    std::deque<RequestId>& queue = queues_[urgency];
+    const bool lease = urgency == static_cast<std::size_t>(Urgency::kLease);
+    while (!queue.empty()) {
+      if (!waiting_.contains(queue.front())) {
+        queue.pop_front();
+        continue;
+      }
+      if (!lease && turn.leave.size() >= room) break;
+      short_of_tokens = tokens_ < 1;
+      if (short_of_tokens) break;
+      tokens_ -= 1;
+      turn.leave.push_back(queue.front());
+      Remove(queue.front());
+      queue.pop_front();
+    }
+  }
+  if (waiting_.empty()) return turn;
+  // One nanosecond after a deadline it has passed.
+  if (!deadlines_.empty()) turn.next = deadlines_.begin()->first + absl::Nanoseconds(1);
+  if (now < paused_until_) turn.next = std::min(turn.next, paused_until_);
+  // Rounded up, lest the bucket be a hair short of a token then.
+  if (short_of_tokens) {
+    turn.next = std::min(turn.next, now + absl::Seconds((1 - tokens_) / options_.qps) + absl::Microseconds(1));
+  }
+  return turn;
+}
+
+}  // namespace berth::kube

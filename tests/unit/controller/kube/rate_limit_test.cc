@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/kube/client/rate_limit.h"
+
+#include <catch2/catch.hpp>
+#include <numeric>
+
+#include "tests/property.h"
+
+namespace berth::kube {
+namespace {
+
+using Ids = std::vector<RequestId>;
+constexpr std::size_t kRoom = 1000;
+const absl::Time kStart = absl::UnixEpoch() + absl::Hours(1);
+
+TEST_CASE("a burst leaves at once, the rest at the rate", "[unit]") {
+  RateLimit limit({.qps = 10, .burst = 3}, kStart);
+  for (RequestId id = 1; id <= 6; ++id) limit.Push(id, Urgency::kWrite, absl::InfiniteFuture());
+  RateLimit::Turn turn = limit.Take(kStart, kRoom);
+  CHECK(turn.leave == Ids{1, 2, 3});
+  CHECK(turn.next > kStart + absl::Milliseconds(99));
+  CHECK(turn.next < kStart + absl::Milliseconds(101));
+  turn = limit.Take(turn.next, kRoom);
+  CHECK(turn.leave == Ids{4});
+  CHECK(limit.Take(kStart + absl::Seconds(10), kRoom).leave == Ids{5, 6});
+  CHECK(limit.Take(kStart + absl::Seconds(11), kRoom).next == absl::InfiniteFuture());
+}
+
+TEST_CASE("the more urgent leaves first, whenever it came", "[unit]") {
+  RateLimit limit({.qps = 10, .burst = 2}, kStart);
+  limit.Push(1, Urgency::kEvent, absl::InfiniteFuture());
+  limit.Push(2, Urgency::kRead, absl::InfiniteFuture());
+  limit.Push(3, Urgency::kWrite, absl::InfiniteFuture());
+  limit.Push(4, Urgency::kLease, absl::InfiniteFuture());
+  CHECK(limit.Take(kStart, kRoom).leave == Ids{4, 3});
+  CHECK(limit.Take(kStart + absl::Seconds(1), kRoom).leave == Ids{2, 1});
+}
+
+TEST_CASE("a request whose time is over does not leave; its deadline is told beforehand", "[unit]") {
+  RateLimit limit({.qps = 1, .burst = 1}, kStart);
+  limit.Push(1, Urgency::kWrite, absl::InfiniteFuture());
+  limit.Push(2, Urgency::kWrite, kStart + absl::Milliseconds(300));
+  limit.Push(3, Urgency::kWrite, absl::InfiniteFuture());
+  RateLimit::Turn turn = limit.Take(kStart, kRoom);
+  CHECK(turn.leave == Ids{1});
+  CHECK(turn.next == kStart + absl::Milliseconds(300) + absl::Nanoseconds(1));
+  turn = limit.Take(turn.next, kRoom);
+  CHECK(turn.late == Ids{2});
+  CHECK(turn.leave.empty());
+  CHECK(limit.Take(kStart + absl::Seconds(1), kRoom).leave == Ids{3});
+}
+
+TEST_CASE("at its last moment a request still leaves", "[unit]") {
+  RateLimit limit({.qps = 1, .burst = 1}, kStart);
+  limit.Push(1, Urgency::kWrite, kStart);
+  CHECK(limit.Take(kStart, kRoom).leave == Ids{1});
+}
+
+TEST_CASE("without room only the lease leaves", "[unit]") {
+  RateLimit limit({}, kStart);
+  limit.Push(1, Urgency::kWrite, absl::InfiniteFuture());
+  limit.Push(2, Urgency::kWrite, absl::InfiniteFuture());
+  limit.Push(3, Urgency::kLease, absl::InfiniteFuture());
+  RateLimit::Turn turn = limit.Take(kStart, 0);
+  CHECK(turn.leave == Ids{3});
+  CHECK(turn.next == absl::InfiniteFuture());  // room is what is missing
+  CHECK(limit.Take(kStart, 1).leave == Ids{1});
+}
+
+TEST_CASE("a pause holds everything back, then the burst goes on", "[unit]") {
+  RateLimit limit({}, kStart);
+  limit.PauseUntil(kStart + absl::Seconds(2));
+  limit.PauseUntil(kStart + absl::Seconds(1));
+  limit.Push(1, Urgency::kLease, absl::InfiniteFuture());
+  const RateLimit::Turn turn = limit.Take(kStart, kRoom);
+  CHECK(turn.leave.empty());
+  CHECK(turn.next == kStart + absl::Seconds(2));
+  CHECK(limit.Take(turn.next, kRoom).leave == Ids{1});
+}
+
+TEST_CASE("what was removed costs no token", "[unit]") {
+  RateLimit limit({.qps = 1, .burst = 1}, kStart);
+  limit.Push(1, Urgency::kWrite, kStart + absl::Seconds(1));
+  limit.Push(2, Urgency::kWrite, absl::InfiniteFuture());
+  CHECK(limit.Remove(1));
+  CHECK_FALSE(limit.Remove(1));
+  CHECK(limit.Take(kStart, kRoom).leave == Ids{2});
+  CHECK(limit.waiting() == 0);
+}
+
+TEST_CASE("law: following `next` sends everything, no more than burst and rate allow", "[unit]") {
+  Property("each leaves once, at most burst + qps * time", 2000, [] {
+    const auto urgencies = *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 4));
+    const int burst = *rc::gen::inRange(1, 20), qps = *rc::gen::inRange(1, 500);
+    RateLimit limit({.qps = static_cast<double>(qps), .burst = static_cast<double>(burst)}, kStart);
+    RequestId last = 0;
+    for (const int urgency : urgencies) limit.Push(++last, static_cast<Urgency>(urgency), absl::InfiniteFuture());
+    std::set<RequestId> left;
+    absl::Time now = kStart;
+    for (std::size_t turns = 0; now != absl::InfiniteFuture(); ++turns) {
+      RC_ASSERT(turns <= urgencies.size() + 1);
+      const RateLimit::Turn turn = limit.Take(now, kRoom);
+      for (const RequestId id : turn.leave) RC_ASSERT(left.insert(id).second);
+      RC_ASSERT(static_cast<double>(left.size()) <= burst + absl::ToDoubleSeconds(now - kStart) * qps + 1e-6);
+      now = turn.next;
+    }
+    RC_ASSERT(left.size() == urgencies.size());
+  });
+}
+
+}  // namespace
+}  // namespace berth::kube
