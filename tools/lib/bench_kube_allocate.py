@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""tools/bench kube-allocate: the controller on a real API server, beside the floor.
+
+The floor creates Services, patches each one's status and makes one Event for it, by the controller's own HTTP client and
+settings and without deciding anything. Berth has the same Services created by the same program, and writes the rest
+itself. Each run has an API server of its own. Also: what a restart costs, and how fast deleted Services' addresses are
+free. Goals are printed beside the figures; the exit code tells only whether it could be measured.
+"""
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from kube_api import ApiError, core, resource  # noqa: E402
+from kube_plane import ControlPlane  # noqa: E402
+from lab import Lab  # noqa: E402
+from netns import wait_for  # noqa: E402
+from kube_tools import program  # noqa: E402
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.path.join(ROOT, "build/release/bin")
+EIP = {"apiVersion": "network.kubesphere.io/v1alpha2", "kind": "Eip", "metadata": {"name": "wide"}, "spec": {"address": "10.0.0.0/8", "protocol": "layer2", "interface": "eth0"}}
+
+
+class Bench:
+    """A control plane without nodes, with Berth's CRDs and the namespaces that are needed."""
+
+    def __enter__(self):
+        self.lab = Lab(nodes=0)
+        try:
+            self.plane = ControlPlane(self.lab.controller_host, self.lab.folder)
+            self.plane.start_etcd()
+            self.plane.start_apiserver()
+            self.plane.wait_ready()
+            self.api = self.plane.api("harness")
+            for name in ("bench", "openelb-system"):
+                self.api.create(core("namespaces"), {"metadata": {"name": name}})
+            chart = subprocess.run([program("helm"), "template", "berth", os.path.join(ROOT, "charts/berth"), "-n", "openelb-system"],
+                                   check=True, capture_output=True, text=True).stdout
+            crds = "\n---\n".join(d for d in chart.split("\n---\n") if "kind: CustomResourceDefinition" in d)
+            self.config = self.plane.kubeconfig("admin")
+            self.lab.controller_host.exec(program("kubectl"), f"--kubeconfig={self.config}", "apply", "--server-side", "-f", "-", input=crds)
+            wait_for("the Eip resource", self._eip, 20, 0.1)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _eip(self):
+        try:
+            return self.api.create(resource("network.kubesphere.io/v1alpha2", "eips"), EIP)
+        except ApiError as error:
+            if error.code != 404:  # not served yet
+                raise
+            return None
+
+    def __exit__(self, *_):
+        if getattr(self, "plane", None):
+            self.plane.close()
+        self.lab.close()
+
+    def load(self, what, count):
+        """Seconds until created, and until done."""
+        out = self.lab.controller_host.exec(f"{BIN}/kube_load", self.config, what, str(count)).stdout
+        return [float(word) for word in out.split()]
+
+    def controller(self):
+        return Controller(self)
+
+    def writes(self, of="berth-controller"):
+        """Requests that write, by user agent, from the audit log; the Lease's left out."""
+        counts = {}
+        for line in open(self.plane.audit.path, errors="replace"):
+            if f'"userAgent":"{of}' not in line or '"resource":"leases"' in line:
+                continue
+            verb = re.search(r'"verb":"(\w+)"', line).group(1)
+            kind = re.search(r'"resource":"(\w+)"', line)
+            if verb in ("create", "update", "patch", "delete"):
+                key = f"{verb} {kind.group(1) if kind else '?'}"
+                counts[key] = counts.get(key, 0) + 1
+        return counts
+
+
+class Controller:
+    def __init__(self, bench):
+        self.began = time.monotonic()
+        self.log = os.path.join(bench.lab.folder, f"berth-{self.began}.log")
+        self.process = bench.lab.controller_host.spawn(
+            f"{BIN}/berth-controller", "--source=kubernetes", f"--kubeconfig={bench.config}", "--namespace=openelb-system",
+            "--leader-elect", "--insecure", log=self.log)
+        wait_for("the controller's start", self.started, 30, 0.01)
+        self.serving_after = time.monotonic() - self.began
+
+    def started(self):
+        return os.path.exists(self.log) and " started agents=" in open(self.log).read()
+
+    def cpu(self):
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            words = f.read().rsplit(")", 1)[1].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def peak(self):
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return next(int(line.split()[1]) / 1024 for line in f if line.startswith("VmHWM"))
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def measure(count):
+    with Bench() as bench:
+        floor = bench.load("floor", count)
+    with Bench() as bench:
+        controller = bench.controller()
+        cpu = controller.cpu()
+        ours = bench.load("create", count)
+        wait_for("the Events", lambda: bench.writes().get("create events", 0) >= count, 120, 0.5)
+        time.sleep(2)
+        writes, cpu, peak = bench.writes(), controller.cpu() - cpu, controller.peak()
+        controller.stop()
+        before = sum(bench.writes().values())
+        controller = bench.controller()
+        serving = controller.serving_after
+        time.sleep(5)
+        restart_writes = sum(bench.writes().values()) - before
+        deleted = bench.load("delete", count)
+        controller.stop()
+    return {"floor": floor, "ours": ours, "writes": writes, "cpu": cpu, "peak": peak, "serving": serving,
+            "restart_writes": restart_writes, "deleted": deleted[1]}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/bench kube-allocate", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--services", type=int, nargs="*", default=[1000, 5000])
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    for count in args.services:
+        runs = []
+        for number in range(args.rounds):
+            run = measure(count)
+            runs.append(run)
+            print(f"{count} Services, round {number + 1}: floor {run['floor'][1]:.2f} s (created in {run['floor'][0]:.2f}), "
+                  f"Berth {run['ours'][1]:.2f} s (created in {run['ours'][0]:.2f}), ratio {run['ours'][1] / run['floor'][1]:.2f}", flush=True)
+        middle = statistics.median(run["ours"][1] / run["floor"][1] for run in runs)
+        last = runs[-1]
+        print(f"{count} Services: {middle:.2f} x the floor's time (goal 1.30)")
+        print(f"  writes: {', '.join(f'{n} {what}' for what, n in sorted(last['writes'].items()))} (goal: one patch and one Event for "
+              "each, one Eip write a second)")
+        print(f"  controller: {last['cpu']:.2f} CPU s, peak {last['peak']:.0f} MiB")
+        print(f"  restart: {last['restart_writes']} writes (goal 0), serving after {last['serving']:.2f} s (goal 3)")
+        print(f"  all deleted in {last['deleted']:.2f} s, addresses free with them", flush=True)
+
+
+if __name__ == "__main__":
+    main()
