@@ -88,6 +88,8 @@ endfunction()
 function(berth_program NAME)
   # Addresses of everything differ at each start, and nothing that holds pointers to functions stays writable.
   target_link_options(${NAME} PRIVATE -pie -Wl,-z,relro,-z,now -Wl,--gc-sections)
+  # A shared library that is built on OpenSSL, as libcurl is, must not get half of the copy inside the program.
+  target_link_options(${NAME} PRIVATE -Wl,--exclude-libs,ALL)
   if(TARGET berth_archives)
     set_target_properties(${NAME} PROPERTIES BERTH_STATIC ON)
     target_link_libraries(${NAME} PRIVATE berth_archives)

@@ -17,6 +17,7 @@ What it knows of Kubernetes is what a client's contract needs: versions, conflic
 import argparse
 import asyncio
 import json
+import logging
 import pathlib
 import ssl
 import subprocess
@@ -374,6 +375,7 @@ def main():
     parser.add_argument("--client-certificate", action="store_true", help="refuse who has none")
     flags = parser.parse_args()
     make_certificates(flags.folder)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # says that a connection is closed when we close it
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(flags.folder / "server.crt", flags.folder / "server.key")
     context.set_alpn_protocols(["http/1.1"] if flags.http1 else ["h2", "http/1.1"])
