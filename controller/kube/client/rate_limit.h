@@ -24,8 +24,8 @@ namespace berth::kube {
 class RateLimit {
  public:
   struct Options {
-    double qps = 200;    // requests a second, in the long run; > 0
-    double burst = 400;  // as many at once after a quiet time; >= 1
+    double qps = 1000;    // requests a second, in the long run; > 0
+    double burst = 2000;  // as many at once after a quiet time; >= 1
   };
   RateLimit(Options options, absl::Time now) : options_(options), tokens_(options.burst), filled_(now) {}
 
