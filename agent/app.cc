@@ -105,6 +105,7 @@ class App {
   absl::Status waiting_for_;  // why the agent has not been started yet
   TimerId retry_ = 0;
   int exit_code_ = 0;
+  bool signalled_ = false, cleaned_ = false;
 };
 
 absl::Status App::Start() {
@@ -162,11 +163,18 @@ void App::StartAgentOrRetry() {
 
 void App::End(int code) {
   exit_code_ = code;
+  if (code == 0 && !signalled_) {
+    // Told to clean up: whoever started this process would start another one, which would begin anew.
+    cleaned_ = true;
+    LogInfo("this node is clean; doing nothing until ended");
+    return;
+  }
   loop_.Stop();
 }
 
 void App::OnSignal() {
-  if (runner_ == nullptr) {
+  signalled_ = true;
+  if (runner_ == nullptr || cleaned_) {
     End(0);
     return;
   }

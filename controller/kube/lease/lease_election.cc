@@ -16,6 +16,7 @@ namespace {
 using nlohmann::json;
 
 constexpr char kTermAnnotation[] = "berth.io/term";
+constexpr char kUninstallAnnotation[] = "berth.io/uninstall";
 constexpr char kApiVersion[] = "coordination.k8s.io/v1";
 constexpr absl::Duration kRequestTimeout = absl::Seconds(2);
 constexpr absl::Duration kReleaseWait = absl::Seconds(1);
@@ -108,7 +109,7 @@ void LeaseElection::OnRead(absl::Time began, const absl::StatusOr<ApiResponse>& 
     must_read_ = false;
     exists_ = false;
     // Whoever led under a Lease that was deleted may think for a while that it still does.
-    const bool free = leading_ || !options_.elect || began >= seen_.since + options_.duration;
+    const bool free = !retired_ && (leading_ || !options_.elect || began >= seen_.since + options_.duration);
     if (free) Take();
     return;
   }
@@ -143,9 +144,19 @@ absl::Status LeaseElection::See(const std::string& body) {
   seen_.revision = std::move(revision);
   seen_.holder = StringAt(MapAt(*object, "spec"), "holderIdentity");
   seen_.term = TermOf(*object);
+  const std::string uninstall = StringAt(MapAt(MapAt(*object, "metadata"), "annotations"), kUninstallAnnotation);
   seen_.object = std::move(object);
   highest_term_ = std::max(highest_term_, seen_.term);
-  return absl::OkStatus();
+  if (!Retired(uninstall)) return absl::OkStatus();
+  if (leading_) StepDown();
+  return absl::FailedPreconditionError("Berth is being uninstalled: this controller leads no more");
+}
+
+// Whether an uninstallation has begun since we came.
+bool LeaseElection::Retired(const std::string& uninstall) {
+  if (!std::exchange(seen_once_, true)) first_uninstall_ = uninstall;
+  retired_ = retired_ || (options_.uninstall.empty() && !uninstall.empty() && uninstall != first_uninstall_);
+  return retired_;
 }
 
 // ---- writes
@@ -168,6 +179,11 @@ void LeaseElection::Write(const std::string& holder, std::uint64_t term, bool ta
   lease["kind"] = "Lease";
   lease["metadata"].erase("managedFields");
   lease["metadata"]["annotations"][kTermAnnotation] = absl::StrCat(term);
+  if (!options_.uninstall.empty()) {
+    lease["metadata"]["annotations"][kUninstallAnnotation] = options_.uninstall;
+  } else {
+    lease["metadata"]["annotations"].erase(kUninstallAnnotation);  // of an uninstallation before our time
+  }
   json& spec = lease["spec"];
   if (taken) {
     spec["acquireTime"] = now;

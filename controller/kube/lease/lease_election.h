@@ -8,7 +8,8 @@
 // The term is a number in the Lease's annotation berth.io/term. It grows with each change of the leader, in the same
 // write that makes the change, so no two leaders ever have the same one; a leader may raise it (RaiseTerm). All times
 // are this process's monotonic ones: what others wrote into the Lease is compared, never believed, so clocks that are
-// wrong do no harm. Loop thread only.
+// wrong do no harm. An uninstallation takes the Lease and writes so into it (annotation berth.io/uninstall):
+// controllers that run then never lead again, those that start later do. Loop thread only.
 #ifndef BERTH_CONTROLLER_KUBE_LEASE_LEASE_ELECTION_H_
 #define BERTH_CONTROLLER_KUBE_LEASE_LEASE_ELECTION_H_
 
@@ -29,6 +30,7 @@ struct LeaseOptions {
   std::string ns;  // of the Lease
   std::string name = "berth-controller";
   std::string identity;                              // of this process: unique, also among its restarts
+  std::string uninstall;                             // not empty: whoever leads now, or could, shall never lead again
   bool elect = true;                                 // false: take the Lease from whoever has it
   absl::Duration duration = absl::Seconds(6);        // others take a Lease that has not changed for so long
   absl::Duration renew_deadline = absl::Seconds(4);  // a leader that could not renew for so long leads no more
@@ -89,6 +91,7 @@ class LeaseElection {
   void Tell();
   void Problem(const absl::Status& status);
   void ReleaseNow();
+  bool Retired(const std::string& uninstall);
   void Released();
   std::string Collection() const;
   std::function<void(absl::StatusOr<ApiResponse>)> Alive(std::function<void(const absl::StatusOr<ApiResponse>&)> then);
@@ -114,6 +117,8 @@ class LeaseElection {
   bool stopped_ = false;
   bool held_ = false;  // the Lease is ours when StopLeading is called
   std::function<void()> on_released_;
+  bool seen_once_ = false, retired_ = false;
+  std::string first_uninstall_;  // what the Lease said of that when we came
   bool tell_again_ = false;
   bool tell_posted_ = false;
   Leadership told_;

@@ -187,6 +187,15 @@ std::string ServicePatch(const model::ServiceWrite& write, const ServiceRest& re
   return patch.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+std::string ForgetPatch(const ServiceObject& object, bool keep_ingress) {
+  model::ServiceWrite write;
+  write.id = object.service.id;
+  write.revision = object.service.revision;
+  json patch = json::parse(ServicePatch(write, object.rest, absl::UnixEpoch()));
+  if (keep_ingress) patch["status"].erase("loadBalancer");
+  return patch.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 std::string PoolLabel(const std::string& pool) {
   if (pool.size() <= kMaxLabelValue) return pool;
   return absl::StrCat(pool.substr(0, kMaxLabelValue - 18), "-x",

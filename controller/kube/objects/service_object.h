@@ -54,6 +54,9 @@ absl::StatusOr<ServiceObject> ReadService(const nlohmann::json& object);
 // The body of the patch for `write`, whose revision must be that of the object `rest` is of. `now` is wall time.
 std::string ServicePatch(const model::ServiceWrite& write, const ServiceRest& rest, absl::Time now);
 
+// The body of a patch that takes everything of ours off a Service for good; with `keep_ingress` but its addresses.
+std::string ForgetPatch(const ServiceObject& object, bool keep_ingress);
+
 // A value for metadata.labels that stands for an Eip: its name, or where that is no label value its beginning and a
 // fingerprint.
 std::string PoolLabel(const std::string& pool);

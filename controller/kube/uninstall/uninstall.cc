@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/kube/uninstall/uninstall.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "common/obs/log.h"
+#include "controller/kube/objects/pool_object.h"
+#include "controller/kube/objects/read_field.h"
+#include "controller/kube/objects/service_object.h"
+
+namespace berth::kube {
+namespace {
+
+using nlohmann::json;
+
+constexpr absl::Duration kAgain = absl::Seconds(1);
+constexpr char kServices[] = "services";
+
+LeaseOptions LeaseOf(const UninstallOptions& options) {
+  LeaseOptions lease;
+  lease.ns = options.ns;
+  lease.identity = options.identity;
+  lease.uninstall = options.identity;
+  lease.elect = false;
+  return lease;
+}
+
+}  // namespace
+
+Uninstall::Uninstall(EventLoop& loop, ApiClient& client, push::AgentPort& agents, UninstallOptions options,
+                     std::function<void(const absl::Status&)> done)
+    : loop_(loop),
+      client_(client),
+      agents_(agents),
+      options_(std::move(options)),
+      done_(std::move(done)),
+      memory_(loop, client, options_.ns),
+      election_(
+          loop, client, LeaseOf(options_), [this](const LeaseElection::Leadership& now) { OnLeadership(now); },
+          [this](const absl::Status& status) {
+            if (!status.ok()) problem_ = std::string(status.message());
+          }) {}
+
+Uninstall::~Uninstall() {
+  for (const TimerId timer : {agents_timer_, again_timer_, limit_timer_}) loop_.Cancel(timer);
+}
+
+absl::Status Uninstall::Start() {
+  if (absl::Status started = agents_.Start(*this); !started.ok()) return started;
+  limit_timer_ = loop_.RunAfter(options_.limit, [this] {
+    Done(absl::DeadlineExceededError(absl::StrCat("not done within ", absl::FormatDuration(options_.limit),
+                                                  problem_.empty() ? "" : ": ", problem_)));
+  });
+  election_.Start();
+  return absl::OkStatus();
+}
+
+// ---- agents
+
+void Uninstall::OnLeadership(const LeaseElection::Leadership& now) {
+  if (!now.leader || std::exchange(begun_, true)) return;
+  LogInfo("uninstalling: no controller decides anything any more", {{"term", now.term}});
+  memory_.Load([this, alive = std::weak_ptr<bool>(alive_)] {
+    if (alive.expired()) return;
+    for (const auto& agent : memory_.known()) awaited_.insert(agent.node);
+    for (const auto& [stream, node] : nodes_) {
+      if (!node.empty()) agents_.Send(stream, sync::Cleanup{election_.now().term});
+    }
+    agents_timer_ = loop_.RunAfter(options_.agents_limit, [this] { AgentsDone(); });
+    CheckAgents();
+  });
+}
+
+void Uninstall::OnStreamOpened(push::StreamId stream, const push::StreamPeer&) { nodes_[stream]; }
+
+void Uninstall::OnAgentMessage(push::StreamId stream, sync::AgentMessage message) {
+  if (const auto* hello = std::get_if<sync::Hello>(&message)) {
+    nodes_[stream] = hello->node;
+    if (clean_.count(hello->node) == 0) awaited_.insert(hello->node);
+    // Before we lead, a term of ours would be a lie.
+    if (begun_) agents_.Send(stream, sync::Cleanup{election_.now().term});
+    return;
+  }
+  const auto* report = std::get_if<sync::Report>(&message);
+  if (report == nullptr || !report->announced || !report->announced->empty()) return;
+  const std::string& node = nodes_[stream];
+  if (begun_ && clean_.insert(node).second) LogInfo("the node is clean", {{"node", node}});
+  CheckAgents();
+}
+
+void Uninstall::OnStreamClosed(push::StreamId stream, const std::string&) { nodes_.erase(stream); }
+
+void Uninstall::CheckAgents() {
+  if (!begun_ || agents_timer_ == 0) return;
+  for (const std::string& node : awaited_) {
+    if (clean_.count(node) == 0) return;
+  }
+  AgentsDone();
+}
+
+// Objects come after the nodes: an address that nobody answers for any more may be another's.
+void Uninstall::AgentsDone() {
+  if (std::exchange(agents_done_, true)) return;
+  loop_.Cancel(agents_timer_);
+  std::set<std::string> missing;
+  for (const std::string& node : awaited_) {
+    if (clean_.count(node) == 0) missing.insert(node);
+  }
+  if (!missing.empty()) {
+    LogWarn("agents that were not heard of: their nodes may keep what was set there; run berth-agent --cleanup on them",
+            {{"nodes", absl::StrJoin(missing, ", ")}});
+  }
+  Again();
+}
+
+// ---- objects: pass by pass, until one finds nothing of ours
+
+void Uninstall::Again() {
+  static const Kind kKinds[] = {{kServices, "/api/v1/services"}, {"eips", "/apis/network.kubesphere.io/v1alpha2/eips"}};
+  again_timer_ = 0;
+  cleaned_ = 0;
+  failed_ = false;
+  for (const Kind& kind : kKinds) List(kind, "");
+}
+
+void Uninstall::List(const Kind& kind, const std::string& token) {
+  ++running_;
+  ApiRequest request;
+  request.verb = "list";
+  request.resource = kind.resource;
+  request.path = absl::StrCat(kind.path, "?limit=500", token.empty() ? "" : "&continue=",
+                              absl::StrReplaceAll(token, {{"%", "%25"}, {"=", "%3D"}, {"&", "%26"}, {"+", "%2B"}}));
+  client_.Do(std::move(request),
+             [this, &kind, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
+               if (!alive.expired()) OnPage(kind, response);
+             });
+}
+
+void Uninstall::OnPage(const Kind& kind, const absl::StatusOr<ApiResponse>& response) {
+  if (absl::IsNotFound(response.status())) return Ended(kind, "", absl::OkStatus());  // no CRD, no objects
+  if (!response.ok()) return Ended(kind, "", response.status());
+  const json page = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
+  for (const json& object : ListAt(page, "items")) Clean(kind, object);
+  const std::string next = StringAt(MapAt(page, "metadata"), "continue");
+  if (!next.empty()) List(kind, next);
+  Ended(kind, "", absl::OkStatus());
+}
+
+void Uninstall::Clean(const Kind& kind, const json& object) {
+  ApiRequest request;
+  const model::ObjectId id = IdOf(object);
+  if (kind.resource == std::string(kServices)) {
+    const absl::StatusOr<ServiceObject> service = ReadService(object);
+    if (!service.ok() || !service->service.touched()) return;
+    request.body = ForgetPatch(*service, options_.keep_addresses);
+    request.path = absl::StrCat("/api/v1/namespaces/", id.ns, "/services/", id.name, "/status");
+  } else {
+    PoolObject pool;
+    pool.pool.revision = StringAt(MapAt(object, "metadata"), "resourceVersion");
+    bool ours = false;
+    for (const json& finalizer : ListAt(MapAt(object, "metadata"), "finalizers")) {
+      if (finalizer == kPoolFinalizer) {
+        ours = true;
+      } else if (finalizer.is_string()) {
+        pool.other_finalizers.push_back(finalizer.get<std::string>());
+      }
+    }
+    if (!ours) return;
+    request.body = FinalizerPatch(pool, /*keep=*/false);
+    request.path = absl::StrCat(kind.path, "/", id.name);
+  }
+  ++running_;
+  ++cleaned_;
+  request.verb = "patch";
+  request.resource = kind.resource;
+  request.method = Method::kPatch;
+  request.content_type = kMergePatch;
+  request.urgency = Urgency::kWrite;
+  client_.Do(std::move(request),
+             [this, &kind, id, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
+               if (!alive.expired()) Ended(kind, id.ToString(), response.status());
+             });
+}
+
+void Uninstall::Ended(const Kind& kind, const std::string& name, const absl::Status& status) {
+  --running_;
+  if (!status.ok() && !absl::IsNotFound(status) && !absl::IsAborted(status)) {
+    failed_ = true;
+    problem_ = absl::StrCat(kind.resource, name.empty() ? "" : " ", name, ": ", status.message());
+  }
+  if (running_ > 0 || finished_) return;
+  if (cleaned_ == 0 && !failed_) return Finish();
+  again_timer_ = loop_.RunAfter(failed_ ? kAgain : absl::ZeroDuration(), [this] { Again(); });
+}
+
+void Uninstall::Finish() {
+  LogInfo("nothing of Berth's is left on Services and Eips");
+  Done(absl::OkStatus());
+}
+
+void Uninstall::Done(const absl::Status& status) {
+  if (std::exchange(finished_, true)) return;
+  loop_.Cancel(again_timer_);
+  loop_.Cancel(limit_timer_);
+  done_(status);
+}
+
+}  // namespace berth::kube
