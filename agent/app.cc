@@ -76,6 +76,7 @@ class App {
         disk_(loop, options.state_dir) {}
   ~App() {
     if (retry_ != 0) loop_.Cancel(retry_);
+    if (http_retry_ != 0) loop_.Cancel(http_retry_);
   }
   App(const App&) = delete;
   App& operator=(const App&) = delete;
@@ -84,6 +85,8 @@ class App {
   int exit_code() const { return exit_code_; }
 
  private:
+  absl::Status ListenHttp();
+  void RetryHttp();
   absl::Status StartAgent();
   void StartAgentOrRetry();
   void End(int code);
@@ -103,7 +106,7 @@ class App {
   std::unique_ptr<AgentRunner> runner_;
   std::unique_ptr<HttpServer> http_;
   absl::Status waiting_for_;  // why the agent has not been started yet
-  TimerId retry_ = 0;
+  TimerId retry_ = 0, http_retry_ = 0;
   int exit_code_ = 0;
   bool signalled_ = false, cleaned_ = false;
 };
@@ -111,17 +114,37 @@ class App {
 absl::Status App::Start() {
   RETURN_IF_ERROR(loop_.WatchSignals({SIGTERM, SIGINT}, [this](int) { OnSignal(); }));
   metrics_.AddCollector([this](MetricSink& out) { Collect(out); });
-  absl::StatusOr<std::unique_ptr<HttpServer>> http = HttpServer::Listen(
-      loop_, options_.http_listen,
-      StandardPages(metrics_, [] { return std::vector<std::string>{}; }, [this] { return Unready(); }));
-  if (!http.ok()) return Annotate(http.status(), "--http-listen");
-  http_ = *std::move(http);
+  const absl::Status listening = ListenHttp();
+  if (absl::IsAlreadyExists(listening)) {
+    LogWarn("pages have to wait, perhaps for an older agent of this node to end", {{"error", listening}});
+    RetryHttp();
+  } else if (!listening.ok()) {
+    return listening;
+  }
   const absl::Status started = StartAgent();
   if (absl::IsNotFound(started) || absl::IsPermissionDenied(started)) {
     StartAgentOrRetry();
     return absl::OkStatus();
   }
   return started;
+}
+
+absl::Status App::ListenHttp() {
+  absl::StatusOr<std::unique_ptr<HttpServer>> http = HttpServer::Listen(
+      loop_, options_.http_listen,
+      StandardPages(metrics_, [] { return std::vector<std::string>{}; }, [this] { return Unready(); }));
+  if (!http.ok()) return Annotate(http.status(), "--http-listen");
+  http_ = *std::move(http);
+  return absl::OkStatus();
+}
+
+// An upgrade starts the new agent of a node beside the old one, on the one network that both have. Announcing does not
+// wait for pages, and whoever asks for these is answered by the old agent meanwhile.
+void App::RetryHttp() {
+  http_retry_ = loop_.RunAfter(absl::Seconds(1), [this] {
+    http_retry_ = 0;
+    if (!ListenHttp().ok()) RetryHttp();
+  });
 }
 
 absl::Status App::StartAgent() {

@@ -92,6 +92,9 @@ function(berth_program NAME)
   target_link_options(${NAME} PRIVATE -Wl,--exclude-libs,ALL)
   if(TARGET berth_archives)
     set_target_properties(${NAME} PROPERTIES BERTH_STATIC ON)
+    # A program shows its shared libraries what they ask for. libcurl brings OpenSSL and zlib as shared libraries, and half of
+    # their functions would be answered for by the program's own copies, with other global state.
+    target_link_options(${NAME} PRIVATE -Wl,--exclude-libs,ALL)
     target_link_libraries(${NAME} PRIVATE berth_archives)
   endif()
 endfunction()

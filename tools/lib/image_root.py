@@ -23,7 +23,7 @@ FILES = {
 # Packages whose archives cmake/BerthStatic.cmake links, and headers that leave code behind.
 STATIC = ["libgrpc++-dev", "libprotobuf-dev", "libabsl-dev", "libssl-dev", "libc-ares-dev", "libre2-dev", "zlib1g-dev",
           "libnl-3-dev", "libnl-route-3-dev", "libnftnl-dev", "libxxhash-dev", "libyaml-cpp-dev", "nlohmann-json3-dev",
-          "libcli11-dev", "libcurl4-openssl-dev"]
+          "libcli11-dev"]
 
 
 def out(*command):

@@ -26,5 +26,23 @@ class TwoAgents(LanTest):
         self.assertEqual(self.census.twice_answered(), [])
 
 
+class SamePort(LanTest):
+    """A younger agent of a node whose older one has the port of its pages announces all the same, and takes the port over"""
+
+    def test(self):
+        lab = self.cluster(nodes=1, services=2)
+        node = lab.nodes[0]
+        older = node.agent
+        node.log = os.path.join(lab.folder, "agent-younger.log")
+        younger = node.start_agent()
+        self.assertEqual(older.wait(20), 3)
+        wait_for("the younger one's pages", lambda: node.exec(
+            "curl", "-sf", "http://127.0.0.1:8081/readyz", check=False).returncode == 0, 10, 0.05)
+        with open(node.log, errors="replace") as log:
+            self.assertIn("pages have to wait", log.read())
+        self.assertIsNone(younger.poll())
+        self.assertEqual(lab.wait_announced(2), self.before)
+
+
 if __name__ == "__main__":
     unittest.main()
