@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "controller/admin/admin_server.h"
 #include "controller/core/runner.h"
 #include "controller/files/files_source.h"
+#include "controller/kube/uninstall/uninstall.h"
 #include "controller/metrics.h"
 #include "controller/push/agent_server.h"
 
@@ -46,81 +48,178 @@ void WriteLog(const core::LogLine& line) {
   Log(level, line.sentence, LogFields(fields));
 }
 
-HttpHandlers Pages(const core::CoreRunner& runner, const Metrics& metrics) {
+absl::StatusOr<std::unique_ptr<push::AgentServer>> MakeAgentServer(EventLoop& loop, const ControllerFlags& flags,
+                                                                   const TlsFlags& tls) {
+  push::AgentServer::Options options;
+  options.listen = flags.agent_listen;
+  ASSIGN_OR_RETURN(options.credentials, ServerCredentials(tls, flags.agent_listen, ClientCertificates::kIfCaGiven));
+  return std::make_unique<push::AgentServer>(loop, options);
+}
+
+// API server, or manifests and state folder ──► source ──► core ──► agents' streams
+//                                                            └────► people
+class App {
+ public:
+  App(const ControllerFlags& flags, RealEventLoop& loop) : flags_(flags), loop_(loop), observed_(metrics_) {}
+  absl::Status Start();
+  void OnSignal();
+  void Stop();
+  const absl::Status& outcome() const { return outcome_; }
+
+ private:
+  absl::Status StartCore();
+  HttpHandlers Pages();
+  void Fail(const absl::Status& status);
+  model::ClusterSource& source() {
+    if (folder_ != nullptr) return *folder_;
+    return kubernetes_->source();
+  }
+
+  const ControllerFlags& flags_;
+  RealEventLoop& loop_;
+  const HeapTrimmer trimmer_{loop_};
+  Metrics metrics_;
+  ControllerMetrics observed_;
+  absl::Status outcome_;
+
+  std::unique_ptr<files::FilesSource> folder_;
+  std::unique_ptr<Kubernetes> kubernetes_;
+  std::unique_ptr<push::AgentServer> agents_;
+  std::unique_ptr<push::AgentPort> gate_;
+  std::unique_ptr<core::CoreRunner> runner_;
+  std::unique_ptr<admin::AdminServer> admin_;
+  std::unique_ptr<HttpServer> http_;
+};
+
+HttpHandlers App::Pages() {
   HttpHandlers pages;
-  pages["/metrics"] = [&metrics](const HttpRequest&) {
-    return HttpResponse{200, metrics.Scrape(), "text/plain; version=0.0.4; charset=utf-8"};
+  pages["/metrics"] = [this](const HttpRequest&) {
+    return HttpResponse{200, metrics_.Scrape(), "text/plain; version=0.0.4; charset=utf-8"};
   };
   pages["/healthz"] = [](const HttpRequest&) { return HttpResponse{200, "ok\n"}; };
-  pages["/readyz"] = [&runner](const HttpRequest&) {
-    const model::StatusView status = runner.Status();
+  pages["/readyz"] = [this](const HttpRequest&) {
+    if (runner_ == nullptr) return HttpResponse{503, "not ready: there are no certificates to serve with yet\n"};
+    const model::StatusView status = runner_->Status();
     if (!status.synced) return HttpResponse{503, "not ready: the source has not been read yet\n"};
     return HttpResponse{200, absl::StrCat("ok\n", status.leader ? "" : "standby\n")};
   };
   return pages;
 }
 
+absl::Status App::Start() {
+  if (flags_.source_dir.empty()) {
+    ASSIGN_OR_RETURN(kubernetes_, Kubernetes::Create(loop_, flags_.kubernetes, flags_.tls, metrics_));
+  } else {
+    folder_ =
+        std::make_unique<files::FilesSource>(loop_, files::FilesSource::Options{flags_.source_dir, flags_.state_dir});
+  }
+  ASSIGN_OR_RETURN(http_, HttpServer::Listen(loop_, flags_.http_listen, Pages()));
+  if (kubernetes_ == nullptr) return StartCore();
+  kubernetes_->Start([this] {
+    if (const absl::Status started = StartCore(); !started.ok()) Fail(started);
+  });
+  return absl::OkStatus();
+}
+
+absl::Status App::StartCore() {
+  const TlsFlags& tls = kubernetes_ != nullptr ? kubernetes_->tls() : flags_.tls;
+  ASSIGN_OR_RETURN(agents_, MakeAgentServer(loop_, flags_, tls));
+  if (kubernetes_ != nullptr) gate_ = kubernetes_->MakeGate(*agents_);
+  core::Options options;
+  options.rules = flags_.rules;
+  options.heartbeat = flags_.heartbeat;
+  options.agent_timeout = flags_.agent_timeout;
+  options.absent_endpoints_are_ready = folder_ != nullptr;
+  options.record_reasons = kubernetes_ != nullptr;
+  push::AgentPort& port = gate_ != nullptr ? *gate_ : static_cast<push::AgentPort&>(*agents_);
+  runner_ = std::make_unique<core::CoreRunner>(
+      options, source(), port, loop_,
+      core::CoreRunner::Sinks{WriteLog, [this](const core::Observe& o) { observed_.Count(o); }});
+  observed_.Collect(*runner_);
+
+  admin::AdminServer::Options admin;
+  admin.listen = flags_.admin_listen;
+  ASSIGN_OR_RETURN(admin.credentials,
+                   ServerCredentials(flags_.tls, flags_.admin_listen, ClientCertificates::kRequired));
+  admin_ = std::make_unique<admin::AdminServer>(loop_, *runner_, admin);
+  RETURN_IF_ERROR(admin_->Start());
+  RETURN_IF_ERROR(runner_->Start());
+  LogInfo("controller started",
+          {{"version", BuildVersion()},
+           {"source", folder_ != nullptr ? absl::StrCat("files:", flags_.source_dir) : "kubernetes"},
+           {"agents", agents_->port()},
+           {"admin", admin_->port()}});
+  return absl::OkStatus();
+}
+
+void App::Fail(const absl::Status& status) {
+  outcome_ = status;
+  loop_.Stop();
+}
+
+void App::OnSignal() {
+  if (kubernetes_ == nullptr || runner_ == nullptr) return loop_.Stop();
+  kubernetes_->source().Resign([this] { loop_.Stop(); });
+}
+
+void App::Stop() {
+  if (admin_ != nullptr) admin_->Shutdown();
+  if (runner_ != nullptr) runner_->Stop();
+}
+
+// The loop with the logs and signals that every way to run has.
+absl::StatusOr<std::unique_ptr<RealEventLoop>> Begin(const ControllerFlags& flags) {
+  LogInit(flags.log_level, flags.log_format);
+  RouteGrpcLog();
+  return RealEventLoop::Create();
+}
+
 }  // namespace
 
 absl::Status RunController(const ControllerFlags& flags) {
-  LogInit(flags.log_level, flags.log_format);
-  RouteGrpcLog();
-  ASSIGN_OR_RETURN(auto agent_credentials,
-                   ServerCredentials(flags.tls, flags.agent_listen, ClientCertificates::kIfCaGiven));
-  ASSIGN_OR_RETURN(auto admin_credentials,
-                   ServerCredentials(flags.tls, flags.admin_listen, ClientCertificates::kRequired));
-  ASSIGN_OR_RETURN(auto loop, RealEventLoop::Create());
-  const HeapTrimmer trimmer(*loop);
-  Metrics metrics;
-  ControllerMetrics observed(metrics);
-
-  // API server, or manifests and state folder ──► source ──► core ──► agents' streams
-  std::unique_ptr<files::FilesSource> folder;
-  std::unique_ptr<Kubernetes> kubernetes;
-  if (flags.source_dir.empty()) {
-    ASSIGN_OR_RETURN(kubernetes, Kubernetes::Create(*loop, flags.kubernetes, metrics));
-  } else {
-    folder =
-        std::make_unique<files::FilesSource>(*loop, files::FilesSource::Options{flags.source_dir, flags.state_dir});
-  }
-  model::ClusterSource& source = folder != nullptr ? static_cast<model::ClusterSource&>(*folder) : kubernetes->source();
-  push::AgentServer::Options agent_options;
-  agent_options.listen = flags.agent_listen;
-  agent_options.credentials = agent_credentials;
-  push::AgentServer agents(*loop, agent_options);
-  core::Options options;
-  options.rules = flags.rules;
-  options.heartbeat = flags.heartbeat;
-  options.agent_timeout = flags.agent_timeout;
-  options.absent_endpoints_are_ready = folder != nullptr;
-  options.record_reasons = kubernetes != nullptr;
-  core::CoreRunner runner(options, source, agents, *loop,
-                          {WriteLog, [&observed](const core::Observe& o) { observed.Count(o); }});
-  observed.Collect(runner);
-
-  // core ──► people
-  admin::AdminServer::Options admin_options;
-  admin_options.listen = flags.admin_listen;
-  admin_options.credentials = admin_credentials;
-  admin::AdminServer admin(*loop, runner, admin_options);
-  ASSIGN_OR_RETURN(auto http, HttpServer::Listen(*loop, flags.http_listen, Pages(runner, metrics)));
+  ASSIGN_OR_RETURN(auto loop, Begin(flags));
+  App app(flags, *loop);
   RETURN_IF_ERROR(loop->WatchSignals({SIGTERM, SIGINT}, [&](int signal) {
     LogInfo("ending", {{"signal", signal}});
-    if (kubernetes == nullptr) return loop->Stop();
-    kubernetes->source().Resign([&loop] { loop->Stop(); });
+    app.OnSignal();
   }));
-  RETURN_IF_ERROR(admin.Start());
-  RETURN_IF_ERROR(runner.Start());
-  LogInfo("controller started",
-          {{"version", BuildVersion()},
-           {"source", folder != nullptr ? absl::StrCat("files:", flags.source_dir) : "kubernetes"},
-           {"agents", agents.port()},
-           {"admin", admin.port()}});
+  RETURN_IF_ERROR(app.Start());
   loop->Run();
-  admin.Shutdown();
-  runner.Stop();
+  app.Stop();
   LogInfo("controller ended");
-  return absl::OkStatus();
+  return app.outcome();
+}
+
+absl::Status RunUninstall(const ControllerFlags& flags) {
+  ASSIGN_OR_RETURN(auto loop, Begin(flags));
+  RETURN_IF_ERROR(loop->WatchSignals({SIGTERM, SIGINT}, [&loop](int) { loop->Stop(); }));
+  Metrics metrics;
+  ASSIGN_OR_RETURN(auto kubernetes, Kubernetes::Create(*loop, flags.kubernetes, flags.tls, metrics));
+  std::unique_ptr<push::AgentServer> agents;
+  std::unique_ptr<push::AgentPort> gate;
+  std::unique_ptr<kube::Uninstall> uninstall;
+  absl::Status outcome = absl::CancelledError("ended before it was done");
+  const auto end = [&](const absl::Status& status) {
+    outcome = status;
+    loop->Stop();
+  };
+  kubernetes->Start([&] {
+    auto server = MakeAgentServer(*loop, flags, kubernetes->tls());
+    if (!server.ok()) return end(server.status());
+    agents = *std::move(server);
+    gate = kubernetes->MakeGate(*agents);
+    kube::UninstallOptions options;
+    options.ns = flags.kubernetes.ns;
+    options.identity = kubernetes->identity();
+    options.keep_addresses = flags.uninstall == "keep";
+    push::AgentPort& port = gate != nullptr ? *gate : static_cast<push::AgentPort&>(*agents);
+    uninstall = std::make_unique<kube::Uninstall>(*loop, kubernetes->client(), port, options, end);
+    if (const absl::Status started = uninstall->Start(); !started.ok()) end(started);
+  });
+  loop->Run();
+  if (gate != nullptr) gate->Shutdown();
+  if (agents != nullptr) agents->Shutdown();
+  return outcome;
 }
 
 }  // namespace berth

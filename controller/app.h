@@ -19,8 +19,9 @@ namespace berth {
 struct ControllerFlags {
   std::string source_dir;  // of --source=files:DIR; empty: --source=kubernetes
   KubernetesFlags kubernetes;
+  std::string uninstall;  // "release" or "keep": take Berth off the cluster, and end
   std::string state_dir = "/var/lib/berth/controller";
-  HostPort http_listen, agent_listen, admin_listen;
+  HostPort http_listen, agent_listen, admin_listen, webhook_listen;
   TlsFlags tls;
   plan::Rules rules;
   absl::Duration heartbeat = absl::Milliseconds(200);
@@ -32,6 +33,9 @@ struct ControllerFlags {
 // Runs until SIGTERM or SIGINT, or until something essential fails. Signals must be blocked already (BlockSignals).
 // Errors: why it could not start, naming the flag or the address.
 absl::Status RunController(const ControllerFlags& flags);
+
+// --uninstall. Errors: what could not be taken away in time.
+absl::Status RunUninstall(const ControllerFlags& flags);
 
 }  // namespace berth
 

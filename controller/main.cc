@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -21,7 +22,7 @@ namespace {
 
 struct Raw {  // as typed
   std::string source = "kubernetes", state_dir = "/var/lib/berth/controller";
-  std::string http = ":8080", agent = ":7443", admin = "127.0.0.1:7444";
+  std::string http = ":8080", agent = ":7443", admin = "127.0.0.1:7444", webhook = ":9443";
   std::string heartbeat = "200ms", agent_timeout = "600ms";
   std::string sharing = "namespace", binding = "enforced";
   std::string log_level = "info", log_format = "text";
@@ -55,6 +56,15 @@ absl::Status Parse(const Raw& raw, ControllerFlags& flags) {
   RETURN_IF_ERROR(Take(flags.admin_listen, ParseListenAddress(raw.admin), "--admin-listen"));
   RETURN_IF_ERROR(Take(flags.heartbeat, ParseDuration(raw.heartbeat), "--heartbeat"));
   RETURN_IF_ERROR(Take(flags.agent_timeout, ParseDuration(raw.agent_timeout), "--agent-timeout"));
+  if (raw.webhook != "off" && flags.source_dir.empty()) {
+    RETURN_IF_ERROR(Take(flags.webhook_listen, ParseListenAddress(raw.webhook), "--webhook-listen"));
+    flags.kubernetes.webhook = true;
+  }
+  flags.kubernetes.tls_folder = flags.state_dir + "/tls";
+  flags.kubernetes.manage_unclassed = flags.rules.manage_unclassed;
+  if (!flags.uninstall.empty() && !flags.source_dir.empty()) {
+    return absl::InvalidArgumentError("--uninstall: is for --source=kubernetes only");
+  }
   RETURN_IF_ERROR(Take(flags.log_level, ParseLogLevel(raw.log_level), "--log-level"));
   RETURN_IF_ERROR(Take(flags.log_format, ParseLogFormat(raw.log_format), "--log-format"));
   if (flags.heartbeat < absl::Milliseconds(10)) return absl::InvalidArgumentError("--heartbeat: at least 10ms");
@@ -83,6 +93,11 @@ int Main(int argc, char** argv) {
   app.add_option("--http-listen", raw.http, "ADDR:PORT of /metrics, /healthz and /readyz")->capture_default_str();
   app.add_option("--agent-listen", raw.agent, "ADDR:PORT of gRPC for agents")->capture_default_str();
   app.add_option("--admin-listen", raw.admin, "ADDR:PORT of the gRPC admin interface")->capture_default_str();
+  app.add_option("--webhook-listen", raw.webhook, "ADDR:PORT of the admission webhook; empty or off: none")
+      ->capture_default_str();
+  app.add_option("--uninstall", flags.uninstall,
+                 "take Berth off the cluster and end: release the Services' addresses, or keep them")
+      ->check(CLI::IsMember({"release", "keep"}));
   app.add_option("--tls-cert", flags.tls.cert, "certificate chain for gRPC, PEM");
   app.add_option("--tls-key", flags.tls.key, "its key, PEM");
   app.add_option("--tls-ca", flags.tls.ca, "authorities that agents' certificates must lead to, PEM");
@@ -102,8 +117,13 @@ int Main(int argc, char** argv) {
   app.add_option("--agent-timeout", raw.agent_timeout, "silence after which an agent is lost")->capture_default_str();
   app.add_option("--log-level", raw.log_level, "debug, info, warn or error")->capture_default_str();
   app.add_option("--log-format", raw.log_format, "text or json")->capture_default_str();
+  // CLI11 takes the flag that follows "--flag=" for its value.
+  std::vector<std::string> given;
+  for (int i = argc - 1; i > 0; --i) {
+    given.push_back(absl::string_view(argv[i]) == "--webhook-listen=" ? "--webhook-listen=off" : argv[i]);
+  }
   try {
-    app.parse(argc, argv);
+    app.parse(given);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
@@ -112,7 +132,7 @@ int Main(int argc, char** argv) {
     return 2;
   }
   absl::Status status = BlockSignals({SIGTERM, SIGINT});
-  if (status.ok()) status = RunController(flags);
+  if (status.ok()) status = flags.uninstall.empty() ? RunController(flags) : RunUninstall(flags);
   if (status.ok()) return 0;
   std::cerr << "berth-controller: " << status.message() << "\n";
   return 1;

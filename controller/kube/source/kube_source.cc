@@ -251,7 +251,8 @@ void KubeSource::OnLeadership(const LeaseElection::Leadership& now) {
 
 void KubeSource::TellLeadership() {
   const LeaseElection::Leadership& now = election_.now();
-  led_ = now.leader;
+  if (std::exchange(led_, now.leader) != now.leader) options_.on_leadership(led_);
+  if (alive_ == nullptr) return;
   observer_->OnLeadership(now.leader, now.term, now.leader_name);
 }
 

@@ -38,6 +38,7 @@ struct KubeSourceOptions {
   LeaseOptions lease;              // its namespace is the controller's own
   std::function<double()> random;  // evenly from [0, 1): jitter of waits between tries
   std::function<void(const std::string& resource)> on_watch_restart = [](const std::string&) {};
+  std::function<void(bool leader)> on_leadership = [](bool) {};  // whenever that changes
 };
 
 class KubeSource final : public model::ClusterSource {
