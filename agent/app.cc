@@ -29,6 +29,10 @@
 namespace berth::agent {
 namespace {
 
+// kubelet starts anew what has ended, and the youngest agent of a node wins: the old one of an upgrade would come back
+// and take the node from the new one, until its pod is deleted. So it waits for that, silent, if not for ever.
+constexpr absl::Duration kWaitAfterSuccessor = absl::Seconds(10);
+
 constexpr char kBootIdFile[] = "/proc/sys/kernel/random/boot_id";
 constexpr char kUuidFile[] = "/proc/sys/kernel/random/uuid";  // another one at each read
 
@@ -77,6 +81,7 @@ class App {
   ~App() {
     if (retry_ != 0) loop_.Cancel(retry_);
     if (http_retry_ != 0) loop_.Cancel(http_retry_);
+    if (end_ != 0) loop_.Cancel(end_);
   }
   App(const App&) = delete;
   App& operator=(const App&) = delete;
@@ -106,7 +111,7 @@ class App {
   std::unique_ptr<AgentRunner> runner_;
   std::unique_ptr<HttpServer> http_;
   absl::Status waiting_for_;  // why the agent has not been started yet
-  TimerId retry_ = 0, http_retry_ = 0;
+  TimerId retry_ = 0, http_retry_ = 0, end_ = 0;
   int exit_code_ = 0;
   bool signalled_ = false, cleaned_ = false;
 };
@@ -192,11 +197,24 @@ void App::End(int code) {
     LogInfo("this node is clean; doing nothing until ended");
     return;
   }
-  loop_.Stop();
+  if (code != kExitSuperseded) {
+    loop_.Stop();
+    return;
+  }
+  http_.reset();  // the successor waits for its port
+  if (http_retry_ != 0) loop_.Cancel(std::exchange(http_retry_, 0));
+  end_ = loop_.RunAfter(kWaitAfterSuccessor, [this] {
+    end_ = 0;
+    loop_.Stop();
+  });
 }
 
 void App::OnSignal() {
   signalled_ = true;
+  if (end_ != 0) {
+    loop_.Stop();
+    return;
+  }
   if (runner_ == nullptr || cleaned_) {
     End(0);
     return;

@@ -130,7 +130,7 @@ class Controller(unittest.TestCase):
                 self.assertEqual(container["securityContext"], {
                     "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}})
                 self.assertNotIn("hostNetwork", pod)
-                self.assertNotIn("volumes", pod)
+                self.assertEqual([v["emptyDir"]["medium"] for v in pod.get("volumes", [])], ["Memory"] if owner["kind"] != "Pod" else [])
 
     def test_two_apart(self):
         deployment = find(render(), "Deployment", "berth-controller")

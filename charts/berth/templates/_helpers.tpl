@@ -75,6 +75,16 @@ capabilities: {drop: [ALL]}
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 {{- end }}
 
+{{/* Keys and certificates as files, which gRPC and the webhook read: from the Secret, in memory, never on a disk. */}}
+{{- define "berth.controllerMounts" -}}
+- {name: state, mountPath: /var/lib/berth/controller}
+{{- end }}
+
+{{- define "berth.controllerVolumes" -}}
+- name: state
+  emptyDir: {medium: Memory, sizeLimit: 16Mi}
+{{- end }}
+
 {{/* Annotations of a webhook's CEL: what an object has, an empty map when it has none. Takes the object's name. */}}
 {{- define "berth.celAnnotations" -}}
 (has({{ . }}.metadata.annotations) ? {{ . }}.metadata.annotations : {})

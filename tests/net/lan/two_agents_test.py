@@ -35,9 +35,11 @@ class SamePort(LanTest):
         older = node.agent
         node.log = os.path.join(lab.folder, "agent-younger.log")
         younger = node.start_agent()
-        self.assertEqual(older.wait(20), 3)
-        wait_for("the younger one's pages", lambda: node.exec(
-            "curl", "-sf", "http://127.0.0.1:8081/readyz", check=False).returncode == 0, 10, 0.05)
+        wait_for("the younger one's pages", lambda: f"pid={younger.pid}," in node.exec("ss", "-Hltnp", "sport = :8081").stdout, 10, 0.05)
+        # It waits to be told, since kubelet would start it anew and so make it the younger.
+        self.assertIsNone(older.poll())
+        older.send_signal(signal.SIGTERM)
+        self.assertEqual(older.wait(5), 3)
         with open(node.log, errors="replace") as log:
             self.assertIn("pages have to wait", log.read())
         self.assertIsNone(younger.poll())
