@@ -24,7 +24,7 @@ struct KubernetesFlags {
   std::string kubeconfig;  // --kubeconfig; empty: the pod's service account
   std::string ns;          // --namespace, of the Lease and of what else is the controller's own
   bool leader_elect = false;
-  std::string tls_folder;          // for certificates to serve with; made where absent
+  std::string tls_folder;         // for certificates to serve with; made where absent
   bool webhook = false;           // its configurations are kept in step with our certificates
   bool manage_unclassed = false;  // there is a mutating one, too
 };

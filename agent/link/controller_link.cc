@@ -46,6 +46,8 @@ grpc::ChannelArguments ArgumentsFor(const ControllerLink::Options& options) {
   return arguments;
 }
 
+constexpr std::uint64_t kRedialsOfOneResolution = 3;
+
 }  // namespace
 
 // Carries events from gRPC's threads to the loop. Tasks that are still posted when the link is stopped keep the hub
@@ -122,6 +124,9 @@ void ControllerLink::Redial() {
     DropStream();
     endpoint_ = (endpoint_ + 1) % options_.endpoints.size();
   }
+  // While its connections are well a channel never asks for a name's addresses again, and the leader may have a new
+  // one.
+  if (++redials_ % kRedialsOfOneResolution == 0) channels_[endpoint_] = nullptr;
   loop_.Cancel(timer_);
   // Posted, so that the observer is never called from within its own call.
   if (!redial_posted_) hub_->PostRedial();

@@ -7,7 +7,8 @@
 //   link.Stop();   // also by the destructor
 //
 // A name is resolved to all its addresses; each dial takes the next of them that answers, and after the last endpoint
-// comes the first again. The addresses last known are kept while a name does not resolve.
+// comes the first again. The addresses last known are kept while a name does not resolve. Names are resolved anew when
+// a connection fails, and at every third Redial.
 #ifndef BERTH_AGENT_LINK_CONTROLLER_LINK_H_
 #define BERTH_AGENT_LINK_CONTROLLER_LINK_H_
 
@@ -82,6 +83,7 @@ class ControllerLink final : public ControllerPort {
   std::uint64_t dial_ = 0;                                // counts up; events of older dials are ignored
   std::shared_ptr<LinkStream> stream_;
   bool up_ = false;
+  std::uint64_t redials_ = 0;
   bool redial_posted_ = false;
   bool redial_tells_ = false;                    // a stream was dropped for it
   std::vector<std::shared_ptr<Latch>> leaving_;  // dropped streams that gRPC may still hold

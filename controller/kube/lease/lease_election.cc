@@ -116,7 +116,7 @@ void LeaseElection::OnRead(absl::Time began, const absl::StatusOr<ApiResponse>& 
   absl::Status status = response.status();
   if (status.ok()) status = See(response->body);
   Problem(status);
-  if (!status.ok()) return;
+  if (!status.ok()) return Tell();
   must_read_ = false;
   exists_ = true;
   const bool mine = seen_.holder == options_.identity;
