@@ -189,6 +189,8 @@ class Exec(PodTest):
         pod, _ = self.start(self.cluster.nodes[0], user=65532)
         self.assertEqual(pod.exec("id", "-u").stdout.strip(), "65532")
         self.assertEqual(pod.exec("cat", "/etc/told/text").stdout, "from a map")
+        # The node's, for it is on its network.
+        self.assertEqual(pod.exec("uname", "-n").stdout.strip(), "node1")
 
 
 class ManyNodes(KubeTest):

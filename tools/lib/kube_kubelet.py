@@ -9,6 +9,7 @@ import threading
 import time
 
 from kube_api import ApiError, STRATEGIC, core, resource
+from kube_container import PROGRAMS
 from kube_plane import API_SERVICE
 from kube_pod import RunningPod, now
 from kube_tools import KUBERNETES
@@ -82,6 +83,13 @@ class Kubelet:
         if os.path.exists(os.path.join(self.programs, short)):
             return Image([short])
         return Image([])
+
+    def place_of(self, argv, image):
+        """Programs of the build are in one folder where there is no image, whatever the image's folder of them is."""
+        name = os.path.basename(argv[0]) if argv else ""
+        if not argv or image.root or not os.path.exists(os.path.join(self.programs, name)):
+            return argv
+        return [f"{PROGRAMS}/{name}", *argv[1:]]
 
     @staticmethod
     def service_environment():

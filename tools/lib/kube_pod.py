@@ -46,15 +46,16 @@ class Container:
         pod = self.pod
         env = kube_spec.environment(pod.kubelet.api, pod.object, self.spec, pod.node.address, pod.kubelet.service_environment())
         env.update(pod.kubelet.extra_env.get(self.name, {}))
-        argv = kube_spec.command(self.spec, self.image.entrypoint, env)
+        argv = pod.kubelet.place_of(kube_spec.command(self.spec, self.image.entrypoint, env), self.image)
         place = os.path.join(pod.folder, f"root-{self.name}")
         os.makedirs(place, exist_ok=True)
         mounts = [{"source": self._source(mount), "target": mount["mountPath"], "read_only": bool(mount.get("readOnly"))}
                   for mount in self.spec.get("volumeMounts", [])]
+        etc = pod.kubelet.etc_of(pod)
         spec = {"place": place, "image_root": self.image.root, "programs": pod.kubelet.programs,
                 "mounts": mounts + [{"source": source, "target": target, "read_only": True}
                                     for target, source in self.image.files.items()],
-                "etc": pod.kubelet.etc_of(pod), "argv": argv, "env": {"HOSTNAME": pod.name, **env},
+                "etc": etc, "argv": argv, "env": {"HOSTNAME": etc["hostname"].strip(), **env},
                 "folder": self.spec.get("workingDir"), **kube_spec.security(pod.object, self.spec)}
         path = os.path.join(pod.folder, f"{self.name}.json")
         with open(path, "w") as f:
@@ -223,9 +224,9 @@ class RunningPod:
         """Runs a program beside a container's, in its root file system, network and user, as `kubectl exec` would."""
         container = self.container(name)
         who = kube_spec.security(self.object, container.spec)
-        return run("nsenter", f"--target={container.process.pid}", "--mount", "--net", "--root", "--wd",
+        return run("nsenter", f"--target={container.process.pid}", "--mount", "--net", "--uts", "--root", "--wd",
                    f"--setgid={who['gid']}", f"--setuid={who['uid']}", *argv, check=check,
-                   env={"PATH": kube_container.PATH, "HOSTNAME": self.name})
+                   env={"PATH": kube_container.PATH})
 
     def send(self, number, name=None):
         self.container(name).send(number)
