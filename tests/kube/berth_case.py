@@ -4,6 +4,7 @@
 `self.berth` is the file's installation: controllers, agents, who leads, and what berthctl says.
 """
 from kube_case import *  # noqa: F403
+from kube_container import PROGRAMS
 from netns import ROOT
 
 NAMESPACE = "openelb-system"
@@ -53,7 +54,8 @@ class Berth:
 
     def ctl(self, *args, pod=None):
         """What berthctl says beside the controller that leads, or another."""
-        return (pod or self.leader()).exec("/berth/bin/berthctl", *args).stdout
+        pod = pod or self.leader()
+        return pod.exec("/usr/bin/berthctl" if pod.container().image.root else f"{PROGRAMS}/berthctl", *args).stdout
 
     def get(self, what):
         """`berthctl get WHAT -o json`, as a list."""
