@@ -15,7 +15,7 @@ def eip(name, version="v1alpha2", **spec):
 
 
 class ChartTest(KubeTest):
-    NODES = 1
+    CLUSTER = {"nodes": 1, "kube_proxy": False}
 
     def setUp(self):
         super().setUp()

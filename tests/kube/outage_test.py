@@ -38,6 +38,23 @@ class Frozen(KubeTest):
         self.cluster.plane.wait_ready()
 
 
+class CutOff(KubeTest):
+    """A pod cut off from the API server gets no answer, or resets, while others go on, and answers again once healed"""
+
+    def test(self):
+        pods = self.cluster.web("web", replicas=2, namespace=self.namespace)
+        for reset, code in ((False, 28), (True, 7)):  # curl's: timed out; could not connect
+            pods[0].space.cut_api(reset=reset)
+            self.assertEqual(self._ask(pods[0]), code)
+            self.assertEqual(self._ask(pods[1]), 0)
+            pods[0].space.heal_api()
+            self.assertEqual(self._ask(pods[0]), 0)
+
+    @staticmethod
+    def _ask(pod):
+        return pod.space.exec("curl", "-sk", "--max-time", "2", "https://10.96.0.1/version", check=False).returncode
+
+
 class LostNode(KubeTest):
     """A node that falls silent has its pods taken out of the Service until it speaks again"""
 

@@ -189,6 +189,36 @@ class Exec(PodTest):
         pod, _ = self.start(self.cluster.nodes[0], user=65532)
         self.assertEqual(pod.exec("id", "-u").stdout.strip(), "65532")
         self.assertEqual(pod.exec("cat", "/etc/told/text").stdout, "from a map")
+        # The node's, for it is on its network.
+        self.assertEqual(pod.exec("uname", "-n").stdout.strip(), "node1")
+
+
+class Logs(KubeTest):
+    """kubectl logs shows what a program said, its end alone when asked, and follows it to its end"""
+
+    def test(self):
+        self.cluster.kubectl("create", "job", "says", "-n", self.namespace, "--image=pause", "--", "/usr/bin/sh", "-c",
+                             "echo one; echo two; sleep 1; echo three")
+        pod = wait_for("its pod", lambda: self.cluster.pods(self.namespace), 30)[0]
+        wait_for("its first words", lambda: "two" in pod.log(), 30)
+        self.assertEqual(self.cluster.kubectl("logs", "-f", pod.name, "-n", self.namespace), "one\ntwo\nthree\n")
+        self.assertEqual(self.cluster.kubectl("logs", "job/says", "--tail=1", "-n", self.namespace), "three\n")
+
+
+class FrozenPod(KubeTest):
+    """A frozen program's pod is taken out of its Service, and is back once it thaws"""
+
+    def test(self):
+        pod = self.cluster.web("web", replicas=1, namespace=self.namespace)[0]
+        pod.container().spec["readinessProbe"]["periodSeconds"] = 1
+        pod.freeze()
+        wait_for("the status", lambda: self._ready(pod) == "False", 30)
+        pod.thaw()
+        wait_for("the status", lambda: self._ready(pod) == "True", 30)
+
+    def _ready(self, pod):
+        said = self.cluster.api.get(core("pods", self.namespace, pod.name))["status"]["conditions"]
+        return next(c["status"] for c in said if c["type"] == "Ready")
 
 
 class ManyNodes(KubeTest):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns itself into a container's program: `python3 kube_container.py SPEC.json`, in a mount namespace of its own.
 
-Does what a container runtime would: a root file system with the volumes in it, user and groups, the capability bounding set,
+Does what a container runtime would: a host name, a root file system with the volumes in it, user and groups, the capability bounding set,
 no_new_privs; then becomes the program, with the same process id. What it leaves out: a PID namespace, cgroups, seccomp.
 """
 import ctypes
@@ -23,6 +23,7 @@ DEFAULT_CAPABILITIES = ("CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID S
 PROGRAMS = "/berth/bin"
 PATH = f"{PROGRAMS}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+CLONE_NEWUTS = 0x04000000
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -116,6 +117,9 @@ def _become(spec):
 def main():
     with open(sys.argv[1]) as f:
         spec = json.load(f)
+    _check(_libc.unshare(CLONE_NEWUTS), "unshare")
+    name = spec["etc"]["hostname"].strip().encode()
+    _check(_libc.sethostname(name, len(name)), "sethostname")
     _make_root(spec)
     _become(spec)
     env = {"PATH": PATH, **spec["env"]}

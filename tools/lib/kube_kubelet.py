@@ -9,6 +9,8 @@ import threading
 import time
 
 from kube_api import ApiError, STRATEGIC, core, resource
+from kube_container import PROGRAMS
+from kube_logs import PORT, LogServer
 from kube_plane import API_SERVICE
 from kube_pod import RunningPod, now
 from kube_tools import KUBERNETES
@@ -40,20 +42,22 @@ class Kubelet:
         self.programs = lab.bin
         self.dns = namespace_dns
         self.images = {"web": Image(["/usr/bin/python3", "-c", _WEB]), "pause": Image(["/usr/bin/sleep", "infinity"])}
-        self.extra_env = {}  # container name -> variables that are set in addition, e.g. failpoints; from its next start on
+        self.extra_env = {}  # name of a container or Pod -> variables set in addition, e.g. failpoints; from its next start on
         self.pods = {}  # uid -> RunningPod
         self._placed = {}  # uid -> (node's name, owner), also of Pods that do not run yet
         self.closing = threading.Event()
         self._watch = None
-        self._threads = []
+        self._threads, self._logs = [], []
         self._log = open(os.path.join(self.folder, "kubelet.log"), "a", buffering=1)
 
     def say(self, text):
         print(f"{now()} {text}", file=self._log)
 
     def start(self):
+        certificate = self.plane.certify("kubelet", "kubelet", "subjectAltName=" + ",".join(f"IP:{n.address}" for n in self.lab.nodes))
         for node in self.lab.nodes:
             self._register(node)
+            self._logs.append(LogServer(self, node, certificate))
         for work in (self._follow, self._beat):
             thread = threading.Thread(target=work, daemon=True)
             self._threads.append(thread)
@@ -69,6 +73,8 @@ class Kubelet:
                     container.send(9)
             pod.thread.join(10)
             pod.space.close()
+        for running in self._logs:
+            running.close()
         for thread in self._threads:
             thread.join(10)
         self._log.close()
@@ -82,6 +88,13 @@ class Kubelet:
         if os.path.exists(os.path.join(self.programs, short)):
             return Image([short])
         return Image([])
+
+    def place_of(self, argv, image):
+        """Programs of the build are in one folder where there is no image, whatever the image's folder of them is."""
+        name = os.path.basename(argv[0]) if argv else ""
+        if not argv or image.root or not os.path.exists(os.path.join(self.programs, name)):
+            return argv
+        return [f"{PROGRAMS}/{name}", *argv[1:]]
 
     @staticmethod
     def service_environment():
@@ -114,6 +127,7 @@ class Kubelet:
         self.api.patch(core("nodes", name=node.name, sub="status"), {"status": {
             "conditions": conditions, "addresses": [{"type": "InternalIP", "address": node.address},
                                                     {"type": "Hostname", "address": node.name}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": PORT}},
             "capacity": {"cpu": "2", "memory": "8Gi", "pods": "110"}, "allocatable": {"cpu": "2", "memory": "8Gi", "pods": "110"},
             "nodeInfo": {"kubeletVersion": f"v{KUBERNETES}", "kubeProxyVersion": "", "machineID": node.name, "systemUUID": node.name,
                          "bootID": node.name, "kernelVersion": os.uname().release, "osImage": "network namespace",

@@ -3,13 +3,43 @@
 import json
 import os
 
-from kube_plane import PODS
+from kube_plane import API_SERVICE, PODS
 from kube_tools import program
 from lab import Node
 from netns import inside_namespace, run, wait_for
 
 
-class PodSpace:
+class Space:
+    """The network that a Pod's programs are in."""
+
+    ns = None
+
+    def inside(self):
+        return inside_namespace(self.ns)
+
+    def exec(self, *args, check=True, **kwargs):
+        return run("ip", "netns", "exec", self.ns, *args, check=check, **kwargs)
+
+    def cut_api(self, reset=False):
+        """From now on nothing passes to and from the API server: silently, or with a reset of what is open and of what is tried."""
+        table = "add table inet cut-api; add chain inet cut-api out { type filter hook output priority 0 ; }; "
+        if reset:
+            # The resets come in as if from the API server, so nothing may stand in their way.
+            rules = f"add rule inet cut-api out ip daddr {API_SERVICE} reject with tcp reset"
+        else:
+            rules = (f"add rule inet cut-api out ip daddr {API_SERVICE} drop; "
+                     "add chain inet cut-api in { type filter hook input priority 0 ; }; "
+                     f"add rule inet cut-api in ip saddr {API_SERVICE} drop")
+        self.exec("nft", table + rules)
+
+    def heal_api(self):
+        self.exec("nft", "delete", "table", "inet", "cut-api")
+
+    def close(self):
+        pass
+
+
+class PodSpace(Space):
     """A Pod's network: `eth0` with a /32 address, everything routed by the node, as with a plain point-to-point CNI."""
 
     def __init__(self, node, number):
@@ -24,25 +54,15 @@ class PodSpace:
         run("ip", "-n", node.ns, "-batch", "-", input=(
             f"link set {self.port} up\naddr add {node.gateway}/32 dev {self.port}\nroute add {self.address} dev {self.port}\n"))
 
-    def inside(self):
-        return inside_namespace(self.ns)
-
-    def exec(self, *args, check=True, **kwargs):
-        return run("ip", "netns", "exec", self.ns, *args, check=check, **kwargs)
-
     def close(self):
         run("ip", "netns", "delete", self.ns, check=False)
 
 
-class HostSpace:
+class HostSpace(Space):
     """The network of a Pod with hostNetwork: the node's own."""
 
     def __init__(self, node):
         self.node, self.address, self.ns = node, node.address, node.ns
-        self.inside, self.exec = node.inside, node.exec
-
-    def close(self):
-        pass
 
 
 class KubeNode(Node):

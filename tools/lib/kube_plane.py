@@ -9,7 +9,7 @@ import signal
 from kube_api import Api, ApiError
 from kube_audit import POLICY, AuditLog
 from kube_tools import program
-from netns import run, wait_for
+from netns import freeze, run, thaw, wait_for
 
 SERVICES = "10.96.0.0/16"
 API_SERVICE = "10.96.0.1"
@@ -112,7 +112,7 @@ class ControlPlane:
             f"--audit-policy-file={self.file('audit-policy.yaml')}", f"--audit-log-path={self.audit.path}",
             "--audit-log-mode=blocking", "--allow-privileged=true", "--etcd-compaction-interval=0",
             # This host has no kube-proxy: webhooks are reached at their pods' addresses.
-            "--enable-aggregator-routing=true")
+            "--enable-aggregator-routing=true", "--kubelet-preferred-address-types=InternalIP")
 
     def start_controller_manager(self):
         config = self.kubeconfig("system:kube-controller-manager")
@@ -139,10 +139,10 @@ class ControlPlane:
 
     def stop(self, name):
         """Frozen: connections stay, nothing answers."""
-        self.send(name, signal.SIGSTOP)
+        freeze(self.running[name].pid)
 
     def cont(self, name):
-        self.send(name, signal.SIGCONT)
+        thaw(self.running[name].pid)
 
     def kill(self, name, number=signal.SIGKILL):
         self.send(name, number)

@@ -18,7 +18,7 @@ import kube_spec
 from kube_api import ApiError, STRATEGIC, core
 from kube_spec import NotYet
 from kube_volumes import Volumes
-from netns import _end_with_parent, run
+from netns import _end_with_parent, freeze, run, thaw
 
 _LAUNCHER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kube_container.py")
 _TICK = 0.05  # seconds between looks at a Pod's programs
@@ -38,7 +38,7 @@ class Container:
         self.process, self.restarts, self.started_at, self.exit_code = None, 0, None, None
         self.ready = False
         self.held = False  # not started again until that is taken back
-        self.probed = True  # false: liveness no longer ends it, so that a test can freeze it for long
+        self.probed = True  # false: liveness no longer ends it, for as long as a test has frozen it
         self._failures, self._next_probe, self._next_start = {}, {}, 0.0
         self.image = pod.kubelet.image(spec["image"])
 
@@ -46,15 +46,17 @@ class Container:
         pod = self.pod
         env = kube_spec.environment(pod.kubelet.api, pod.object, self.spec, pod.node.address, pod.kubelet.service_environment())
         env.update(pod.kubelet.extra_env.get(self.name, {}))
-        argv = kube_spec.command(self.spec, self.image.entrypoint, env)
+        env.update(pod.kubelet.extra_env.get(pod.name, {}))
+        argv = pod.kubelet.place_of(kube_spec.command(self.spec, self.image.entrypoint, env), self.image)
         place = os.path.join(pod.folder, f"root-{self.name}")
         os.makedirs(place, exist_ok=True)
         mounts = [{"source": self._source(mount), "target": mount["mountPath"], "read_only": bool(mount.get("readOnly"))}
                   for mount in self.spec.get("volumeMounts", [])]
+        etc = pod.kubelet.etc_of(pod)
         spec = {"place": place, "image_root": self.image.root, "programs": pod.kubelet.programs,
                 "mounts": mounts + [{"source": source, "target": target, "read_only": True}
                                     for target, source in self.image.files.items()],
-                "etc": pod.kubelet.etc_of(pod), "argv": argv, "env": {"HOSTNAME": pod.name, **env},
+                "etc": etc, "argv": argv, "env": {"HOSTNAME": etc["hostname"].strip(), **env},
                 "folder": self.spec.get("workingDir"), **kube_spec.security(pod.object, self.spec)}
         path = os.path.join(pod.folder, f"{self.name}.json")
         with open(path, "w") as f:
@@ -223,9 +225,9 @@ class RunningPod:
         """Runs a program beside a container's, in its root file system, network and user, as `kubectl exec` would."""
         container = self.container(name)
         who = kube_spec.security(self.object, container.spec)
-        return run("nsenter", f"--target={container.process.pid}", "--mount", "--net", "--root", "--wd",
+        return run("nsenter", f"--target={container.process.pid}", "--mount", "--net", "--uts", "--root", "--wd",
                    f"--setgid={who['gid']}", f"--setuid={who['uid']}", *argv, check=check,
-                   env={"PATH": kube_container.PATH, "HOSTNAME": self.name})
+                   env={"PATH": kube_container.PATH})
 
     def send(self, number, name=None):
         self.container(name).send(number)
@@ -240,6 +242,15 @@ class RunningPod:
 
     def release(self, name=None):
         self.container(name).held = False
+
+    def freeze(self, name=None):
+        """Its program stands still, and liveness does not end it for that, until thaw()."""
+        self.container(name).probed = False
+        freeze(self.container(name).process.pid)
+
+    def thaw(self, name=None):
+        thaw(self.container(name).process.pid)
+        self.container(name).probed = True
 
     def rotate_tokens(self):
         """Writes new tokens into its volumes, as kubelet does when they have used up most of their life."""

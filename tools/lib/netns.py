@@ -38,6 +38,23 @@ def wait_for(what, condition, timeout=10.0, every=0.01):
         time.sleep(every)
 
 
+def freeze(pid):
+    """SIGSTOP; returns once every thread of the process has stopped."""
+    os.kill(pid, signal.SIGSTOP)
+
+    def stopped():
+        states = set()
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/task/{task}/stat") as stat:
+                states.add(stat.read().rpartition(")")[2].split()[0])
+        return states == {"T"}
+    wait_for(f"process {pid} to stop", stopped, 10, 0.001)
+
+
+def thaw(pid):
+    os.kill(pid, signal.SIGCONT)
+
+
 @contextlib.contextmanager
 def inside_namespace(name):
     """The calling thread is in the namespace of that name."""
