@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/obs/log.h"
 #include "controller/kube/objects/read_field.h"
+#include "controller/kube/source/crd_check.h"
 
 namespace berth::kube {
 namespace {
@@ -15,6 +17,7 @@ using nlohmann::json;
 
 constexpr std::size_t kServicesOfOneTurn = 2000;  // agents are heard in between
 constexpr absl::Duration kFetchRetry = absl::Seconds(1);
+constexpr absl::Duration kCrdInterval = absl::Minutes(5);
 constexpr absl::Duration kResignWait = absl::Seconds(1);
 constexpr int kKinds = 5;
 
@@ -56,6 +59,7 @@ absl::Status KubeSource::Start(Observer& observer) {
   // Slices come after all Services: of those that need none they are not kept.
   for (const Kind kind : {Kind::kServices, Kind::kNodes, Kind::kNamespaces, Kind::kPools}) Watch(kind);
   election_.Start();
+  CheckCrd();
   return absl::OkStatus();
 }
 
@@ -63,6 +67,7 @@ void KubeSource::Stop() {
   if (alive_ == nullptr) return;
   alive_.reset();
   loop_.Cancel(std::exchange(resign_timer_, 0));
+  loop_.Cancel(std::exchange(crd_timer_, 0));
   followers_.clear();
   election_.StopLeading();
   observer_ = nullptr;
@@ -155,6 +160,30 @@ void KubeSource::OnListed(Kind kind) {
   if (kind == Kind::kServices && followers_.count(Kind::kSlices) == 0) Watch(Kind::kSlices);
   if (kind == Kind::kSlices) store_.OnListed();
   Changed();
+}
+
+// An upgrade over OpenELB may have left its older CRDs in force.
+void KubeSource::CheckCrd() {
+  ApiRequest request;
+  request.verb = "get";
+  request.resource = "customresourcedefinitions";
+  request.path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/eips.network.kubesphere.io";
+  client_.Do(std::move(request),
+             [this, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
+               if (alive.expired()) return;
+               absl::Status problem = response.status();
+               if (absl::IsNotFound(problem)) problem = absl::OkStatus();  // the list of Eips says so
+               if (response.ok()) {
+                 const std::vector<std::string> missing = MissingEipFields(json::parse(response->body, nullptr, false));
+                 if (!missing.empty()) {
+                   problem = absl::FailedPreconditionError(absl::StrCat(
+                       "the CRD eips.network.kubesphere.io is an older one: what is written to ",
+                       absl::StrJoin(missing, ", "), " is lost; upgrade it with Berth's chart (value crds.install)"));
+                 }
+               }
+               Problem("crd", problem);
+               crd_timer_ = loop_.RunAfter(kCrdInterval, [this] { CheckCrd(); });
+             });
 }
 
 // One that needs its endpoints only now: the common list did not keep them.

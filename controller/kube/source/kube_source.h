@@ -89,6 +89,7 @@ class KubeSource final : public model::ClusterSource {
   void OnWritten(std::uint64_t write_id, absl::StatusOr<ServiceObject> written);
   void Changed();
   void Fetch(const model::ObjectId& service);
+  void CheckCrd();
   void Flush();
   void Problem(const std::string& what, const absl::Status& status);
   void ReportProblems();
@@ -113,7 +114,7 @@ class KubeSource final : public model::ClusterSource {
   bool led_ = false;                                    // as last told
   std::map<std::string, std::string> source_problems_;  // of the source as a whole, by what they are about
   model::Problems problems_;
-  TimerId resign_timer_ = 0;
+  TimerId resign_timer_ = 0, crd_timer_ = 0;
 };
 
 }  // namespace berth::kube

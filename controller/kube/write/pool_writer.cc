@@ -72,11 +72,19 @@ void PoolWriter::Sync(const std::string& name) {
     return Patch(name, /*status=*/false, FinalizerPatch(object, keep));
   }
   const json before = object.status.empty() ? json::object() : json::parse(object.status, nullptr, false);
-  const json diff = MergeDiff(before, PoolStatusJson(*entry.wanted, before, loop_.WallNow()));
+  // Times of conditions are kept from where there are some.
+  const json times = before.contains("conditions") || entry.told.empty() ? before : json::parse(entry.told);
+  const json want = PoolStatusJson(*entry.wanted, times, loop_.WallNow());
+  const json diff = MergeDiff(before, want);
   if (diff.empty()) return;
+  std::string body = json{{"status", diff}}.dump(-1, ' ', false, json::error_handler_t::replace);
+  if (body == entry.wrote) entry.futile = body;  // still, right after it was done
+  entry.wrote.clear();
+  if (body == entry.futile) return;
   if (loop_.Now() < entry.next) return SyncAt(name, entry.next);
   entry.next = loop_.Now() + kStatusInterval;
-  Patch(name, /*status=*/true, json{{"status", diff}}.dump(-1, ' ', false, json::error_handler_t::replace));
+  entry.told = want.dump(-1, ' ', false, json::error_handler_t::replace);
+  Patch(name, /*status=*/true, std::move(body));
 }
 
 void PoolWriter::Patch(const std::string& name, bool status, std::string body) {
@@ -88,30 +96,32 @@ void PoolWriter::Patch(const std::string& name, bool status, std::string body) {
   request.method = Method::kPatch;
   request.path = absl::StrCat(kPath, name, status ? "/status" : "");
   request.content_type = kMergePatch;
-  request.body = std::move(body);
+  request.body = body;
   request.urgency = Urgency::kWrite;
   request.not_after = window.begin_by;
   request.timeout = std::max(absl::ZeroDuration(), window.end_by - loop_.Now());
-  client_.Do(std::move(request),
-             [this, name, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
-               if (alive.expired()) return;
-               Entry& entry = entries_[name];
-               entry.busy = false;
-               if (!entry.object) return Gone(name);
-               if (response.ok()) {
-                 entry.failing = false;
-                 const json object = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
-                 if (object.is_object()) on_written_(object);  // which shows it to us, too
-                 return;
-               }
-               // Whatever it is, the object comes by the watch when it changed, and is tried again when it did not.
-               if (!absl::IsAborted(response.status()) && !absl::IsNotFound(response.status()) && !entry.failing) {
-                 entry.failing = true;
-                 LogWarn("writing an Eip failed, it is tried again",
-                         {{"eip", name}, {"error", std::string(response.status().message())}});
-               }
-               SyncAt(name, loop_.Now() + kRetry);
-             });
+  client_.Do(std::move(request), [this, name, status, body = std::move(body),
+                                  alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
+    if (alive.expired()) return;
+    Entry& entry = entries_[name];
+    entry.busy = false;
+    if (!entry.object) return Gone(name);
+    if (response.ok()) {
+      entry.failing = false;
+      const json object = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
+      entry.wrote = status ? body : "";
+      if (object.is_object()) on_written_(object);  // which shows it to us, too
+      if (const auto left = entries_.find(name); left != entries_.end()) left->second.wrote.clear();
+      return;
+    }
+    // Whatever it is, the object comes by the watch when it changed, and is tried again when it did not.
+    if (!absl::IsAborted(response.status()) && !absl::IsNotFound(response.status()) && !entry.failing) {
+      entry.failing = true;
+      LogWarn("writing an Eip failed, it is tried again",
+              {{"eip", name}, {"error", std::string(response.status().message())}});
+    }
+    SyncAt(name, loop_.Now() + kRetry);
+  });
 }
 
 }  // namespace berth::kube

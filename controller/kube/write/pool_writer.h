@@ -47,6 +47,9 @@ class PoolWriter {
     bool busy = false;
     bool failing = false;
     absl::Time next = absl::InfinitePast();  // no status before
+    std::string wrote;                       // the last status patch that was done
+    std::string told;                        // the status that it made, as far as we are concerned
+    std::string futile;                      // a status patch that changes nothing: the CRD in force has no such fields
     TimerId timer = 0;
   };
 
