@@ -55,6 +55,10 @@ class ControllerCore {
   const plan::Ledger& ledger() const { return ctx_.ledger; }
   const Agents& agents() const { return agents_; }
   const Holders& holders() const { return holders_; }
+  const Pools& pools() const { return pools_; }
+  const Services& services() const { return services_; }
+  const Cluster& cluster() const { return cluster_; }
+  const plan::Rules& rules() const { return ctx_.options.rules; }
 
  private:
   void On(const SourceChanged& e);
