@@ -13,7 +13,8 @@ else()
 endif()
 
 # Names of archives, in no order: they are linked as one group. Abseil's are many and differ by version: all there are.
-# Not here, since Debian has no archive of them: libmnl, spdlog, fmt, prometheus-cpp; nor libpcap, whose archive wants D-Bus.
+# Not here, since Debian has no archive of them: libmnl, spdlog, fmt, prometheus-cpp; nor libpcap, whose archive
+# wants D-Bus, nor libcurl, whose archive wants a dozen others.
 set(BERTH_ARCHIVES grpc++_reflection grpc++ grpc gpr address_sorting upb protobuf ssl crypto cares re2 z
   nl-route-3 nl-3 nftnl xxhash yaml-cpp)
 # And the targets they stand for.
@@ -88,8 +89,6 @@ endfunction()
 function(berth_program NAME)
   # Addresses of everything differ at each start, and nothing that holds pointers to functions stays writable.
   target_link_options(${NAME} PRIVATE -pie -Wl,-z,relro,-z,now -Wl,--gc-sections)
-  # A shared library that is built on OpenSSL, as libcurl is, must not get half of the copy inside the program.
-  target_link_options(${NAME} PRIVATE -Wl,--exclude-libs,ALL)
   if(TARGET berth_archives)
     set_target_properties(${NAME} PROPERTIES BERTH_STATIC ON)
     # A program shows its shared libraries what they ask for. libcurl brings OpenSSL and zlib as shared libraries, and half of

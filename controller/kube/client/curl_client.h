@@ -41,8 +41,8 @@ class CurlClient final : public ApiClient {
     absl::Duration dead_after = absl::Seconds(10);     // of a connection that acknowledges nothing
     absl::Duration watch_silence = absl::Seconds(90);  // bookmarks come each minute
     std::string user_agent;                            // empty: berth-controller/VERSION
-    // For metrics, on the loop thread, when a request has ended that was sent: code is 0 without an answer; the time is
-    // from sending to the end, or to the beginning of a watch.
+    // For metrics, on the loop thread, when a request has ended that passed the rate limit in time: `code` is 0 without
+    // an answer; the time is from there to the end, or to the beginning of a watch.
     std::function<void(const ApiRequest& request, int code, absl::Duration took)> on_request;
   };
 

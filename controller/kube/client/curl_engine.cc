@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/base/quiet_thread.h"
+#include "common/obs/log.h"
 #include "controller/kube/client/curl_handle.h"
 
 namespace berth::kube {
@@ -104,10 +105,17 @@ class CurlEngine::Impl {
       late.kind = Outcome::Kind::kLate;
       return callbacks_.on_done(id, std::move(late));
     }
-    auto handle =
-        std::make_unique<CurlHandle>(shared_, std::move(transfer), credentials_.config(), credentials_.At(now));
+    const Credentials::Secrets& secrets = credentials_.At(now);
+    ShowProblem();
+    auto handle = std::make_unique<CurlHandle>(shared_, std::move(transfer), credentials_.config(), secrets);
     curl_multi_add_handle(multi_.get(), handle->easy());
     handles_.emplace(id, std::move(handle));
+  }
+
+  void ShowProblem() {
+    if (credentials_.problem() == shown_) return;
+    shown_ = credentials_.problem();
+    if (!shown_.ok()) LogWarn("credentials cannot be read again, those known are used", {{"error", shown_}});
   }
 
   void TakeFinished() {
@@ -171,6 +179,7 @@ class CurlEngine::Impl {
 
   // Engine thread only; multi_ also for its wakeup.
   Credentials credentials_;
+  absl::Status shown_;
   CurlShared shared_;
   std::unique_ptr<CURLM, MultiDeleter> multi_;
   std::unordered_map<RequestId, HandlePtr> handles_;
