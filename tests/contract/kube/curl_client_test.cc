@@ -46,6 +46,16 @@ TEST_CASE("a server that speaks HTTP/1.1 only is served too, and its watches hol
   CHECK(Stats(stage)["connections"] == 2);
 }
 
+TEST_CASE("a write whose connection ends is not sent again, though libcurl would", "[contract]") {
+  CurlStage stage({"--http1"});
+  stage.Put("a", "1");
+  CHECK(Call(stage, Get("a")).status().ok());
+  stage.Fail(FakeApiServer::Fault::Kind::kLoseAnswer, "patch");
+  CHECK(Call(stage, PatchLabel("a", "2")).status().code() == absl::StatusCode::kUnknown);
+  CHECK(Stats(stage)["requests"] == 2);
+  CHECK(Call(stage, Get("a")).Json()["metadata"]["labels"]["n"] == "2");
+}
+
 TEST_CASE("requests say who they are and what they take", "[contract]") {
   CurlStage stage;
   stage.Put("a", "1");

@@ -221,6 +221,29 @@ TEST_CASE("a list whose token expires begins anew, and tells nothing twice as go
   CHECK(b.cache.objects == b.Truth());
 }
 
+TEST_CASE("what the pages of a list that failed had, and the whole one has not, has vanished", "[unit]") {
+  Bench b;
+  for (const char* name : {"a", "b", "c"}) b.Put(name);
+  b.reflector->Start();
+  b.Run();
+  int pages = 0;
+  b.server.on_answered = [&](const FakeApiServer::Seen& seen, int) {
+    if (seen.verb != "list" || ++pages != 1) return;
+    b.loop.Post([&] {
+      b.Delete("a");  // which the first page has
+      b.server.Compact();
+    });
+  };
+  b.server.SetDown(true);
+  b.Put("d");
+  b.server.Compact();
+  b.server.SetDown(false);
+  b.Run(absl::Seconds(5));
+  CHECK(pages == 4);
+  CHECK(b.cache.vanished == std::vector<std::string>{"a"});
+  CHECK(b.cache.objects == b.Truth());
+}
+
 TEST_CASE("where tokens always expire, it asks for everything at once", "[unit]") {
   Bench b;
   for (const char* name : {"a", "b", "c"}) b.Put(name);
