@@ -19,6 +19,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
+#include "common/base/indexed_map.h"
 #include "controller/core/agents.h"
 #include "controller/core/cluster.h"
 #include "controller/core/context.h"
@@ -92,7 +93,7 @@ class Holders {
   void OnEndpointsChanged(const model::ObjectId& service);
   void OnNodeGone(const std::string& node);
 
-  const std::map<IpAddr, Holding>& all() const { return holdings_; }
+  const IndexedMap<IpAddr, Holding>& all() const { return holdings_; }
   const Holding* Find(const IpAddr& address) const;
   // A connected agent that could ask the LAN about an address of a pool with this interface rule, or empty. `except` is
   // not asked.
@@ -143,7 +144,7 @@ class Holders {
   Agents& agents_;
   Probes& probes_;
   Observer observer_;
-  std::map<IpAddr, Holding> holdings_;
+  IndexedMap<IpAddr, Holding> holdings_;
   std::map<std::string, std::size_t> load_;  // addresses that each node holds or will; kept by Changed
   std::set<IpAddr> dirty_;
   std::map<IpAddr, Release> releases_;

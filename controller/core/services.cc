@@ -11,7 +11,7 @@
 namespace berth::core {
 using model::Holds;
 
-std::vector<ServiceRecord*> Services::InOrder(const std::set<model::ObjectId>& ids) {
+std::vector<ServiceRecord*> Services::InOrder(const Ids& ids) {
   std::vector<ServiceRecord*> out;
   for (const model::ObjectId& id : ids) {
     auto it = records_.find(id);
@@ -98,7 +98,7 @@ std::set<std::string> Services::PoolsOnRecord() const {
 }
 
 void Services::Claim() {
-  std::set<model::ObjectId> ids;
+  Ids ids;
   for (const auto& [id, r] : records_) ids.insert(id);
   for (ServiceRecord* r : InOrder(ids)) UpdateClaims(*r);
 }

@@ -15,6 +15,9 @@
 #include <vector>
 
 #include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "common/base/indexed_map.h"
 #include "controller/core/agents.h"
 #include "controller/core/cluster.h"
 #include "controller/core/context.h"
@@ -74,7 +77,7 @@ class Services {
   void DecideAnew(const IpAddr& address);
   void OnExcluded();  // other addresses are never given out now
   void Settle();
-  const std::map<model::ObjectId, ServiceRecord>& all() const { return records_; }
+  const IndexedMap<model::ObjectId, ServiceRecord>& all() const { return records_; }
 
  private:
   using Phase = ServiceRecord::Phase;
@@ -97,7 +100,9 @@ class Services {
   void UpdateClaims(ServiceRecord& r);
   void RecheckConflicts();
   void Erase(const model::ObjectId& id);
-  std::vector<ServiceRecord*> InOrder(const std::set<model::ObjectId>& ids);
+  using Ids = absl::flat_hash_set<model::ObjectId>;
+  // Those of them that there are, oldest first.
+  std::vector<ServiceRecord*> InOrder(const Ids& ids);
 
   Context& ctx_;
   Cluster& cluster_;
@@ -105,9 +110,9 @@ class Services {
   Probes& probes_;
   Holders& holders_;
   Pools& pools_;
-  std::map<model::ObjectId, ServiceRecord> records_;
-  std::map<std::uint64_t, model::ObjectId> writes_;
-  std::set<model::ObjectId> dirty_, waiting_;
+  IndexedMap<model::ObjectId, ServiceRecord> records_;
+  absl::flat_hash_map<std::uint64_t, model::ObjectId> writes_;
+  Ids dirty_, waiting_;
   bool following_ = true;
   std::uint64_t last_op_ = 0, last_write_ = 0;
   TimerQueue::Id conflict_timer_ = 0;
