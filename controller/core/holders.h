@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -43,12 +44,18 @@ struct Holding {
   std::vector<plan::Refusal> refusals;
   bool told_unheld = false;      // its Services were told that no node can hold it, and nobody has held it since
   std::optional<MacAddr> rival;  // a stranger that claims it
-  std::string rival_interface;
   std::string message;
   absl::Time since;  // monotonic: last change of holder or phase kHeld
-  // Of the move under way, for the Event and the metric.
-  std::string moving_from, move_reason;
-  absl::Time move_started = absl::InfinitePast();
+  // Of the move under way, for the Event and the metric. Few addresses are on the move, and there are many.
+  struct Move {
+    std::string from, reason;
+    absl::Time started = absl::InfinitePast();
+  };
+  std::unique_ptr<Move> moving;
+  Move& move() {
+    if (moving == nullptr) moving = std::make_unique<Move>();
+    return *moving;
+  }
 };
 
 class Holders {
