@@ -120,11 +120,13 @@ absl::StatusOr<IpAddr> IpAddr::FromBytes(absl::string_view network_order) {
   return IpAddr(network_order.size() == 4 ? Family::kIpv4 : Family::kIpv6, value);
 }
 
-bool IpAddr::is_multicast() const { return is_v4() ? (value_ >> 28) == 0xe : (value_ >> 120) == 0xff; }
+bool IpAddr::is_multicast() const { return is_v4() ? (number() >> 28) == 0xe : (number() >> 120) == 0xff; }
 
-bool IpAddr::is_loopback() const { return is_v4() ? (value_ >> 24) == 127 : value_ == 1; }
+bool IpAddr::is_loopback() const { return is_v4() ? (number() >> 24) == 127 : number() == 1; }
 
-bool IpAddr::is_link_local() const { return is_v4() ? (value_ >> 16) == 0xa9fe : (value_ >> 118) == (0xfe80U >> 6); }
+bool IpAddr::is_link_local() const {
+  return is_v4() ? (number() >> 16) == 0xa9fe : (number() >> 118) == (0xfe80U >> 6);
+}
 
 std::string IpAddr::ToBytes() const {
   const auto bytes = V6Bytes();
@@ -133,22 +135,22 @@ std::string IpAddr::ToBytes() const {
 
 std::array<std::uint8_t, 4> IpAddr::V4Bytes() const {
   assert(is_v4());
-  return ToNetworkOrder<4>(value_);
+  return ToNetworkOrder<4>(number());
 }
 
 // Not asserted to be IPv6: ToBytes() takes the low four of these for IPv4.
-std::array<std::uint8_t, 16> IpAddr::V6Bytes() const { return ToNetworkOrder<16>(value_); }
+std::array<std::uint8_t, 16> IpAddr::V6Bytes() const { return ToNetworkOrder<16>(number()); }
 
 std::optional<IpAddr> IpAddr::Next() const {
-  if (value_ == LastOf(family_)) return std::nullopt;
-  return IpAddr(family_, value_ + 1);
+  if (number() == LastOf(family_)) return std::nullopt;
+  return IpAddr(family_, number() + 1);
 }
 
 std::optional<IpAddr> IpAddr::Prev() const {
-  if (value_ == 0) return std::nullopt;
-  return IpAddr(family_, value_ - 1);
+  if (number() == 0) return std::nullopt;
+  return IpAddr(family_, number() - 1);
 }
 
-std::string IpAddr::ToString() const { return is_v4() ? V4Text(value_) : V6Text(value_); }
+std::string IpAddr::ToString() const { return is_v4() ? V4Text(number()) : V6Text(number()); }
 
 }  // namespace berth

@@ -185,11 +185,7 @@ void Holders::Act(Holding& h, const plan::Placement& placement) {
   }
   if (target == h.holder) {
     if (InMove(h.phase) || h.phase == Phase::kVerifying) CancelMove(h);
-    if (h.phase == Phase::kHeld) {
-      h.move_reason.clear();
-      h.moving_from.clear();
-      h.move_started = absl::InfinitePast();
-    }
+    if (h.phase == Phase::kHeld) h.moving.reset();
     agents_.SetRole(h.holder, MakeAssignment(h, sync::Role::kAnnounce));
     return;
   }
@@ -253,7 +249,7 @@ void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, bool patien
     if (h.holder != node) agents_.Drop(h.holder, address);
     h.holder = node;
     h.verified = true;
-    h.move_reason.clear();
+    if (h.moving != nullptr) h.moving->reason.clear();
     agents_.SetRole(node, MakeAssignment(h, sync::Role::kAnnounce));
     Changed(h, Phase::kHeld);
     if (recheck_timer_ == 0) recheck_timer_ = ctx_.After(ctx_.options.recheck, [this] { Recheck(); });
@@ -279,7 +275,7 @@ void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, bool patien
 
 void Holders::Announce(Holding& h, std::string node) {
   if (!h.holder.empty() && h.holder != node) {
-    h.moving_from = h.holder;
+    h.move().from = h.holder;
     agents_.Drop(h.holder, h.address);
   }
   h.holder = node;
@@ -292,11 +288,12 @@ void Holders::Announce(Holding& h, std::string node) {
 
 void Holders::StartMove(Holding& h, const std::string& next) {
   h.next = next;
-  h.moving_from = h.holder;
-  if (h.move_started == absl::InfinitePast()) h.move_started = ctx_.now;
-  if (h.move_reason.empty()) {
+  Holding::Move& move = h.move();
+  move.from = h.holder;
+  if (move.started == absl::InfinitePast()) move.started = ctx_.now;
+  if (move.reason.empty()) {
     const Agent* holder = agents_.Find(h.holder);
-    h.move_reason = holder != nullptr && holder->leaving ? "agent ending" : "node can hold it no longer";
+    move.reason = holder != nullptr && holder->leaving ? "agent ending" : "node can hold it no longer";
   }
   Changed(h, Phase::kPreparing);
   agents_.SetRole(next, MakeAssignment(h, sync::Role::kPrepare));
@@ -359,8 +356,7 @@ void Holders::Unhold(Holding& h, const std::string& why) {
   h.holder.clear();
   h.probe = 0;
   h.message = why;
-  h.move_reason.clear();
-  h.move_started = absl::InfinitePast();
+  if (h.moving != nullptr) h.moving = std::make_unique<Holding::Move>(Holding::Move{std::move(h.moving->from), ""});
   Changed(h, Phase::kUnheld);
 }
 
@@ -379,20 +375,18 @@ void Holders::Changed(Holding& h, Phase phase) {
   if (phase != was && (phase == Phase::kHeld || phase == Phase::kUnheld)) h.since = ctx_.now;
   if (phase == Phase::kHeld) h.told_unheld = false;
   if (phase == Phase::kHeld && (was == Phase::kAnnouncing || was == Phase::kTakingOver)) {
-    if (h.moving_from.empty()) {
+    const std::unique_ptr<Holding::Move> move = std::move(h.moving);
+    if (move == nullptr || move->from.empty()) {
       MoveEvents(h, absl::StrCat("success to add nexthops [", h.holder, "] for ", h.address.ToString()));
     } else {
       const absl::Duration took =
-          h.move_started == absl::InfinitePast() ? absl::ZeroDuration() : ctx_.now - h.move_started;
-      MoveEvents(
-          h, absl::StrCat("address ", h.address.ToString(), " moved from ", h.moving_from, " to ", h.holder, ": ",
-                          h.move_reason, "; took ", absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1)))));
-      ctx_.Count(Observe::What::kFailover, 1, h.move_reason);
-      if (h.move_reason == "agent lost") ctx_.Count(Observe::What::kFailoverSeconds, absl::ToDoubleSeconds(took));
+          move->started == absl::InfinitePast() ? absl::ZeroDuration() : ctx_.now - move->started;
+      MoveEvents(h,
+                 absl::StrCat("address ", h.address.ToString(), " moved from ", move->from, " to ", h.holder, ": ",
+                              move->reason, "; took ", absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(1)))));
+      ctx_.Count(Observe::What::kFailover, 1, move->reason);
+      if (move->reason == "agent lost") ctx_.Count(Observe::What::kFailoverSeconds, absl::ToDoubleSeconds(took));
     }
-    h.moving_from.clear();
-    h.move_reason.clear();
-    h.move_started = absl::InfinitePast();
   }
   observer_.on_changed(h.address);
 }

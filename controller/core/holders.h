@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -19,6 +20,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
+#include "common/base/indexed_map.h"
 #include "controller/core/agents.h"
 #include "controller/core/cluster.h"
 #include "controller/core/context.h"
@@ -42,12 +44,18 @@ struct Holding {
   std::vector<plan::Refusal> refusals;
   bool told_unheld = false;      // its Services were told that no node can hold it, and nobody has held it since
   std::optional<MacAddr> rival;  // a stranger that claims it
-  std::string rival_interface;
   std::string message;
   absl::Time since;  // monotonic: last change of holder or phase kHeld
-  // Of the move under way, for the Event and the metric.
-  std::string moving_from, move_reason;
-  absl::Time move_started = absl::InfinitePast();
+  // Of the move under way, for the Event and the metric. Few addresses are on the move, and there are many.
+  struct Move {
+    std::string from, reason;
+    absl::Time started = absl::InfinitePast();
+  };
+  std::unique_ptr<Move> moving;
+  Move& move() {
+    if (moving == nullptr) moving = std::make_unique<Move>();
+    return *moving;
+  }
 };
 
 class Holders {
@@ -92,7 +100,7 @@ class Holders {
   void OnEndpointsChanged(const model::ObjectId& service);
   void OnNodeGone(const std::string& node);
 
-  const std::map<IpAddr, Holding>& all() const { return holdings_; }
+  const IndexedMap<IpAddr, Holding>& all() const { return holdings_; }
   const Holding* Find(const IpAddr& address) const;
   // A connected agent that could ask the LAN about an address of a pool with this interface rule, or empty. `except` is
   // not asked.
@@ -143,7 +151,7 @@ class Holders {
   Agents& agents_;
   Probes& probes_;
   Observer observer_;
-  std::map<IpAddr, Holding> holdings_;
+  IndexedMap<IpAddr, Holding> holdings_;
   std::map<std::string, std::size_t> load_;  // addresses that each node holds or will; kept by Changed
   std::set<IpAddr> dirty_;
   std::map<IpAddr, Release> releases_;

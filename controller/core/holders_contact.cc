@@ -67,7 +67,7 @@ void Holders::AdoptFrom(Agent& agent) {
     if (!h.holder.empty()) agents_.Drop(h.holder, address);
     h.holder = agent.node;
     h.verified = true;
-    h.move_reason.clear();
+    if (h.moving != nullptr) h.moving->reason.clear();
     agents_.SetRole(agent.node, MakeAssignment(h, sync::Role::kAnnounce));
     Changed(h, Phase::kHeld);
   }
@@ -110,8 +110,8 @@ void Holders::OnLost(Agent& agent) {
       Dirty(address);
     }
     if (h.holder != agent.node) continue;
-    h.move_reason = "agent lost";
-    h.move_started = agent.last_heard;
+    h.move().reason = "agent lost";
+    h.move().started = agent.last_heard;
     if (h.phase == Phase::kTakingOver) {
       Announce(h, h.next);  // its successor is announcing already
     } else {
@@ -197,9 +197,8 @@ void Holders::OnConflicts(Agent& agent) {
     }
     if (h.rival == it->second->mac) continue;
     h.rival = it->second->mac;
-    h.rival_interface = it->second->interface;
     MoveEvents(h, absl::StrCat("address ", address.ToString(), ": ", h.rival->ToString(), " on interface ",
-                               h.rival_interface, " of node ", agent.node, " claims it too; it is being defended"));
+                               it->second->interface, " of node ", agent.node, " claims it too; it is being defended"));
     observer_.on_changed(address);
   }
 }

@@ -11,7 +11,7 @@
 namespace berth::core {
 using model::Holds;
 
-std::vector<ServiceRecord*> Services::InOrder(const std::set<model::ObjectId>& ids) {
+std::vector<ServiceRecord*> Services::InOrder(const Ids& ids) {
   std::vector<ServiceRecord*> out;
   for (const model::ObjectId& id : ids) {
     auto it = records_.find(id);
@@ -36,7 +36,8 @@ void Services::Apply(const model::ClusterDelta& delta) {
       Adopt(it->second, {});
       dirty_.erase(id);
       Erase(id);
-    } else if (it->second.phase == Phase::kWriting && (it->second.retry != 0 || writes_.count(it->second.write_id))) {
+    } else if (it->second.phase == Phase::kWriting &&
+               (it->second.op().retry != 0 || writes_.count(it->second.op().write_id))) {
       it->second.again = true;
     } else {
       if (it->second.phase == Phase::kWriting) Abort(it->second);  // it was waiting to be read again
@@ -51,7 +52,7 @@ void Services::Update(const model::Service& object) {
   r.gone = r.stale = false;
   r.shown = object.allocations;
   if (!fresh && following_) {
-    if (r.phase == Phase::kWriting && object.revision == r.write_revision) {
+    if (r.phase == Phase::kWriting && object.revision == r.op().write_revision) {
       r.again = true;  // a write of ours is on its way still
     } else {
       r.phase = Phase::kIdle;
@@ -75,10 +76,10 @@ void Services::Update(const model::Service& object) {
     r.object.allocations = held;
     // During a write either side of it may be shown; its answer tells.
     r.restore = r.phase != Phase::kWriting && object.allocations != held;
-    if (r.phase == Phase::kWriting && r.unknown && object.revision != r.write_revision) {
+    if (r.phase == Phase::kWriting && r.unknown && object.revision != r.op().write_revision) {
       // A write of unknown outcome, and the object has been read again.
-      ctx_.timers.Cancel(std::exchange(r.retry, 0));
-      writes_.erase(r.write_id);
+      ctx_.timers.Cancel(std::exchange(r.operation->retry, 0));
+      writes_.erase(r.operation->write_id);
       Reread(r);
     }
   }
@@ -98,7 +99,7 @@ std::set<std::string> Services::PoolsOnRecord() const {
 }
 
 void Services::Claim() {
-  std::set<model::ObjectId> ids;
+  Ids ids;
   for (const auto& [id, r] : records_) ids.insert(id);
   for (ServiceRecord* r : InOrder(ids)) UpdateClaims(*r);
 }
@@ -133,12 +134,13 @@ void Services::Begin() {
     ServiceRecord& r = records_.at(id);
     dirty_.insert(id);
     if (r.phase != Phase::kWriting) continue;
-    const bool called_off = writes_.count(r.write_id) == 0;  // its repeat
-    if (called_off && r.object.revision != r.write_revision) {
+    const bool called_off = writes_.count(r.op().write_id) == 0;  // its repeat
+    if (called_off && r.object.revision != r.op().write_revision) {
       Reread(r);
       continue;
     }
-    for (const IpAddr& address : r.withdrawn) holders_.Withdraw(address, [] {});  // for as long as its write may land
+    for (const IpAddr& address : r.op().withdrawn)
+      holders_.Withdraw(address, [] {});  // for as long as its write may land
     if (called_off) Write(r);
   }
 }
@@ -148,11 +150,11 @@ void Services::Pause() {
     if (r.phase == Phase::kProbing || r.phase == Phase::kWithdrawing) {
       r.phase = Phase::kIdle;
       Unreserve(r);
-      r.withdrawing.clear();
-      r.withdrawn.clear();
+      r.operation.reset();
     }
-    ctx_.timers.Cancel(std::exchange(r.retry, 0));
-    if (r.phase == Phase::kWriting) r.again = true;
+    if (r.phase != Phase::kWriting) continue;
+    ctx_.timers.Cancel(std::exchange(r.operation->retry, 0));
+    r.again = true;
   }
 }
 
@@ -179,15 +181,16 @@ void Services::OnNamespacesChanged() {
 
 void Services::DecideAnew(const IpAddr& address) {
   if (!ctx_.ledger.IsReserved(address)) return;
-  for (const auto& [id, r] : records_) {
-    if (r.reserved.count(address) != 0) dirty_.insert(id);
+  for (const model::ObjectId& id : reserving_) {
+    if (records_.at(id).op().reserved.count(address) != 0) dirty_.insert(id);
   }
 }
 
 void Services::OnExcluded() {
   Wake();
-  for (const auto& [id, r] : records_) {
-    const bool hit = std::any_of(r.reserved.begin(), r.reserved.end(),
+  for (const model::ObjectId& id : reserving_) {
+    const ServiceRecord::Operation::Addresses& reserved = records_.at(id).op().reserved;
+    const bool hit = std::any_of(reserved.begin(), reserved.end(),
                                  [this](const IpAddr& a) { return ctx_.ledger.excluded().Contains(a); });
     if (hit) dirty_.insert(id);
   }
@@ -251,28 +254,31 @@ void Services::Decide(ServiceRecord& r) {
 
 void Services::Start(ServiceRecord& r, std::vector<model::Allocation> want) {
   const model::ObjectId id = r.object.id;
-  r.op = ++last_op_;
-  r.target = std::move(want);
+  r.operation = std::make_unique<ServiceRecord::Operation>();
+  ServiceRecord::Operation& op = *r.operation;
+  op.id = ++last_op_;
+  op.target = std::move(want);
   r.phase = Phase::kProbing;
-  for (const model::Allocation& a : r.target) {
+  for (const model::Allocation& a : op.target) {
     if (Holds(r.object.allocations, a.address)) continue;
     ctx_.ledger.MarkReserved(a.address, true);
-    r.reserved.insert(a.address);
+    op.reserved.insert(a.address);
     if (!ctx_.ledger.OwnersOf(a.address).empty()) continue;  // shared: its holder announces it already
     if (a.protocol != model::Protocol::kLayer2) continue;
     const std::string prober = holders_.ProberFor(a.address, a.interface);
     if (prober.empty()) continue;  // its first holder asks before it announces
-    r.probing.insert(a.address);
+    op.probing.insert(a.address);
     probes_.Ask(prober, sync::ProbeKind::kNewAddress, a.address, a.interface,
-                [this, id, op = r.op](const sync::ProbeAnswer& answer) { Probed(id, op, answer); });
+                [this, id, op = op.id](const sync::ProbeAnswer& answer) { Probed(id, op, answer); });
   }
-  if (r.probing.empty()) Withdraw(r);
+  if (!op.reserved.empty()) reserving_.insert(id);
+  if (op.probing.empty()) Withdraw(r);
   on_changed(id);
 }
 
 void Services::Probed(const model::ObjectId& id, std::uint64_t op, const sync::ProbeAnswer& answer) {
   auto it = records_.find(id);
-  if (it == records_.end() || it->second.op != op || it->second.phase != Phase::kProbing) return;
+  if (it == records_.end() || it->second.op().id != op || it->second.phase != Phase::kProbing) return;
   ServiceRecord& r = it->second;
   std::string stranger, node;
   for (const MacAddr& mac : answer.macs) {
@@ -289,43 +295,36 @@ void Services::Probed(const model::ObjectId& id, std::uint64_t op, const sync::P
   } else if (!node.empty()) {
     holders_.Quarantine(answer.address, node);  // left over on a node that we cannot tell to drop it
   } else {
-    r.probing.erase(answer.address);
-    if (answer.probed) r.verified.insert(answer.address);
-    if (r.probing.empty()) Withdraw(r);
+    r.operation->probing.erase(answer.address);
+    if (answer.probed) r.operation->verified.insert(answer.address);
+    if (r.operation->probing.empty()) Withdraw(r);
     return;
   }
   Abort(r);
   dirty_.insert(id);
 }
 
-// Whether a Service is about to let go of an address that it has.
-bool Services::IsLeaving(const model::ObjectId& id, const IpAddr& address) const {
-  const auto it = records_.find(id);
-  if (it == records_.end()) return false;
-  const ServiceRecord& r = it->second;
-  return (r.phase == Phase::kWithdrawing || r.phase == Phase::kWriting) && !Holds(r.target, address);
-}
-
 void Services::Withdraw(ServiceRecord& r) {
   const model::ObjectId id = r.object.id;
+  ServiceRecord::Operation& op = *r.operation;
   r.phase = Phase::kWithdrawing;
   for (const model::Allocation& a : r.object.allocations) {
-    if (Holds(r.target, a.address)) continue;
+    if (Holds(op.target, a.address)) continue;
     const auto& owners = ctx_.ledger.OwnersOf(a.address);
     const bool last = std::all_of(owners.begin(), owners.end(), [&](const plan::Claim& owner) {
       return owner.service == id || IsLeaving(owner.service, a.address);
     });
     if (owners.empty() || !last) continue;  // others go on using it
-    r.withdrawing.insert(a.address);
+    op.withdrawing.insert(a.address);
   }
-  const ServiceRecord::Addresses withdrawing = r.withdrawing;
+  const ServiceRecord::Operation::Addresses withdrawing = op.withdrawing;
   for (const IpAddr& address : withdrawing) {
-    holders_.Withdraw(address, [this, id, op = r.op, address] {
+    holders_.Withdraw(address, [this, id, op = op.id, address] {
       auto it = records_.find(id);
-      if (it == records_.end() || it->second.op != op || it->second.phase != Phase::kWithdrawing) return;
-      it->second.withdrawing.erase(address);
-      it->second.withdrawn.insert(address);
-      if (it->second.withdrawing.empty()) Write(it->second);
+      if (it == records_.end() || it->second.op().id != op || it->second.phase != Phase::kWithdrawing) return;
+      it->second.operation->withdrawing.erase(address);
+      it->second.operation->withdrawn.insert(address);
+      if (it->second.operation->withdrawing.empty()) Write(it->second);
     });
   }
   if (withdrawing.empty()) Write(r);
@@ -371,6 +370,7 @@ void Services::Say(ServiceRecord& r) {
 
 void Services::Erase(const model::ObjectId& id) {
   waiting_.erase(id);
+  reserving_.erase(id);
   records_.erase(id);
   on_changed(id);
 }

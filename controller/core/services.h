@@ -10,11 +10,15 @@
 #define BERTH_CONTROLLER_CORE_SERVICES_H_
 
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "common/base/indexed_map.h"
 #include "controller/core/agents.h"
 #include "controller/core/cluster.h"
 #include "controller/core/context.h"
@@ -27,21 +31,29 @@ namespace berth::core {
 
 struct ServiceRecord {
   enum class Phase : std::uint8_t { kIdle, kProbing, kWithdrawing, kWriting };
+  // An operation. Most Services have none under way, and there are many.
+  struct Operation {
+    using Addresses = absl::btree_set<IpAddr>;
+    std::uint64_t id = 0;
+    std::vector<model::Allocation> target;
+    Addresses probing, withdrawing, withdrawn, reserved, verified;
+    std::uint64_t write_id = 0;
+    std::string write_revision;
+    TimerQueue::Id retry = 0;
+    // Why its last write failed; empty when it did not.
+    std::string write_error;
+  };
   model::Service object;  // `allocations` is what it holds by our memory
   Phase phase = Phase::kIdle;
   std::vector<model::Allocation> shown;  // by the source, last
   plan::Decision decision;
   plan::Reason told;  // the last reason that made an Event
-  // Of the operation under way.
-  std::uint64_t op = 0;
-  std::vector<model::Allocation> target;
-  using Addresses = absl::btree_set<IpAddr>;  // small while empty, as they are in nearly all records
-  Addresses probing, withdrawing, withdrawn, reserved, verified;
-  std::uint64_t write_id = 0;
-  std::string write_revision;
-  TimerQueue::Id retry = 0;
-  // Why its last write failed; empty when it did not.
-  std::string write_error;
+  // There is one unless the phase is kIdle; then, too, while the answer to a write that counts no more is awaited.
+  std::unique_ptr<Operation> operation;
+  const Operation& op() const {
+    static const Operation kNone;
+    return operation == nullptr ? kNone : *operation;
+  }
   bool stale = false;    // the source has a newer object, which it is about to show: nothing is decided before
   bool unknown = false;  // whether a try of the write under way was done
   bool again = false;    // changed while its write is under way
@@ -74,7 +86,7 @@ class Services {
   void DecideAnew(const IpAddr& address);
   void OnExcluded();  // other addresses are never given out now
   void Settle();
-  const std::map<model::ObjectId, ServiceRecord>& all() const { return records_; }
+  const IndexedMap<model::ObjectId, ServiceRecord>& all() const { return records_; }
 
  private:
   using Phase = ServiceRecord::Phase;
@@ -97,7 +109,9 @@ class Services {
   void UpdateClaims(ServiceRecord& r);
   void RecheckConflicts();
   void Erase(const model::ObjectId& id);
-  std::vector<ServiceRecord*> InOrder(const std::set<model::ObjectId>& ids);
+  using Ids = absl::flat_hash_set<model::ObjectId>;
+  // Those of them that there are, oldest first.
+  std::vector<ServiceRecord*> InOrder(const Ids& ids);
 
   Context& ctx_;
   Cluster& cluster_;
@@ -105,9 +119,10 @@ class Services {
   Probes& probes_;
   Holders& holders_;
   Pools& pools_;
-  std::map<model::ObjectId, ServiceRecord> records_;
-  std::map<std::uint64_t, model::ObjectId> writes_;
-  std::set<model::ObjectId> dirty_, waiting_;
+  IndexedMap<model::ObjectId, ServiceRecord> records_;
+  absl::flat_hash_map<std::uint64_t, model::ObjectId> writes_;
+  Ids dirty_, waiting_;
+  Ids reserving_;  // those whose operation has addresses reserved
   bool following_ = true;
   std::uint64_t last_op_ = 0, last_write_ = 0;
   TimerQueue::Id conflict_timer_ = 0;

@@ -29,16 +29,17 @@ void Services::Write(ServiceRecord& r) {
   // News of this very moment that nobody has looked at yet: what was decided before it must not be written after it.
   if (r.phase == Phase::kWithdrawing && dirty_.count(r.object.id) != 0) return Abort(r);
   if (r.gone) return Finish(r);  // there is nothing left to write to
+  ServiceRecord::Operation& op = *r.operation;
   r.phase = Phase::kWriting;
-  r.write_id = ++last_write_;
-  r.write_revision = r.object.revision;
-  writes_[r.write_id] = r.object.id;
+  op.write_id = ++last_write_;
+  op.write_revision = r.object.revision;
+  writes_[op.write_id] = r.object.id;
   model::ServiceWrite write;
-  write.write_id = r.write_id;
+  write.write_id = op.write_id;
   write.id = r.object.id;
   write.revision = r.object.revision;
-  write.allocations = r.target;
-  write.managed_by = r.target.empty() ? "" : r.decision.managed_by;
+  write.allocations = op.target;
+  write.managed_by = op.target.empty() ? "" : r.decision.managed_by;
   if (ReasonToRecord(r.decision) != nullptr) {
     write.condition_reason = r.decision.reason.code;
     write.condition_message = sync::WireMessage(r.decision.reason.message);
@@ -50,10 +51,11 @@ void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, con
   auto node = writes_.extract(write_id);
   if (node.empty()) return;
   auto it = records_.find(node.mapped());
-  if (it == records_.end() || it->second.write_id != write_id) return;
+  if (it == records_.end() || it->second.op().write_id != write_id) return;
   ServiceRecord& r = it->second;
-  const std::string told = std::exchange(r.write_error, status.ok() ? "" : std::string(status.message()));
-  const bool moved_on = r.object.revision != r.write_revision;
+  ServiceRecord::Operation& op = *r.operation;
+  const std::string told = std::exchange(op.write_error, status.ok() ? "" : std::string(status.message()));
+  const bool moved_on = r.object.revision != op.write_revision;
   // Refused because the object changed, after a try of unknown outcome: that try may have been the change. Its address
   // stays reserved until the object has been read again, which follows.
   if (absl::IsAborted(status) && r.unknown && !moved_on) return;
@@ -61,25 +63,26 @@ void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, con
     if (!status.ok() && !absl::IsAborted(status) && !absl::IsNotFound(status)) return;  // reserved until read again
     r.phase = Phase::kIdle;
     Unreserve(r);
+    const std::unique_ptr<ServiceRecord::Operation> over = std::move(r.operation);
     if (!status.ok() || moved_on) return Adopt(r, r.shown);
     r.object.revision = revision;
-    r.shown = r.target;
-    return Adopt(r, r.target);
+    r.shown = over->target;
+    return Adopt(r, r.shown);
   }
   if (status.ok()) {
     if (!moved_on) {
       r.object.revision = revision;
-      r.shown = r.target;  // the source says so, though it has not shown the object yet
+      r.shown = op.target;  // the source says so, though it has not shown the object yet
     }
     const model::ObjectId id = r.object.id;
-    const bool undone = r.shown != r.target;  // shown since: somebody else has changed it already
+    const bool undone = r.shown != op.target;  // shown since: somebody else has changed it already
     Finish(r);
     if (auto left = records_.find(id); left != records_.end()) left->second.restore = undone;
     return;
   }
   if (absl::IsNotFound(status)) {
     r.gone = true;
-    r.target.clear();
+    op.target.clear();
     return Finish(r);
   }
   if (absl::IsAborted(status) && !r.unknown) {
@@ -98,13 +101,13 @@ void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, con
     r.again = false;
     return;
   }
-  if (told != r.write_error) on_changed(r.object.id);
+  if (told != op.write_error) on_changed(r.object.id);
   ctx_.Warn("writing a Service failed: its address stays reserved, the write is repeated",
             {{"service", r.object.id.ToString()}, {"error", std::string(status.message())}});
-  r.retry = ctx_.After(ctx_.options.write_retry, [this, id = r.object.id, op = r.op] {
+  op.retry = ctx_.After(ctx_.options.write_retry, [this, id = r.object.id, op = op.id] {
     auto again = records_.find(id);
-    if (again == records_.end() || again->second.op != op || again->second.phase != Phase::kWriting) return;
-    again->second.retry = 0;
+    if (again == records_.end() || again->second.op().id != op || again->second.phase != Phase::kWriting) return;
+    again->second.operation->retry = 0;
     Write(again->second);
   });
 }
@@ -118,20 +121,29 @@ void Services::Release(const model::ObjectId& id, const IpAddr& address) {
   }
 }
 
+// Whether a Service is about to let go of an address that it has.
+bool Services::IsLeaving(const model::ObjectId& id, const IpAddr& address) const {
+  const auto it = records_.find(id);
+  if (it == records_.end()) return false;
+  const ServiceRecord& r = it->second;
+  return (r.phase == Phase::kWithdrawing || r.phase == Phase::kWriting) && !Holds(r.op().target, address);
+}
+
 // What one sharer has withdrawn is announced again for those that stay, and stays withdrawn where all are leaving.
 void Services::HandOn(const IpAddr& address) {
   const auto& owners = ctx_.ledger.OwnersOf(address);
   const bool wanted = std::any_of(owners.begin(), owners.end(),
                                   [&](const plan::Claim& owner) { return !IsLeaving(owner.service, address); });
   if (owners.empty() || wanted) return holders_.Restore(address);
-  for (const plan::Claim& owner : owners) records_.at(owner.service).withdrawn.insert(address);
+  for (const plan::Claim& owner : owners) records_.at(owner.service).operation->withdrawn.insert(address);
 }
 
 void Services::Finish(ServiceRecord& r) {
   const model::ObjectId id = r.object.id;
-  const std::vector<model::Allocation> before = std::exchange(r.object.allocations, std::exchange(r.target, {}));
+  ServiceRecord::Operation& op = *r.operation;
+  const std::vector<model::Allocation> before = std::exchange(r.object.allocations, std::exchange(op.target, {}));
   const std::vector<model::Allocation>& now = r.object.allocations;
-  const ServiceRecord::Addresses verified = std::exchange(r.verified, {});
+  const ServiceRecord::Operation::Addresses verified = std::exchange(op.verified, {});
   r.object.managed_by = now.empty() ? "" : r.decision.managed_by;
   r.object.told = ToRecord(r);
   r.object.marked = !now.empty();
@@ -141,13 +153,14 @@ void Services::Finish(ServiceRecord& r) {
   for (const model::Allocation& a : before) {
     if (Holds(now, a.address)) continue;
     Release(id, a.address);
-    if (r.withdrawn.count(a.address) != 0) HandOn(a.address);
+    if (op.withdrawn.count(a.address) != 0) HandOn(a.address);
     holders_.Refresh(a.address);
     pools_.TouchOf(a.address);
     ctx_.ServiceEvent(id, false, "ReleaseIP", absl::StrCat("success to release ip: ", a.address.ToString()));
     freed = true;
   }
   Unreserve(r);
+  r.operation.reset();
   UpdateClaims(r);
   for (const model::Allocation& a : now) {
     if (Holds(before, a.address)) continue;
@@ -166,24 +179,24 @@ void Services::Finish(ServiceRecord& r) {
 
 // Undoes an operation that has not been written: nothing of it may be left.
 void Services::Abort(ServiceRecord& r) {
-  for (const auto& set : {r.withdrawing, r.withdrawn}) {
-    for (const IpAddr& address : set) holders_.Restore(address);
-  }
-  r.withdrawing.clear();
-  r.withdrawn.clear();
+  for (const IpAddr& address : r.op().withdrawing) holders_.Restore(address);
+  for (const IpAddr& address : r.op().withdrawn) holders_.Restore(address);
   Unreserve(r);
+  r.operation.reset();
   r.unknown = false;
   r.phase = Phase::kIdle;
-  r.op = 0;
 }
 
 void Services::Unreserve(ServiceRecord& r) {
-  const bool had = !r.reserved.empty();
-  for (const IpAddr& address : r.reserved) ctx_.ledger.MarkReserved(address, false);
-  r.reserved.clear();
-  r.probing.clear();
-  r.verified.clear();
-  r.withdrawn.clear();
+  if (r.operation == nullptr) return;
+  ServiceRecord::Operation& op = *r.operation;
+  const bool had = !op.reserved.empty();
+  for (const IpAddr& address : op.reserved) ctx_.ledger.MarkReserved(address, false);
+  op.reserved.clear();
+  op.probing.clear();
+  op.verified.clear();
+  op.withdrawn.clear();
+  reserving_.erase(r.object.id);
   if (had) Wake();  // somebody may wait for just that address
 }
 
@@ -196,7 +209,7 @@ void Services::Reread(ServiceRecord& r) {
     if (Holds(r.object.allocations, a.address)) continue;
     Release(r.object.id, a.address);
   }
-  for (const IpAddr& a : ServiceRecord::Addresses(r.withdrawn)) HandOn(a);
+  for (const IpAddr& a : ServiceRecord::Operation::Addresses(r.op().withdrawn)) HandOn(a);
   for (const model::Allocation& a : held) {
     if (Holds(r.object.allocations, a.address)) continue;
     holders_.Refresh(a.address);
@@ -204,6 +217,7 @@ void Services::Reread(ServiceRecord& r) {
     Wake();
   }
   Unreserve(r);
+  r.operation.reset();
   UpdateClaims(r);
 }
 

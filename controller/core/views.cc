@@ -66,9 +66,9 @@ model::ServiceView ControllerCore::View(const ServiceRecord& r) const {
     v.message = "asking the LAN whether anybody uses the address already";
   } else if (r.phase == ServiceRecord::Phase::kWriting) {
     v.reason = plan::reason::kWriting;
-    v.message = r.write_error.empty()
+    v.message = r.op().write_error.empty()
                     ? "the result is being written"
-                    : absl::StrCat("the result could not be written, which is tried again: ", r.write_error);
+                    : absl::StrCat("the result could not be written, which is tried again: ", r.op().write_error);
   } else if (v.state == model::ServiceState::kPending && v.reason.empty()) {
     v.reason = plan::reason::kWriting;
     v.message = "the Service changed while the result was being written: it is decided anew once it has been read";

@@ -46,7 +46,7 @@ void AddGone(const ObjectKey& key, model::ClusterDelta& delta) {
 }  // namespace
 
 void FilesSource::Show(const ObjectKey& key) {
-  dirty_.insert(key);
+  dirty_.insert(dirty_.end(), key);  // mostly they come in order
   if (std::exchange(flush_posted_, true)) return;
   PostAlive([this] { Flush(); });
 }

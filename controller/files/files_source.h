@@ -20,7 +20,8 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/container/node_hash_map.h"
 #include "absl/status/status.h"
 #include "common/base/event_loop.h"
 #include "controller/files/folder_reader.h"
@@ -109,9 +110,9 @@ class FilesSource final : public model::ClusterSource {
   std::string folder_problem_, state_problem_;
 
   Catalog catalog_;
-  std::map<model::ObjectId, Tracked> services_;
+  absl::node_hash_map<model::ObjectId, Tracked> services_;
   std::set<ObjectKey> dirty_;  // to be shown with the next delta
-  absl::btree_set<ObjectKey> shown_;
+  absl::flat_hash_set<ObjectKey> shown_;
   bool flush_posted_ = false;
   bool first_read_done_ = false;
   bool synced_ = false;

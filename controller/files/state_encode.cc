@@ -1,82 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <nlohmann/json.hpp>
-
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "controller/files/json_line.h"
 #include "controller/files/state_codec.h"
 
 namespace berth::files {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-std::string Str(absl::string_view text) { return std::string(text); }
-
-// Bytes that are not UTF-8 become U+FFFD instead of an exception. The text is kept as long as its Service, so without
-// the room it grew by.
-std::string Dump(const Json& json) {
-  std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
-  text.shrink_to_fit();
-  return text;
+void AppendLabels(JsonLine& line, absl::string_view key, const model::Labels& labels) {
+  if (labels.empty()) return;
+  line.Key(key).Begin('{');
+  for (const auto& [name, value] : labels) line.Name(name).Text(value);
+  line.End('}');
 }
 
-Json EncodeSpec(const model::Service& service) {
-  Json spec;
-  spec["type"] = service.load_balancer ? "LoadBalancer" : "ClusterIP";
-  if (service.headless) spec["clusterIP"] = "None";
-  if (service.load_balancer_class) spec["loadBalancerClass"] = *service.load_balancer_class;
-  if (!service.load_balancer_ip.empty()) spec["loadBalancerIP"] = service.load_balancer_ip;
-  for (Family family : service.ip_families) spec["ipFamilies"].push_back(Str(FamilyName(family)));
-  static constexpr const char* kPolicies[] = {"SingleStack", "PreferDualStack", "RequireDualStack"};
-  spec["ipFamilyPolicy"] = kPolicies[static_cast<std::size_t>(service.ip_family_policy)];
-  if (service.traffic_policy == model::TrafficPolicy::kLocal) spec["externalTrafficPolicy"] = "Local";
-  for (const model::ServicePort& port : service.ports) {
-    Json entry;
-    if (!port.name.empty()) entry["name"] = port.name;
-    entry["protocol"] = port.protocol;
-    entry["port"] = port.port;
-    spec["ports"].push_back(std::move(entry));
+void AppendSpec(JsonLine& line, const model::Service& service) {
+  line.Begin('{').Member("type", service.load_balancer ? "LoadBalancer" : "ClusterIP");
+  if (service.headless) line.Member("clusterIP", "None");
+  if (service.load_balancer_class) line.Member("loadBalancerClass", *service.load_balancer_class);
+  if (!service.load_balancer_ip.empty()) line.Member("loadBalancerIP", service.load_balancer_ip);
+  if (!service.ip_families.empty()) {
+    line.Key("ipFamilies").Begin('[');
+    for (Family family : service.ip_families) line.Text(FamilyName(family));
+    line.End(']');
   }
-  if (!service.selector.empty()) spec["selector"] = service.selector;
-  return spec;
+  static constexpr const char* kPolicies[] = {"SingleStack", "PreferDualStack", "RequireDualStack"};
+  line.Member("ipFamilyPolicy", kPolicies[static_cast<std::size_t>(service.ip_family_policy)]);
+  if (service.traffic_policy == model::TrafficPolicy::kLocal) line.Member("externalTrafficPolicy", "Local");
+  if (!service.ports.empty()) {
+    line.Key("ports").Begin('[');
+    for (const model::ServicePort& port : service.ports) {
+      line.Begin('{');
+      if (!port.name.empty()) line.Member("name", port.name);
+      line.Member("protocol", port.protocol).Key("port").Number(port.port).End('}');
+    }
+    line.End(']');
+  }
+  AppendLabels(line, "selector", service.selector);
+  line.End('}');
 }
 
 // The part of a manifest that Berth reads: DecodeService's counterpart.
-Json EncodeManifest(const model::Service& service) {
-  Json metadata;
-  metadata["name"] = service.id.name;
-  metadata["namespace"] = service.id.ns;
-  if (!service.annotations.empty()) metadata["annotations"] = service.annotations;
+void AppendManifest(JsonLine& line, const model::Service& service) {
+  line.Begin('{').Member("apiVersion", "v1").Member("kind", "Service").Key("metadata").Begin('{');
+  line.Member("name", service.id.name).Member("namespace", service.id.ns);
+  AppendLabels(line, "annotations", service.annotations);
   if (service.created != absl::InfinitePast()) {
-    metadata["creationTimestamp"] = absl::FormatTime(absl::RFC3339_full, service.created, absl::UTCTimeZone());
+    line.Member("creationTimestamp", absl::FormatTime(absl::RFC3339_full, service.created, absl::UTCTimeZone()));
   }
-  Json manifest;
-  manifest["apiVersion"] = "v1";
-  manifest["kind"] = "Service";
-  manifest["metadata"] = std::move(metadata);
-  manifest["spec"] = EncodeSpec(service);
-  return manifest;
+  line.End('}').Key("spec");
+  AppendSpec(line, service);
+  line.End('}');
 }
 
 }  // namespace
 
 std::string EncodeRecord(const model::ObjectId& id, const RecordedService& record) {
-  Json json;
-  json["service"] = id.ToString();
-  json["allocations"] = Json::array();
+  JsonLine line;
+  line.Begin('{').Member("service", id.ToString()).Key("allocations").Begin('[');
   for (const model::Allocation& allocation : record.allocations) {
-    Json entry;
-    entry["address"] = allocation.address.ToString();
-    entry["pool"] = allocation.pool;
-    entry["protocol"] = Str(model::ProtocolName(allocation.protocol));
-    if (!allocation.interface.empty()) entry["interface"] = allocation.interface;
-    json["allocations"].push_back(std::move(entry));
+    line.Begin('{').Member("address", allocation.address.ToString()).Member("pool", allocation.pool);
+    line.Member("protocol", model::ProtocolName(allocation.protocol));
+    if (!allocation.interface.empty()) line.Member("interface", allocation.interface);
+    line.End('}');
   }
-  if (!record.managed_by.empty()) json["managedBy"] = record.managed_by;
-  if (record.hold) json["hold"] = true;
-  if (!record.file.empty()) json["file"] = record.file;
-  if (record.spec) json["manifest"] = EncodeManifest(*record.spec);
-  return Dump(json);
+  line.End(']');
+  if (!record.managed_by.empty()) line.Member("managedBy", record.managed_by);
+  if (record.hold) line.Key("hold").True();
+  if (!record.file.empty()) line.Member("file", record.file);
+  if (record.spec) {
+    line.Key("manifest");
+    AppendManifest(line, *record.spec);
+  }
+  std::string text = line.End('}').Take();
+  text.shrink_to_fit();  // it is kept as long as its Service
+  return text;
 }
 
 void EncodeState(std::uint64_t term, const std::vector<model::ClusterSource::KnownAgent>& agents,
@@ -84,12 +82,11 @@ void EncodeState(std::uint64_t term, const std::vector<model::ClusterSource::Kno
   out(absl::StrCat("{\n\"format\": \"berth-state/1\",\n\"term\": ", term, ",\n\"agents\": ["));
   absl::string_view comma = "\n";
   for (const auto& agent : agents) {
-    Json json;
-    json["node"] = agent.node;
-    json["macs"] = Json::array();
-    for (const MacAddr& mac : agent.macs) json["macs"].push_back(mac.ToString());
+    JsonLine line;
+    line.Begin('{').Member("node", agent.node).Key("macs").Begin('[');
+    for (const MacAddr& mac : agent.macs) line.Text(mac.ToString());
     out(comma);
-    out(Dump(json));
+    out(line.End(']').End('}').Take());
     comma = ",\n";
   }
   out("\n],\n\"services\": [");

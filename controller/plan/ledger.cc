@@ -126,7 +126,9 @@ const model::Pool* Ledger::PoolOf(const IpAddr& address) const {
 
 void Ledger::Assign(const Claim& claim) {
   const IpAddr& address = claim.allocation.address;
-  by_service_[claim.service].insert(address);
+  std::vector<IpAddr>& held = by_service_[claim.service];
+  const auto place = std::lower_bound(held.begin(), held.end(), address);
+  if (place == held.end() || *place != address) held.insert(place, address);
   std::vector<Claim>& owners = owners_[address];
   const auto mine =
       std::find_if(owners.begin(), owners.end(), [&](const Claim& other) { return other.service == claim.service; });
@@ -149,7 +151,7 @@ void Ledger::Release(const model::ObjectId& service, const IpAddr& address) {
   if (mine == owners.end()) return;
   owners.erase(mine);
   const auto held = by_service_.find(service);
-  held->second.erase(address);
+  std::erase(held->second, address);
   if (held->second.empty()) by_service_.erase(held);
   if (!owners.empty()) return;
   owners_.erase(entry);
@@ -165,8 +167,7 @@ const std::vector<Claim>& Ledger::OwnersOf(const IpAddr& address) const {
 
 std::vector<IpAddr> Ledger::AddressesOf(const model::ObjectId& service) const {
   const auto it = by_service_.find(service);
-  if (it == by_service_.end()) return {};
-  return {it->second.begin(), it->second.end()};
+  return it == by_service_.end() ? std::vector<IpAddr>() : it->second;
 }
 
 std::vector<IpAddr> Ledger::Used() const {

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "common/base/indexed_map.h"
 #include "common/net/ip_range.h"
 #include "controller/model/objects.h"
 
@@ -94,8 +96,8 @@ class Ledger {
   // Per pool: its range less everything blocked. In a pool with avoid_buggy_ips the .0 and .255 stay in as long as they
   // touch a useful address (so a /8 needs no carving), and no run of it consists of such addresses alone.
   std::map<std::string, IpRangeSet> free_;
-  std::map<IpAddr, std::vector<Claim>> owners_;
-  std::map<model::ObjectId, std::set<IpAddr>> by_service_;
+  IndexedMap<IpAddr, std::vector<Claim>> owners_;
+  absl::flat_hash_map<model::ObjectId, std::vector<IpAddr>> by_service_;  // in order; never an empty list
   std::map<std::string, std::uint64_t> used_count_;
   IpRangeSet excluded_;
   std::set<IpAddr> conflicted_, quarantined_, reserved_;

@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lab import Lab, eip, service  # noqa: E402
 from netns import wait_for  # noqa: E402
 from memory_churn import Churn  # noqa: E402
-from memory_of import Memory, slope  # noqa: E402
+from memory_of import Memory, medians, slope, slope_error  # noqa: E402
 
 WIDE = {"network": "192.168.50", "prefix_length": 16}
 POOL = "192.168.64.0-192.168.127.255"  # 16,384 addresses of the wide LAN
@@ -107,7 +107,11 @@ def measure_full(table, count, nodes):
 
 
 def measure_churn(settle, minutes, services, every):
-    """Prints the memory before, at most, and after (with the same Services as before), and its slope in the second half."""
+    """Prints the memory before, at most, and after (with the same Services as before), and its slope in the second half.
+
+    The slope is that of each minute's median, since malloc trims once a minute at least. A slope within twice its error
+    is none that the run can tell from 0; a longer run can.
+    """
     with Lab(nodes=3, **WIDE) as lab:
         start(lab, tls=True)
         start_agents(lab)
@@ -134,15 +138,17 @@ def measure_churn(settle, minutes, services, every):
         print(f"churn of {minutes:g} minutes: {churn.summary()}")
         print(f"{'MiB':12} {'resident: before':>16} {'most':>6} {'after':>6}   "
               f"{'anonymous: before':>17} {'most':>6} {'after':>6}"
-              "   growth in the second half, KiB a minute: resident, anonymous (goal 0)")
+              "   growth in the second half, KiB a minute, and its error: resident, anonymous (goal 0)")
         for name, series in samples.items():
             late = [(t / 60, m) for t, m in series if t >= half]
             figures = []
             for field in ("resident", "anonymous"):
                 kib = [getattr(m, field) for m in (before[name], *(m for _, m in series), rest[name])]
-                figures += [kib[0] / 1024, max(kib) / 1024, kib[-1] / 1024, slope([(t, getattr(m, field)) for t, m in late])]
-            print("{:12} {:16.1f} {:6.1f} {:6.1f}   {:17.1f} {:6.1f} {:6.1f}   {:+9.1f} {:+9.1f}".format(
-                name, *figures[0:3], *figures[4:7], figures[3], figures[7]), flush=True)
+                minutely = medians([(t, getattr(m, field)) for t, m in late], 1)
+                figures += [kib[0] / 1024, max(kib) / 1024, kib[-1] / 1024, slope(minutely), slope_error(minutely)]
+            line = "{:12} {:16.1f} {:6.1f} {:6.1f}   {:17.1f} {:6.1f} {:6.1f}   {:+9.1f} +-{:5.1f} {:+9.1f} +-{:5.1f}"
+            print(line.format(
+                name, *figures[0:3], *figures[5:8], *figures[3:5], *figures[8:10]), flush=True)
 
 
 def main():

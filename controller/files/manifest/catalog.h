@@ -12,14 +12,15 @@
 #ifndef BERTH_CONTROLLER_FILES_MANIFEST_CATALOG_H_
 #define BERTH_CONTROLLER_FILES_MANIFEST_CATALOG_H_
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "absl/container/btree_map.h"
-#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
 #include "controller/files/manifest/manifest.h"
 
 namespace berth::files {
@@ -49,18 +50,48 @@ class Catalog {
   std::map<std::string, std::string> OtherKinds() const;
 
  private:
+  using Object = std::shared_ptr<const ParsedObject>;
+  struct InForce {
+    Object object;
+    const std::string* file = nullptr;  // a key of files_
+  };
+  // Sets of objects that are found by their key, without keeping it a second time.
+  struct KeyOf {
+    static const ObjectKey& Of(const ObjectKey& key) { return key; }
+    static const ObjectKey& Of(const Object& object) { return object->key; }
+    static const ObjectKey& Of(const InForce& entry) { return entry.object->key; }
+  };
+  struct Hash : KeyOf {
+    using is_transparent = void;
+    template <typename T>
+    std::size_t operator()(const T& x) const {
+      return absl::Hash<ObjectKey>()(Of(x));
+    }
+  };
+  struct Same : KeyOf {
+    using is_transparent = void;
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return Of(a) == Of(b);
+    }
+  };
   struct File {
-    std::map<ObjectKey, std::shared_ptr<const ParsedObject>> objects;
+    absl::flat_hash_set<Object, Hash, Same> objects;
     std::vector<FileProblem> problems;
     std::map<std::string, int> other_kinds;
     bool whole = true;
   };
-  void Put(const std::string& name, File& file, ParsedObject object);
+  using Files = std::map<std::string, File>;
+  void Put(Files::value_type& file, ParsedObject object);
+  void Hold(Files::value_type& file, const Object& object);
   void Drop(const std::string& name, const ObjectKey& key);
+  int LineIn(const std::string& name, const ObjectKey& key) const;
 
-  std::map<std::string, File> files_;
-  absl::btree_map<ObjectKey, absl::btree_set<std::string>> owners_;  // never an empty set
-  std::set<ObjectKey> changed_;
+  Files files_;
+  absl::flat_hash_set<InForce, Hash, Same> in_force_;
+  // Objects that several files have, with all of those files.
+  std::map<ObjectKey, std::set<std::string>> contested_;
+  std::vector<ObjectKey> changed_;
 };
 
 }  // namespace berth::files

@@ -16,6 +16,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -34,6 +35,10 @@ struct ObjectKey {
   // `Eip "eip-pool"`, `Service "default/nginx"`: as problems name it.
   std::string ToString() const;
   friend auto operator<=>(const ObjectKey&, const ObjectKey&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const ObjectKey& key) {
+    return H::combine(std::move(h), key.kind, key.id);
+  }
 };
 
 using AnyObject = std::variant<model::Pool, model::Service, model::Node, model::Namespace, model::EndpointSlice>;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "controller/files/manifest/plain_json.h"
 #include "controller/files/manifest/read_text.h"
 
 namespace berth::files {
@@ -94,6 +95,11 @@ class Handler {
 }  // namespace
 
 absl::StatusOr<Documents> ReadJson(absl::string_view text) {
+  {
+    Documents docs;
+    TreeBuilder builder(&docs);
+    if (PlainJson(text, builder).Read()) return docs;
+  }
   Documents docs;
   Position position;
   Handler handler(&docs, &position);

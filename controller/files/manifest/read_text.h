@@ -14,7 +14,7 @@ namespace berth::files {
 
 // A stream of YAML documents. Plain words get the types of YAML 1.2's core schema; anchors and aliases are resolved.
 absl::StatusOr<Documents> ReadYaml(absl::string_view text);
-// One JSON text (RFC 8259). Fast: some 50 MB a second.
+// One JSON text (RFC 8259).
 absl::StatusOr<Documents> ReadJson(absl::string_view text);
 
 }  // namespace berth::files
