@@ -12,7 +12,7 @@ std::vector<plan::Claim> CoreView::ClaimsWithin(const IpRangeSet& addresses) con
     }
     // What is being probed or written for it: promised, if not given.
     if (record.phase == core::ServiceRecord::Phase::kIdle) continue;
-    for (const model::Allocation& allocation : record.target) {
+    for (const model::Allocation& allocation : record.op().target) {
       if (model::Holds(held, allocation.address) || !addresses.Contains(allocation.address)) continue;
       out.push_back(plan::MakeClaim(record.object, allocation));
     }
