@@ -221,6 +221,24 @@ class FrozenPod(KubeTest):
         return next(c["status"] for c in said if c["type"] == "Ready")
 
 
+class Cordoned(KubeTest):
+    """Pods wait while every node is cordoned, and run on the one that is opened again"""
+
+    def test(self):
+        names = [node.name for node in self.cluster.nodes]
+        self.addCleanup(self.cluster.kubectl, "uncordon", *names)
+        self.cluster.kubectl("cordon", *names)
+        self.cluster.kubectl("create", "deployment", "waits", "-n", self.namespace, "--image=pause", "--replicas=2")
+        wait_for("pods", lambda: len(self._pods()) == 2, 20)
+        self.assertEqual([pod["spec"].get("nodeName") for pod in self._pods()], [None, None])
+        self.cluster.kubectl("uncordon", "node2")
+        pods = self.cluster.wait_pods(2, self.namespace, app="waits")
+        self.assertEqual([pod.node.name for pod in pods], ["node2", "node2"])
+
+    def _pods(self):
+        return self.cluster.api.items(core("pods", self.namespace))
+
+
 class ManyNodes(KubeTest):
     """A DaemonSet runs on each node, follows a change of its template, and a Job's end is told"""
 

@@ -77,7 +77,7 @@ class Cluster(Lab):
 
     def _wait_account(self, namespace):
         wait_for(f"the default service account of {namespace}",
-                 lambda: self.plane.api("harness").find(core("serviceaccounts", namespace, "default")), 30, 0.02)
+                 lambda: self.plane.api("harness").find(core("serviceaccounts", namespace, "default")), 120, 0.02)
 
     # ---- kubectl and helm -------------------------------------------------------------------------------------------
     def _client_program(self, name, args, check, input, user):

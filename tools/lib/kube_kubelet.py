@@ -46,6 +46,8 @@ class Kubelet:
         self.pods = {}  # uid -> RunningPod
         self._placed = {}  # uid -> (node's name, owner), also of Pods that do not run yet
         self.closing = threading.Event()
+        self._unplaced = {}  # uid -> Pod that fitted no node when it was last tried
+        self._scheduling = threading.Lock()
         self._watch = None
         self._threads, self._logs = [], []
         self._log = open(os.path.join(self.folder, "kubelet.log"), "a", buffering=1)
@@ -91,8 +93,10 @@ class Kubelet:
 
     def place_of(self, argv, image):
         """Programs of the build are in one folder where there is no image, whatever the image's folder of them is."""
-        name = os.path.basename(argv[0]) if argv else ""
-        if not argv or image.root or not os.path.exists(os.path.join(self.programs, name)):
+        if not argv:
+            raise ValueError("its image is not known here, and it has no command")
+        name = os.path.basename(argv[0])
+        if image.root or not os.path.exists(os.path.join(self.programs, name)):
             return argv
         return [f"{PROGRAMS}/{name}", *argv[1:]]
 
@@ -134,12 +138,17 @@ class Kubelet:
                          "containerRuntimeVersion": "tests://1", "operatingSystem": "linux", "architecture": "amd64"}}}, STRATEGIC)
 
     def _beat(self):
-        """Leases as kubelet renews them, and the Ready condition when a test has changed what it is to be."""
+        """Leases as kubelet renews them; the Ready condition when a test or the node controller has changed it; Pods that wait."""
         renew = 0.0
         while not self.closing.wait(0.1):
             due = time.monotonic() > renew
             if due:
                 renew = time.monotonic() + 2
+                with contextlib.suppress(ApiError, OSError):
+                    self._compare()
+                with contextlib.suppress(ApiError, OSError):
+                    for pod in list(self._unplaced.values()):
+                        self._schedule(pod)
             for node in self.lab.nodes:
                 if node.ready is None:
                     node.told = None
@@ -151,6 +160,14 @@ class Kubelet:
                             pod.tell_again = True
                     if due and node.ready is not None:
                         self._renew(node)
+
+    def _compare(self):
+        """A node that was silent for too long, say while the API server was away, has been said to be lost."""
+        for said in self.api.items(core("nodes")):
+            ready = next((c["status"] for c in said["status"]["conditions"] if c["type"] == "Ready"), None)
+            for node in self.lab.nodes:
+                if node.name == said["metadata"]["name"] and ready != str(node.ready):
+                    node.told = None
 
     def _on(self, node):
         return [pod for pod in list(self.pods.values()) if pod.node is node]
@@ -213,18 +230,26 @@ class Kubelet:
     def _forget(self, uid):
         pod = self.pods.pop(uid, None)
         self._placed.pop(uid, None)
+        self._unplaced.pop(uid, None)
         if pod and pod.deleted_at is None:
             pod.deleted_at = time.monotonic()  # deleted by force
 
     def _schedule(self, pod):
         """To the node with the fewest Pods of the same owner, then fewest of all, among those that the Pod may run on."""
-        if pod["metadata"].get("deletionTimestamp"):
-            return
+        with self._scheduling:
+            uid = pod["metadata"]["uid"]
+            # Kept there when placing it fails in any way, and tried again.
+            self._unplaced[uid] = pod
+            if pod["metadata"].get("deletionTimestamp") or uid in self._placed or self._place(pod):
+                del self._unplaced[uid]
+
+    def _place(self, pod):
+        """False when it fits no node now."""
         objects = {node["metadata"]["name"]: node for node in self.api.items(core("nodes"))}
         nodes = [node for node in self.lab.nodes if _fits(pod, objects[node.name])]
         if not nodes:
             self.say(f"{pod['metadata']['namespace']}/{pod['metadata']['name']}: no node fits")
-            return
+            return False
         owner = _owner(pod)
         placed = self._placed.values()
         node = min(nodes, key=lambda n: (sum(p == (n.name, owner) for p in placed), sum(p[0] == n.name for p in placed)))
@@ -233,6 +258,7 @@ class Kubelet:
             self.api.create(core("pods", namespace, name, "binding"), {
                 "metadata": {"name": name, "namespace": namespace}, "target": {"kind": "Node", "name": node.name}})
             self._placed[pod["metadata"]["uid"]] = (node.name, owner)
+        return True
 
 
 def _fits(pod, node):

@@ -108,7 +108,7 @@ class KubeNode(Node):
             f.write(self.kube_proxy_config(kubeconfig, self.name))
         self.kube_proxy = self.spawn(program("kube-proxy"), f"--config={config}", log=self.kube_proxy_log)
 
-    def wait_kube_proxy(self, timeout=60):
+    def wait_kube_proxy(self, timeout=180):
         """Until kube-proxy has written its rules for the API server's own Service."""
         def written():
             if self.kube_proxy.poll() is not None:

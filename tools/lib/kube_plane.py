@@ -148,7 +148,7 @@ class ControlPlane:
         self.send(name, number)
         self.running.pop(name).wait(60)
 
-    def wait_ready(self, timeout=60):
+    def wait_ready(self, timeout=180):
         """Until the API server says it is ready; its log's end is in the error when it does not come up."""
         api = self.api("harness", timeout=5)
 
