@@ -4,6 +4,8 @@
 #
 #   berth_packages(deps absl::status berth::net)   -> the same list, packages left out for programs that carry them inside
 #   berth_program(berth-agent)                     -> an executable as it is shipped: hardened, and static where possible
+#   berth_program(berth-controller SHARED_OPENSSL) -> the same, but for OpenSSL: for a program with shared libraries that are
+#                                                     built on it (libcurl, cpp-httplib) and share objects of it with us
 #
 # Tests link the same objects with the shared libraries: it is the executable that decides, by its property BERTH_STATIC.
 if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT BERTH_SANITIZE)
@@ -70,6 +72,14 @@ if(BERTH_STATIC)
       target_include_directories(berth_archives SYSTEM INTERFACE
         $<TARGET_PROPERTY:${package},INTERFACE_INCLUDE_DIRECTORIES>)
     endforeach()
+    # The same with one OpenSSL in the process, which is the shared one.
+    add_library(berth_archives_shared_openssl INTERFACE)
+    set(berth_static_link_shared_openssl ${berth_static_link})
+    list(REMOVE_ITEM berth_static_link_shared_openssl ${BERTH_ARCHIVE_ssl} ${BERTH_ARCHIVE_crypto})
+    target_link_libraries(berth_archives_shared_openssl INTERFACE ${berth_static_link_shared_openssl} OpenSSL::SSL
+      OpenSSL::Crypto)
+    target_include_directories(berth_archives_shared_openssl SYSTEM INTERFACE
+      $<TARGET_PROPERTY:berth_archives,INTERFACE_SYSTEM_INCLUDE_DIRECTORIES>)
   else()
     message(STATUS "Programs use shared libraries and take some 5 MiB more memory each: ${berth_why}")
   endif()
@@ -87,6 +97,7 @@ function(berth_packages OUT)
 endfunction()
 
 function(berth_program NAME)
+  cmake_parse_arguments(ARG "SHARED_OPENSSL" "" "" ${ARGN})
   # Addresses of everything differ at each start, and nothing that holds pointers to functions stays writable.
   target_link_options(${NAME} PRIVATE -pie -Wl,-z,relro,-z,now -Wl,--gc-sections)
   if(TARGET berth_archives)
@@ -94,6 +105,10 @@ function(berth_program NAME)
     # A program shows its shared libraries what they ask for. libcurl brings OpenSSL and zlib as shared libraries, and half of
     # their functions would be answered for by the program's own copies, with other global state.
     target_link_options(${NAME} PRIVATE -Wl,--exclude-libs,ALL)
-    target_link_libraries(${NAME} PRIVATE berth_archives)
+    if(ARG_SHARED_OPENSSL)
+      target_link_libraries(${NAME} PRIVATE berth_archives_shared_openssl)
+    else()
+      target_link_libraries(${NAME} PRIVATE berth_archives)
+    endif()
   endif()
 endfunction()
