@@ -16,6 +16,8 @@
 #include "common/obs/metrics.h"
 #include "common/tls/grpc_log.h"
 #include "controller/admin/admin_server.h"
+#include "controller/admission/core_view.h"
+#include "controller/admission/webhook_server.h"
 #include "controller/core/runner.h"
 #include "controller/files/files_source.h"
 #include "controller/kube/uninstall/uninstall.h"
@@ -68,6 +70,7 @@ class App {
 
  private:
   absl::Status StartCore();
+  absl::Status StartWebhook();
   HttpHandlers Pages();
   void Fail(const absl::Status& status);
   model::ClusterSource& source() {
@@ -88,6 +91,8 @@ class App {
   std::unique_ptr<push::AgentPort> gate_;
   std::unique_ptr<core::CoreRunner> runner_;
   std::unique_ptr<admin::AdminServer> admin_;
+  std::unique_ptr<admission::CoreView> view_;
+  std::unique_ptr<admission::WebhookServer> webhook_;
   std::unique_ptr<HttpServer> http_;
 };
 
@@ -143,6 +148,7 @@ absl::Status App::StartCore() {
                    ServerCredentials(flags_.tls, flags_.admin_listen, ClientCertificates::kRequired));
   admin_ = std::make_unique<admin::AdminServer>(loop_, *runner_, admin);
   RETURN_IF_ERROR(admin_->Start());
+  if (kubernetes_ != nullptr && flags_.kubernetes.webhook) RETURN_IF_ERROR(StartWebhook());
   RETURN_IF_ERROR(runner_->Start());
   LogInfo("controller started",
           {{"version", BuildVersion()},
@@ -150,6 +156,26 @@ absl::Status App::StartCore() {
            {"agents", agents_->port()},
            {"admin", admin_->port()}});
   return absl::OkStatus();
+}
+
+absl::Status App::StartWebhook() {
+  const TlsFlags& tls = kubernetes_->tls();
+  if (tls.cert.empty()) {
+    LogInfo("no certificate to serve the admission webhook with: it is off");
+    return absl::OkStatus();
+  }
+  view_ = std::make_unique<admission::CoreView>(runner_->core());
+  admission::WebhookServer::Options options;
+  options.listen = flags_.webhook_listen;
+  options.cert_file = tls.cert;
+  options.key_file = tls.key;
+  const CounterFamily requests = metrics_.Counters("berth_webhook_requests_total",
+                                                   "What the admission webhook was asked", {"operation", "allowed"});
+  webhook_ = std::make_unique<admission::WebhookServer>(loop_, *view_, options,
+                                                        [requests](const std::string& operation, bool allowed) {
+                                                          requests.With({operation, allowed ? "true" : "false"}).Inc();
+                                                        });
+  return Annotate(webhook_->Start(), "--webhook-listen");
 }
 
 void App::Fail(const absl::Status& status) {
@@ -163,6 +189,7 @@ void App::OnSignal() {
 }
 
 void App::Stop() {
+  if (webhook_ != nullptr) webhook_->Shutdown();
   if (admin_ != nullptr) admin_->Shutdown();
   if (runner_ != nullptr) runner_->Stop();
 }

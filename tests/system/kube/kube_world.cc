@@ -107,10 +107,13 @@ void KubeWorld::Delete(const std::string& resource, const std::string& name) {
   server.store().Delete(resource, KeyOf(resource, name));
 }
 
-json KubeWorld::Get(const std::string& resource, const std::string& name) const {
+json KubeWorld::Get(const std::string& resource, const std::string& name) const { return Look(resource, name); }
+
+const json& KubeWorld::Look(const std::string& resource, const std::string& name) const {
+  static const json kNothing;
   const kube::ObjectPtr found =
       const_cast<kube::FakeApiServer&>(server).store().Find(resource, KeyOf(resource, name));  // only read
-  return found == nullptr ? json() : *found;
+  return found == nullptr ? kNothing : *found;                                                 // the store keeps it
 }
 
 // ---- processes
@@ -145,9 +148,10 @@ bool KubeWorld::RunUntil(const std::function<bool()>& done, absl::Duration limit
 }
 
 void KubeWorld::Check() {
+  if (std::exchange(checked_, server.store().revision()) == server.store().revision()) return;
   std::map<std::string, std::string> owners;
   for (const kube::ObjectPtr& service : server.store().List("services")) {
-    const std::string name = (*service)["metadata"]["name"];
+    const std::string name = kube::IdOf(*service).name;
     for (const json& entry : kube::ListAt(kube::MapAt(kube::MapAt(*service, "status"), "loadBalancer"), "ingress")) {
       const std::string ip = kube::StringAt(entry, "ip");
       const auto [it, first] = owners.emplace(ip, name);
@@ -162,7 +166,7 @@ void KubeWorld::Check() {
 
 std::string KubeWorld::IngressOf(const std::string& service) const {
   std::vector<std::string> out;
-  const json object = Get("services", service);
+  const json& object = Look("services", service);
   for (const json& entry : kube::ListAt(kube::MapAt(kube::MapAt(object, "status"), "loadBalancer"), "ingress")) {
     out.push_back(kube::StringAt(entry, "ip"));
   }
@@ -170,7 +174,7 @@ std::string KubeWorld::IngressOf(const std::string& service) const {
 }
 
 std::string KubeWorld::ReasonOf(const std::string& service) const {
-  const json object = Get("services", service);
+  const json& object = Look("services", service);
   for (const json& condition : kube::ListAt(kube::MapAt(object, "status"), "conditions")) {
     if (kube::StringAt(condition, "type") == kube::kAssignedCondition) return kube::StringAt(condition, "reason");
   }

@@ -56,7 +56,8 @@ class KubeWorld {
   void Apply(const json& object);  // as `kubectl apply`: what is there is merged with it
   void Edit(const std::string& resource, const std::string& name, const json& merge_patch, bool status = false);
   void Delete(const std::string& resource, const std::string& name);
-  json Get(const std::string& resource, const std::string& name) const;  // null when absent
+  json Get(const std::string& resource, const std::string& name) const;          // null when absent
+  const json& Look(const std::string& resource, const std::string& name) const;  // the same, good until it changes
 
   // ---- processes
   void StartController(const std::string& name);
@@ -85,6 +86,7 @@ class KubeWorld {
  private:
   void Check();
   std::uint64_t lease_writes_ = 0;
+  std::uint64_t checked_ = 0;  // revision
 };
 
 }  // namespace berth::system
