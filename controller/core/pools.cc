@@ -14,7 +14,10 @@ namespace berth::core {
 namespace {
 constexpr absl::Duration kStatusInterval = absl::Seconds(1);
 constexpr char kRefused[] = "refused: ";
-constexpr std::size_t kUsedListLimit = 4096;  // entries of status.used
+constexpr char kWaits[] = "deletion waits for its users: ";
+constexpr char kRefusedEvent[] = "add/update eip";  // OpenELB's word
+constexpr std::size_t kUsedListLimit = 4096;        // entries of status.used
+constexpr std::size_t kNamedUsers = 20;             // in a sentence
 }  // namespace
 
 bool Pools::Apply(const model::ClusterDelta& delta) {
@@ -26,15 +29,19 @@ bool Pools::Apply(const model::ClusterDelta& delta) {
     if (ctx_.ledger.FindPool(name) == nullptr) continue;
     const auto orphans = ctx_.ledger.UsedCount(name);
     if (orphans != 0) {
-      ctx_.PoolEvent(name, true, "Orphaned",
-                     absl::StrCat("Eip \"", name, "\" is gone while ", orphans,
-                                  " of its addresses are in use: they are kept and served"));
+      Tell(name, "Orphaned",
+           absl::StrCat("Eip \"", name, "\" is gone while ", orphans,
+                        " of its addresses are in use: they are kept and served"));
     }
+    waits_.erase(name);
     ctx_.ledger.RemovePool(name);
     changed = true;
   }
   for (const model::Pool& pool : delta.pools) shown_[pool.name] = pool;
-  for (const model::Pool& pool : delta.pools) changed |= Accept(pool, true);
+  for (const model::Pool& pool : delta.pools) {
+    changed |= Accept(pool, true);
+    TellDeletion(pool.name);
+  }
   // What was refused for the sake of another pool may be right now.
   if (changed) ReconsiderAll();
   changed |= TellRefused();
@@ -111,7 +118,7 @@ bool Pools::Accept(const model::Pool& pool, bool news) {
     std::string why =
         absl::StrCat(kRefused, status.message(), before != nullptr ? "; its last good content stays in force" : "");
     auto [it, first] = refused_.try_emplace(pool.name);
-    if (first || (news && it->second != why)) ctx_.PoolEvent(pool.name, true, "add/update eip", why);
+    if (first || (news && it->second != why)) Tell(pool.name, kRefusedEvent, why);
     it->second = std::move(why);
     return before != nullptr && KeepButFor(*before, pool);
   }
@@ -138,6 +145,9 @@ void Pools::TouchAll() {
 void Pools::Begin() {
   reconsider_ = !refused_.empty();  // whatever was let go while somebody else led
   written_.clear();
+  waits_.clear();
+  for (const auto& [name, why] : refused_) Tell(name, kRefusedEvent, why);
+  for (const auto& [name, pool] : shown_) TellDeletion(name);
   TouchAll();
   Write();
 }
@@ -154,17 +164,35 @@ void Pools::Write() {
   }
 }
 
+// Why a pool that is being deleted is still there; empty when nobody has an address of it, or it goes by force.
+std::string Pools::DeletionOf(const model::Pool& pool) const {
+  if (!pool.deleting || pool.force_delete) return "";
+  std::vector<std::string> users;
+  for (const IpAddr& a : ctx_.ledger.UsedIn(pool.name)) {
+    for (const plan::Claim& c : ctx_.ledger.OwnersOf(a)) {
+      if (users.size() == kNamedUsers) return absl::StrCat(kWaits, absl::StrJoin(users, ", "), " and others");
+      users.push_back(c.service.ToString());
+    }
+  }
+  return users.empty() ? "" : absl::StrCat(kWaits, absl::StrJoin(users, ", "));
+}
+
+void Pools::TellDeletion(const std::string& name) {
+  const model::Pool* pool = ctx_.ledger.FindPool(name);
+  const std::string waits = pool == nullptr ? "" : DeletionOf(*pool);
+  if (!waits.empty() && ctx_.active && waits_.insert(name).second) Tell(name, "DeletionWaits", waits);
+}
+
+// Who does not lead says nothing: the leader sees the same.
+void Pools::Tell(const std::string& name, const char* reason, std::string message) {
+  if (ctx_.active) ctx_.PoolEvent(name, true, reason, std::move(message));
+}
+
 std::string Pools::MessageOf(const std::string& name) const {
   if (auto it = refused_.find(name); it != refused_.end()) return it->second;
   const model::Pool* pool = ctx_.ledger.FindPool(name);
   if (pool == nullptr) return "";
-  if (pool->deleting && !pool->force_delete) {
-    std::vector<std::string> users;
-    for (const IpAddr& a : ctx_.ledger.UsedIn(name)) {
-      for (const plan::Claim& c : ctx_.ledger.OwnersOf(a)) users.push_back(c.service.ToString());
-    }
-    if (!users.empty()) return absl::StrCat("deletion waits for its users: ", absl::StrJoin(users, ", "));
-  }
+  if (std::string waits = DeletionOf(*pool); !waits.empty()) return waits;
   if (pool->protocol != model::Protocol::kLayer2) {
     return absl::StrCat("protocol ", std::string(model::ProtocolName(pool->protocol)),
                         " is allocated but not announced by this version: only layer2 is");
@@ -209,6 +237,7 @@ model::PoolStatus Pools::StatusOf(const std::string& name) const {
   }
   status.excluded = ExcludedOf(*pool);
   status.hold = !status.used.is_zero();
+  status.deletion = DeletionOf(*pool);
   return status;
 }
 

@@ -49,6 +49,9 @@ class Pools {
   bool Accept(const model::Pool& pool, bool news);
   bool KeepButFor(model::Pool kept, const model::Pool& shown);
   bool ReconsiderAll();
+  void Tell(const std::string& name, const char* reason, std::string message);
+  void TellDeletion(const std::string& name);
+  std::string DeletionOf(const model::Pool& pool) const;
   std::vector<std::string> ExcludedOf(const model::Pool& pool) const;
   void Write();
 
@@ -59,6 +62,7 @@ class Pools {
   std::map<std::string, std::string> unread_;         // pool -> why the source has no good version of it
   std::map<std::string, model::PoolStatus> written_;  // in this term: the same is not written again
   std::set<std::string> touched_;
+  std::set<std::string> waits_;  // whose deletion waits for users, and has been told of in this term
   bool reconsider_ = false;
   TimerQueue::Id timer_ = 0;
 };

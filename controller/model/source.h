@@ -44,8 +44,8 @@ struct ServiceWrite {
   ObjectId id;
   std::string revision;  // of the object the decision was based on
   std::vector<Allocation> allocations;
-  std::string managed_by;        // recorded with the allocations; see Service::managed_by
-  bool hold = false;             // keep the finalizer although there is no allocation (release not finished)
+  std::string managed_by;  // recorded with the allocations; see Service::managed_by
+  bool hold = false;       // keep the finalizer although there is no allocation (release not finished)
   // berth.io/Assigned: machine-readable reason; empty when it has all it should, and when it is let go.
   std::string condition_reason;
   std::string condition_message;
@@ -66,7 +66,8 @@ struct PoolStatus {
   std::vector<Used> used_list;
   std::vector<std::string> conflicted, excluded;  // text of addresses
   std::string message;
-  bool hold = false;  // keep our finalizer: somebody uses it
+  std::string deletion;  // while it is being deleted: for whom that waits
+  bool hold = false;     // keep our finalizer: somebody uses it
   friend bool operator==(const PoolStatus&, const PoolStatus&) = default;
 };
 

@@ -13,6 +13,15 @@ model::PoolStatus StatusOf(World& world, const std::string& pool) {
   return *status;
 }
 
+std::vector<std::string> EventsOfPool(const World& world, const std::string& pool) {
+  std::vector<std::string> found;
+  for (const FakeCluster::Event& e : world.cluster.events()) {
+    if (e.record.object != model::ObjectId{"", pool}) continue;
+    found.push_back(absl::StrCat(e.record.reason, ": ", e.record.message));
+  }
+  return found;
+}
+
 TEST_CASE("T001 T002 the status of a new Eip counts all its addresses, its ends too, and that it is served",
           "[system]") {
   const auto [range, first, last, size] = GENERATE(table<std::string, std::string, std::string, int>({
@@ -148,11 +157,30 @@ TEST_CASE("T079 an Eip that is being deleted gives nothing new and says so, and 
   CHECK(world.HolderOf(vip) == holder);
   REQUIRE(world.cluster.pools().contains("edge"));
   CHECK_THAT(StatusOf(world, "edge").message, Catch::Contains("deletion waits for its users: default/svc1"));
+  CHECK(StatusOf(world, "edge").deletion == "deletion waits for its users: default/svc1");
+  CHECK(EventsOfPool(world, "edge") ==
+        std::vector<std::string>{"DeletionWaits: deletion waits for its users: default/svc1"});
   world.DeleteService("svc1");
   CHECK(world.RunUntil([&] { return !world.cluster.pools().contains("edge"); }, absl::Seconds(3)));
   world.Run(absl::Seconds(1));
   CHECK(world.AddressesOf("late").empty());
   CHECK(world.ReasonOf("late") == "PoolNotFound");
+}
+
+TEST_CASE("of two controllers the one that leads tells of a refused Eip, and one that leads anew tells of it again",
+          "[system]") {
+  World world;
+  Prepare(world, 2, 1);
+  world.StartController("c2");
+  world.Run(absl::Seconds(1));
+  world.AddPool("overlapping", "192.168.50.110-192.168.50.130");
+  world.Run(absl::Seconds(2));
+  REQUIRE(EventsOfPool(world, "overlapping").size() == 1);
+  CHECK_THAT(EventsOfPool(world, "overlapping")[0], Catch::StartsWith("add/update eip: refused: eip address overlap"));
+  world.cluster.Grant(world.controllers.at("c2")->source);
+  REQUIRE(world.RunUntil([&] { return EventsOfPool(world, "overlapping").size() == 2; }, absl::Seconds(10)));
+  world.Run(absl::Seconds(5));
+  CHECK(EventsOfPool(world, "overlapping").size() == 2);
 }
 
 }  // namespace

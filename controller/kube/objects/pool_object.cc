@@ -86,6 +86,9 @@ json PoolStatusJson(const model::PoolStatus& status, const json& before, absl::T
       Condition("Conflicted", !status.conflicted.empty(), status.conflicted.empty() ? "NoConflict" : "AddressConflict",
                 status.conflicted.empty() ? "" : conflicts, before, now),
       Condition("Exhausted", full, full ? "NoFreeAddress" : "FreeAddresses", "", before, now)};
+  if (!status.deletion.empty()) {
+    out["conditions"].push_back(Condition("Deleting", true, "InUse", status.deletion, before, now));
+  }
   return out;
 }
 

@@ -92,6 +92,16 @@ TEST_CASE("a pool without a free address is occupied and exhausted", "[unit]") {
   CHECK(written["conditions"][2]["status"] == "True");
 }
 
+TEST_CASE("a condition says for whom a deletion waits, and is not there otherwise", "[unit]") {
+  model::PoolStatus status = Status();
+  status.deletion = "deletion waits for its users: a/x";
+  const json condition = PoolStatusJson(status, json::object(), kNow)["conditions"][3];
+  CHECK(condition["type"] == "Deleting");
+  CHECK(condition["status"] == "True");
+  CHECK(condition["reason"] == "InUse");
+  CHECK(condition["message"] == "deletion waits for its users: a/x");
+}
+
 TEST_CASE("conditions that stay keep their time", "[unit]") {
   json before = PoolStatusJson(Status(), json::object(), kNow - absl::Hours(1));
   CHECK(PoolStatusJson(Status(), before, kNow) == before);
