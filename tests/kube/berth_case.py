@@ -1,29 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of Berth on a real control plane share: the chart installed by the real helm, and its pods' programs running.
 
-`self.berth` is the file's installation: controllers, agents, who leads, and what berthctl says.
+`self.berth` is the file's installation: controllers, agents, who leads, and what berthctl says. After each test its promises
+to every Service and Eip are looked at, as the API server and the LAN tell them (berth_promises.py).
 """
+from berth_promises import broken_promises, ingress_of
 from kube_case import *  # noqa: F403
 from kube_container import PROGRAMS
 from netns import ROOT
 
 NAMESPACE = "openelb-system"
+EIP = "eip.openelb.kubesphere.io/v1alpha2"  # annotation: this Eip; label: of this Eip
+SERVICE_FINALIZER = "finalizer.lb.kubesphere.io/v1alpha1"
 CONTROLLER = f"system:serviceaccount:{NAMESPACE}:berth-controller"
+
+
+def eip_path(name=None, sub=None):
+    return resource("network.kubesphere.io/v1alpha2", "eips", None, name, sub)
 
 
 class Berth:
     def __init__(self, cluster):
         self.cluster = cluster
 
-    def install(self, *values, wait=True):
+    def install(self, *values, wait=True, flags=()):
         """helm install of the chart; `values` as for --set. Returns once all its pods are ready."""
         if self.cluster.api.find(core("namespaces", name=NAMESPACE)) is None:
             self.cluster.new_namespace(NAMESPACE)
         sets = [word for value in values for word in ("--set", value)]
-        said = self.cluster.helm("install", "berth", os.path.join(ROOT, "charts/berth"), "-n", NAMESPACE, *sets)
+        said = self.cluster.helm("install", "berth", os.path.join(ROOT, "charts/berth"), "-n", NAMESPACE, *sets, *flags)
         if wait:
             self.wait_ready()
         return said
+
+    def upgrade(self, *values):
+        """helm upgrade with other values; returns once the new controllers run, and they alone."""
+        sets = [word for value in values for word in ("--set", value)]
+        self.cluster.helm("upgrade", "berth", os.path.join(ROOT, "charts/berth"), "-n", NAMESPACE, "--reuse-values", *sets)
+        self.cluster.kubectl("rollout", "status", "deployment/berth-controller", "-n", NAMESPACE, "--timeout=60s")
+        self.wait_ready()
 
     def uninstall(self, timeout=120):
         self.cluster.helm("uninstall", "berth", "-n", NAMESPACE, "--wait", f"--timeout={timeout}s")
@@ -65,6 +80,7 @@ class Berth:
 class BerthTest(KubeTest):
     VALUES = ()  # of the chart, as for --set, of the first test of the file
     _installed = {}
+    orphans = frozenset()  # addresses that a test leaves without an Eip that has them
 
     def setUp(self):
         super().setUp()
@@ -74,3 +90,154 @@ class BerthTest(KubeTest):
             self._installed[self.cluster].install(*self.VALUES)
             self._failed = False
         self.berth = self._installed[self.cluster]
+        self._eips = set()
+        self.addCleanup(self._delete_all)
+
+    def _callTestMethod(self, method):
+        def with_promises():
+            method()
+            self.check_promises()
+        super()._callTestMethod(with_promises)
+
+    def check_promises(self):
+        """Waits until nothing is on its way any more, and fails with what is wrong then."""
+        broken = []
+
+        def kept():
+            broken[:] = broken_promises(self.cluster, self.berth, self.orphans)
+            return not broken
+        try:
+            wait_for("all promises to be kept", kept, 8, 0.1)
+        except TimeoutError:
+            self.fail("\n".join(broken))
+
+    def _delete_all(self):
+        """What the test made: deletions end by themselves, as the finalizers of both kinds show."""
+        for kind in ("services", "eips"):
+            items = ([core("services", self.namespace, o["metadata"]["name"]) for o in self.cluster.api.items(core("services", self.namespace))]
+                     if kind == "services" else [eip_path(name) for name in self._eips])
+            for path in items:
+                if self.cluster.api.find(path):
+                    self.cluster.api.delete(path)
+            for path in items:
+                wait_for(f"the end of {path}", lambda path=path: self.cluster.api.find(path) is None, 10, 0.02)
+
+    # ---- Eips -------------------------------------------------------------------------------------------------------
+    def eip(self, name, address, annotations=None, **spec):
+        """kubectl apply of an Eip, layer2 on eth0 unless `spec` says otherwise; it goes when the test ends."""
+        self._eips.add(name)
+        spec = {"protocol": "layer2", "interface": "eth0", **spec}
+        self.cluster.apply({"apiVersion": "network.kubesphere.io/v1alpha2", "kind": "Eip",
+                            "metadata": {"name": name, "annotations": annotations or {}},
+                            "spec": {"address": address, **{key: value for key, value in spec.items() if value is not None}}})
+
+    def wait_eip(self, name, timeout=5, **status):
+        """Waits until the status of an Eip has these fields."""
+        def told():
+            found = (self.cluster.api.get(eip_path(name)).get("status") or {})
+            return found if all(found.get(key) == value for key, value in status.items()) else None
+        return wait_for(f"status {status} of Eip {name}", told, timeout, 0.02)
+
+    # ---- Services ---------------------------------------------------------------------------------------------------
+    def service_object(self, name, eip=None, ask=None, ports=(80,), annotations=None, app=None, opted_in=True, **spec):
+        notes = {"lb.kubesphere.io/v1alpha1": "openelb"} if opted_in else {}
+        if eip:
+            notes[EIP] = eip
+        if ask:
+            notes["eip.openelb.kubesphere.io/v1alpha1"] = ask
+        notes.update(annotations or {})
+        ports = [port if isinstance(port, dict) else {"name": f"p{port}", "port": port, "targetPort": 80} for port in ports]
+        return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": self.namespace, "annotations": notes},
+                "spec": {"type": "LoadBalancer", "selector": {"app": app or name}, "ports": ports, **spec}}
+
+    def service(self, name, *args, **kwargs):
+        """Makes a Service of type LoadBalancer that asks for Berth: for an Eip, an address, with more annotations, more of a spec."""
+        return self.cluster.api.create(core("services", self.namespace), self.service_object(name, *args, **kwargs))
+
+    def get_service(self, name):
+        return self.cluster.api.get(core("services", self.namespace, name))
+
+    def edit(self, name, annotations=None, **spec):
+        """Changes annotations (None takes one off) and fields of a Service."""
+        patch = {"spec": spec}
+        if annotations:
+            patch["metadata"] = {"annotations": annotations}
+        return self.cluster.api.patch(core("services", self.namespace, name), patch)
+
+    def delete(self, name):
+        return self.cluster.api.delete(core("services", self.namespace, name))
+
+    def addresses(self, name):
+        """The addresses that a Service has now, joined by a comma."""
+        return ",".join(ingress_of(self.get_service(name)))
+
+    def wait_address(self, name, address=None, timeout=5):
+        """Waits until a Service has an address, or just this one ("" for none), and returns it."""
+        def has():
+            found = self.addresses(name)
+            return (found or True) if (found == address if address is not None else found) else None
+        try:
+            return wait_for(f"address {address} of {name}", has, timeout, 0.01)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}: it has {self.addresses(name)!r}; {self.berth.ctl('explain', 'service', self.id(name))}") from error
+
+    def id(self, name=None):
+        return f"{self.namespace}/{name}" if name else super().id()
+
+    def assigned(self, name):
+        """The condition berth.io/Assigned of a Service, or {}."""
+        conditions = self.get_service(name)["status"].get("conditions") or []
+        return next((c for c in conditions if c["type"] == "berth.io/Assigned"), {})
+
+    def wait_waiting(self, name, reason, *words, timeout=5):
+        """Waits until a Service says that it waits for that reason, with these words: in its condition, an Event, berthctl."""
+        def told():
+            condition = self.assigned(name)
+            return condition if condition.get("reason") == reason else None
+        try:
+            condition = wait_for(f"reason {reason} of {name}", told, timeout, 0.01)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}: {self.assigned(name)}") from error
+        self.assertEqual(condition["status"], "False")
+        for word in words:
+            self.assertIn(word, condition["message"])
+        self.wait_event(name, "AssignIPFailed", condition["message"])
+        self.assertIn(reason, self.berth.ctl("explain", "service", self.id(name)))
+        return condition["message"]
+
+    # ---- Events -----------------------------------------------------------------------------------------------------
+    def events(self, name, kind="Service", reason=None):
+        """Messages of the Events of an object, the oldest first."""
+        namespace = self.namespace if kind == "Service" else "default"
+        found = [e for e in self.cluster.api.items(core("events", namespace))
+                 if e["involvedObject"]["kind"] == kind and e["involvedObject"]["name"] == name and reason in (None, e["reason"])]
+        return [e["message"] for e in sorted(found, key=lambda e: int(e["metadata"]["resourceVersion"]))]
+
+    def wait_event(self, name, reason, *words, kind="Service", timeout=5):
+        """Waits for an Event of that reason that has all these words, and returns its message."""
+        def told():
+            return next((m for m in self.events(name, kind, reason) if all(word in m for word in words)), None)
+        try:
+            return wait_for(f"an Event {reason} of {kind} {name} with {words}", told, timeout, 0.02)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; there are {self.events(name, kind)}") from error
+
+    # ---- the LAN ----------------------------------------------------------------------------------------------------
+    def holder(self, address, timeout=5):
+        """Waits until just one node answers for an address, and returns it."""
+        def one():
+            macs = self.cluster.asker.who_has(address, 0.2)
+            return self.cluster.node(self.cluster.node_of_mac(macs[0])) if len(macs) == 1 else None
+        return wait_for(f"one answer for {address}", one, timeout)
+
+    def pages(self, address, count, port=80, timeout=10):
+        """Waits until the client's pages of an address have come from that many pods; returns {pod: address it saw as client's}."""
+        seen = {}
+
+        def enough():
+            if page := self.cluster.fetch(address, port, timeout=1):
+                pod, client = page.split()
+                seen[pod] = client
+            return len(seen) == count
+        wait_for(f"pages of {count} pods", enough, timeout)
+        return seen
