@@ -208,6 +208,7 @@ void Services::Settle() {
         r->again = true;
         continue;
       }
+      if (r->phase == Phase::kProbing && StillProbing(*r)) continue;
       if (r->phase != Phase::kIdle) Abort(*r);
       Decide(*r);
     }
@@ -274,34 +275,6 @@ void Services::Start(ServiceRecord& r, std::vector<model::Allocation> want) {
   if (!op.reserved.empty()) reserving_.insert(id);
   if (op.probing.empty()) Withdraw(r);
   on_changed(id);
-}
-
-void Services::Probed(const model::ObjectId& id, std::uint64_t op, const sync::ProbeAnswer& answer) {
-  auto it = records_.find(id);
-  if (it == records_.end() || it->second.op().id != op || it->second.phase != Phase::kProbing) return;
-  ServiceRecord& r = it->second;
-  std::string stranger, node;
-  for (const MacAddr& mac : answer.macs) {
-    const std::string known = agents_.NodeOfMac(mac);
-    (known.empty() ? stranger : node) = known.empty() ? mac.ToString() : known;
-  }
-  if (!stranger.empty()) {
-    const std::string text = absl::StrCat("address ", answer.address.ToString(), " is in use on the LAN: ", stranger,
-                                          " answers for it; it is not given out while that lasts");
-    ctx_.ledger.MarkConflicted(answer.address, true);
-    if (const model::Pool* pool = ctx_.ledger.PoolOf(answer.address))
-      ctx_.PoolEvent(pool->name, true, "AddressConflict", text);
-    pools_.TouchOf(answer.address);
-  } else if (!node.empty()) {
-    holders_.Quarantine(answer.address, node);  // left over on a node that we cannot tell to drop it
-  } else {
-    r.operation->probing.erase(answer.address);
-    if (answer.probed) r.operation->verified.insert(answer.address);
-    if (r.operation->probing.empty()) Withdraw(r);
-    return;
-  }
-  Abort(r);
-  dirty_.insert(id);
 }
 
 void Services::Withdraw(ServiceRecord& r) {
@@ -373,23 +346,6 @@ void Services::Erase(const model::ObjectId& id) {
   reserving_.erase(id);
   records_.erase(id);
   on_changed(id);
-}
-
-void Services::RecheckConflicts() {
-  conflict_timer_ = 0;
-  if (!ctx_.active) return;
-  for (const IpAddr& address : ctx_.ledger.conflicted()) {
-    const model::Pool* pool = ctx_.ledger.PoolOf(address);
-    const std::string prober = pool == nullptr ? "" : holders_.ProberFor(address, pool->interface);
-    if (prober.empty()) continue;
-    probes_.Ask(prober, sync::ProbeKind::kNewAddress, address, pool->interface,
-                [this](const sync::ProbeAnswer& answer) {
-                  if (!answer.probed || !answer.macs.empty() || !ctx_.ledger.IsConflicted(answer.address)) return;
-                  ctx_.ledger.MarkConflicted(answer.address, false);
-                  pools_.TouchOf(answer.address);
-                  Wake();
-                });
-  }
 }
 
 }  // namespace berth::core

@@ -92,6 +92,7 @@ class Services {
   using Phase = ServiceRecord::Phase;
   void Update(const model::Service& object);
   void Decide(ServiceRecord& r);
+  bool StillProbing(ServiceRecord& r);
   void Start(ServiceRecord& r, std::vector<model::Allocation> want);
   void Probed(const model::ObjectId& id, std::uint64_t op, const sync::ProbeAnswer& answer);
   void Withdraw(ServiceRecord& r);

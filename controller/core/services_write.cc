@@ -14,7 +14,8 @@ namespace {
 
 // What the source is to say of why the Service has less than it should; null when there is nothing to say.
 const plan::Reason* ReasonToRecord(const plan::Decision& decision) {
-  const bool none = decision.satisfied || decision.reason.code.empty() || decision.reason.code == plan::reason::kReleasing;
+  const bool none =
+      decision.satisfied || decision.reason.code.empty() || decision.reason.code == plan::reason::kReleasing;
   return none ? nullptr : &decision.reason;
 }
 

@@ -68,7 +68,11 @@ ApiClient::Done LeaseElection::Alive(std::function<void(const absl::StatusOr<Api
   return [this, alive = std::weak_ptr<bool>(alive_), then = std::move(then)](absl::StatusOr<ApiResponse> response) {
     if (alive.expired()) return;
     request_ = 0;
-    if (!stopped_) return then(response);
+    if (!stopped_) {
+      then(response);
+      if (!alive.expired() && std::exchange(missed_step_, false)) StepAfter(absl::ZeroDuration());
+      return;
+    }
     if (response.ok()) See(response->body).IgnoreError();
     if (on_released_) ReleaseNow();
   };
@@ -83,7 +87,9 @@ void LeaseElection::StepAfter(absl::Duration delay) {
 
 void LeaseElection::Step() {
   step_timer_ = 0;
-  if (request_ != 0 || stopped_) return;
+  if (stopped_) return;
+  missed_step_ = request_ != 0;  // made up for when that has ended
+  if (missed_step_) return;
   StepAfter(options_.retry);
   if (leading_ && !must_read_) {
     Renew();

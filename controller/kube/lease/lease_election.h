@@ -106,6 +106,7 @@ class LeaseElection {
   Seen seen_;
   bool exists_ = false;  // as far as we know
   bool leading_ = false;
+  bool missed_step_ = false;
   bool must_read_ = true;   // the object's revision is not known
   std::uint64_t term_ = 0;  // ours
   std::uint64_t wanted_term_ = 0;

@@ -45,8 +45,9 @@ KnownAgents DecodeAgents(const std::string& text) {
   return agents;
 }
 
-AgentMemory::AgentMemory(EventLoop& loop, ApiClient& client, std::string ns)
-    : loop_(loop), client_(client), ns_(std::move(ns)) {}
+AgentMemory::AgentMemory(EventLoop& loop, ApiClient& client, std::string ns,
+                         std::function<void(const absl::Status&)> on_problem)
+    : loop_(loop), client_(client), ns_(std::move(ns)), on_problem_(std::move(on_problem)) {}
 
 AgentMemory::~AgentMemory() {
   client_.Cancel(load_);
@@ -68,6 +69,7 @@ void AgentMemory::Load(std::function<void()> done) {
                      [this, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
                        if (alive.expired()) return;
                        load_ = 0;
+                       on_problem_(absl::IsNotFound(response.status()) ? absl::OkStatus() : response.status());
                        if (response.ok()) {
                          exists_ = true;
                          const json object = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
@@ -113,6 +115,8 @@ void AgentMemory::Write() {
                if (status.ok() || absl::IsAlreadyExists(status)) exists_ = true;
                if (absl::IsNotFound(status)) exists_ = false;
                if (!status.ok()) changed_ = true;
+               const bool again = absl::IsAlreadyExists(status) || absl::IsNotFound(status);  // the other way
+               on_problem_(again ? absl::OkStatus() : status);
                write_timer_ = loop_.RunAfter(kInterval, [this] {
                  write_timer_ = 0;
                  Write();

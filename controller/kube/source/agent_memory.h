@@ -25,7 +25,10 @@ KnownAgents DecodeAgents(const std::string& text);
 
 class AgentMemory {
  public:
-  AgentMemory(EventLoop& loop, ApiClient& client, std::string ns);
+  // `on_problem` hears why it cannot be read or written, and OK once it can again.
+  AgentMemory(
+      EventLoop& loop, ApiClient& client, std::string ns,
+      std::function<void(const absl::Status&)> on_problem = [](const absl::Status&) {});
   ~AgentMemory();
   AgentMemory(const AgentMemory&) = delete;
   AgentMemory& operator=(const AgentMemory&) = delete;
@@ -43,6 +46,7 @@ class AgentMemory {
   EventLoop& loop_;
   ApiClient& client_;
   const std::string ns_;
+  const std::function<void(const absl::Status&)> on_problem_;
   KnownAgents known_;
   bool exists_ = false, changed_ = false, busy_ = false;
   std::function<void()> done_;

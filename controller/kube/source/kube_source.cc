@@ -45,8 +45,8 @@ KubeSource::KubeSource(EventLoop& loop, ApiClient& client, KubeSourceOptions opt
       election_(
           loop, client, options_.lease, [this](const LeaseElection::Leadership& now) { OnLeadership(now); },
           [this](const absl::Status& status) { Problem("lease", status); }),
-      memory_(loop, client, options_.lease.ns),
-      events_(loop, client, options_.lease.identity),
+      memory_(loop, client, options_.lease.ns, [this](const absl::Status& status) { Problem("agents", status); }),
+      events_(loop, client, options_.lease.identity, [this](const absl::Status& status) { Problem("events", status); }),
       services_(loop, client,
                 [this] { return ServiceWriter::Window{election_.write_deadline(), election_.write_end()}; }),
       pools_(

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/obs/log.h"
@@ -31,8 +32,9 @@ std::string NamespaceOf(const model::EventRecord& event) { return IsPool(event) 
 
 }  // namespace
 
-EventRecorder::EventRecorder(EventLoop& loop, ApiClient& client, std::string identity)
-    : loop_(loop), client_(client), identity_(std::move(identity)) {}
+EventRecorder::EventRecorder(EventLoop& loop, ApiClient& client, std::string identity,
+                             std::function<void(const absl::Status&)> on_problem)
+    : loop_(loop), client_(client), identity_(std::move(identity)), on_problem_(std::move(on_problem)) {}
 
 EventRecorder::~EventRecorder() = default;
 
@@ -129,6 +131,9 @@ void EventRecorder::OnSent(const Key& key, int count, const absl::StatusOr<ApiRe
   Entry& entry = it->second;
   entry.busy = false;
   const absl::Status& status = response.status();
+  // In a namespace that is going nobody may make anything, which is nothing to tell.
+  const bool refused = absl::IsPermissionDenied(status) && !absl::StrContains(status.message(), "being terminated");
+  if (status.ok() || refused) on_problem_(status);
   if (status.ok() || absl::IsAlreadyExists(status)) {  // a create whose answer was lost
     entry.told = count;
     entry.tries = 0;

@@ -10,11 +10,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <tuple>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/base/event_loop.h"
 #include "controller/kube/client/api_client.h"
@@ -24,8 +26,10 @@ namespace berth::kube {
 
 class EventRecorder {
  public:
-  // `identity` is this process, as Events name it.
-  EventRecorder(EventLoop& loop, ApiClient& client, std::string identity);
+  // `identity` is this process, as Events name it. `on_problem` hears that we are not allowed to, and OK once we are.
+  EventRecorder(
+      EventLoop& loop, ApiClient& client, std::string identity,
+      std::function<void(const absl::Status&)> on_problem = [](const absl::Status&) {});
   ~EventRecorder();
   EventRecorder(const EventRecorder&) = delete;
   EventRecorder& operator=(const EventRecorder&) = delete;
@@ -59,6 +63,7 @@ class EventRecorder {
   EventLoop& loop_;
   ApiClient& client_;
   const std::string identity_;
+  const std::function<void(const absl::Status&)> on_problem_;
   std::map<Key, Entry> entries_;
   std::map<std::pair<model::EventRecord::Kind, model::ObjectId>, Bucket> buckets_;
   std::uint64_t last_ = 0;

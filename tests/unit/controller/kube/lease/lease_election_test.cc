@@ -144,6 +144,25 @@ TEST_CASE("a wall clock that is wrong by an hour changes nothing", "[unit]") {
   CHECK(w.leader().told.size() + w.other().told.size() == told);
 }
 
+TEST_CASE("requests that take longer than a renewal is due do not end the election", "[unit]") {
+  World w;
+  const bool hangs = GENERATE(false, true);  // so that they run out of time, else only slow
+  CAPTURE(hangs);
+  w.Run(absl::Seconds(3));
+  const std::uint64_t term = w.leader().term();
+  w.server.faults = [&](const FakeApiServer::Seen&) { return Fault{.delay = absl::Milliseconds(hangs ? 3000 : 1400)}; };
+  w.Run(absl::Seconds(20));
+  if (!hangs) {
+    CHECK((w.leader().leads() && w.leader().term() == term));
+  }
+  w.server.faults = nullptr;
+  w.Run(absl::Seconds(10));
+  CHECK(w.leader().leads());
+  const std::uint64_t writes = w.server.writes();
+  w.Run(absl::Seconds(10));
+  CHECK(w.server.writes() - writes >= 8);
+}
+
 TEST_CASE("a term that was raised is in the Lease before it is told", "[unit]") {
   World w;
   w.Run(absl::Seconds(3));
