@@ -45,6 +45,10 @@ bool Pools::Apply(const model::ClusterDelta& delta) {
   // What was refused for the sake of another pool may be right now.
   if (changed) ReconsiderAll();
   changed |= TellRefused();
+  // Its finalizer is to be there before somebody has an address of it; and somebody may be waiting for its end.
+  const bool urgent = std::any_of(delta.pools.begin(), delta.pools.end(),
+                                  [this](const auto& p) { return p.deleting || written_.count(p.name) == 0; });
+  if (urgent && ctx_.active) Write();
   return changed;
 }
 
@@ -219,6 +223,9 @@ model::PoolStatus Pools::StatusOf(const std::string& name) const {
   model::PoolStatus status;
   status.pool = name;
   status.message = MessageOf(name);
+  // Said of one that is not being deleted it would be believed of one that is since then, whoever came meanwhile.
+  const auto shown = shown_.find(name);
+  status.hold = shown == shown_.end() || !shown->second.deleting || ctx_.ledger.UsedCount(name) != 0;
   const model::Pool* pool = ctx_.ledger.FindPool(name);
   if (pool == nullptr) return status;
   status.first_ip = pool->addresses.First() ? pool->addresses.First()->ToString() : "";
@@ -236,7 +243,6 @@ model::PoolStatus Pools::StatusOf(const std::string& name) const {
     if (pool->addresses.Contains(a)) status.conflicted.push_back(a.ToString());
   }
   status.excluded = ExcludedOf(*pool);
-  status.hold = !status.used.is_zero();
   status.deletion = DeletionOf(*pool);
   return status;
 }

@@ -67,7 +67,7 @@ struct PoolStatus {
   std::vector<std::string> conflicted, excluded;  // text of addresses
   std::string message;
   std::string deletion;  // while it is being deleted: for whom that waits
-  bool hold = false;     // keep our finalizer: somebody uses it
+  bool hold = true;      // keep our finalizer: it is not being deleted, or somebody uses it
   friend bool operator==(const PoolStatus&, const PoolStatus&) = default;
 };
 

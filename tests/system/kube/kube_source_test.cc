@@ -201,6 +201,21 @@ TEST_CASE("T090 an Eip in use waits for its users and names them, or releases th
   CHECK(w.RunUntil([&] { return !w.Assigned("web"); }));
 }
 
+TEST_CASE("T090 an Eip that is deleted as soon as somebody has an address of it waits all the same", "[system]") {
+  Started w;
+  w.AddEip("fresh", "10.0.0.1");
+  w.Run(absl::Milliseconds(20));
+  json service = KubeWorld::MakeService("web");
+  service["metadata"]["annotations"]["eip.openelb.kubesphere.io/v1alpha2"] = "fresh";
+  w.Apply(service);
+  REQUIRE(w.RunUntil([&] { return w.IngressOf("web") == "10.0.0.1"; }, absl::Milliseconds(500)));
+  w.Delete("eips", "fresh");
+  w.Run(absl::Seconds(5));
+  REQUIRE_FALSE(w.Get("eips", "fresh").is_null());
+  w.Delete("services", "web");
+  CHECK(w.RunUntil([&] { return w.Get("eips", "fresh").is_null(); }));
+}
+
 TEST_CASE("T095 Eips whose finalizers were stripped vanish and come back, and no Service moves", "[system]") {
   Started w;
   w.AddService("web");
