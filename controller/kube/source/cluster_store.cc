@@ -69,6 +69,12 @@ void ClusterStore::PutService(ServiceObject object) {
   if (!local || kept.fetched) changed_services_.insert(id);
 }
 
+void ClusterStore::PutWritten(ServiceObject object) {
+  const auto it = services_.find(object.service.id);
+  if (it == services_.end() || it->second.rest.uid != object.rest.uid) return;
+  PutService(std::move(object));
+}
+
 void ClusterStore::DropService(const model::ObjectId& id) {
   Problem(absl::StrCat("Service ", id.ToString()), "");
   if (services_.erase(id) == 0) return;

@@ -32,6 +32,8 @@ class ClusterStore {
   // Objects as the API server sends them. One that cannot be read is a problem; what was last read of it stays.
   void PutService(const nlohmann::json& object);
   void PutService(ServiceObject object);
+  // From the answer to a write of ours: nothing when the Service has gone meanwhile, as the watch may tell first.
+  void PutWritten(ServiceObject object);
   void DropService(const model::ObjectId& id);
   // What is to be known of it for its writes now: null when the API server's object is not readable.
   const PoolObject* PutPool(const nlohmann::json& object);

@@ -249,7 +249,7 @@ void KubeSource::WriteService(const model::ServiceWrite& write) {
 void KubeSource::OnWritten(std::uint64_t write_id, absl::StatusOr<ServiceObject> written) {
   if (!written.ok()) return observer_->OnServiceWritten(write_id, written.status(), "");
   const std::string revision = written->service.revision;
-  store_.PutService(*std::move(written));  // the next write builds on it, whether or not the watch has told of it
+  store_.PutWritten(*std::move(written));  // the next write builds on it, whether or not the watch has told of it
   observer_->OnServiceWritten(write_id, absl::OkStatus(), revision);
   if (alive_ != nullptr) Changed();
 }

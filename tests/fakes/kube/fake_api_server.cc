@@ -211,7 +211,7 @@ Reply FakeApiServer::List(const ApiPath& path) {
 
 void FakeApiServer::Answer(const CallPtr& call, const Reply& reply, bool retry_after) {
   const std::string body = reply.body.is_string() ? reply.body.get<std::string>() : reply.body.dump();
-  ToClient(call, kLatency, [call, body, retry_after, code = reply.code] {
+  ToClient(call, kLatency + answer_lag_, [call, body, retry_after, code = reply.code] {
     if (code < 300) {
       call->client->End(call->id, ApiResponse{code, body});
     } else {

@@ -83,6 +83,8 @@ class FakeApiServer {
   void EndWatches(const std::string& resource = "");
   // Watch events come that much later than the writes that made them.
   void SetWatchLag(absl::Duration lag) { watch_lag_ = lag; }
+  // Answers come that much later, so that watches tell first what a write made.
+  void SetAnswerLag(absl::Duration lag) { answer_lag_ = lag; }
   // History is forgotten, continue tokens expire; watches that run go on.
   void Compact();
   // RBAC: a role without `verb` on `resource` ("services", "services/status").
@@ -147,7 +149,7 @@ class FakeApiServer {
   std::set<std::string> silent_;
   std::map<std::string, std::vector<std::pair<CallPtr, std::function<void()>>>> held_;  // by client, while silent
   std::set<std::pair<std::string, std::string>> forbidden_;
-  absl::Duration watch_lag_;
+  absl::Duration watch_lag_, answer_lag_;
   std::uint64_t reads_ = 0, writes_ = 0;
   std::map<std::uint64_t, std::vector<ObjectPtr>> snapshots_;  // of lists whose later pages may be asked for
   std::uint64_t last_snapshot_ = 0;

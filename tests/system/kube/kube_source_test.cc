@@ -216,6 +216,26 @@ TEST_CASE("T090 an Eip that is deleted as soon as somebody has an address of it 
   CHECK(w.RunUntil([&] { return w.Get("eips", "fresh").is_null(); }));
 }
 
+TEST_CASE("what a watch has told to be gone is not brought back by the answer to a write", "[system]") {
+  Started w;
+  w.server.SetAnswerLag(absl::Milliseconds(50));
+  w.AddService("web");
+  REQUIRE(w.Gets("web", "192.168.50.50"));
+  w.Run(absl::Seconds(2));
+  SECTION("one that had an address") {
+    w.Delete("services", "web");
+    w.Run(absl::Seconds(5));
+    CHECK(w.Leader().runner.core().services().all().empty());
+  }
+  SECTION("and its successor of the same name is served") {
+    w.Delete("services", "web");
+    REQUIRE(w.RunUntil([&] { return w.Get("services", "web").is_null(); }));
+    w.AddService("web");
+    w.Run(absl::Seconds(5));
+    CHECK(w.IngressOf("web") == "192.168.50.50");
+  }
+}
+
 TEST_CASE("T095 Eips whose finalizers were stripped vanish and come back, and no Service moves", "[system]") {
   Started w;
   w.AddService("web");
