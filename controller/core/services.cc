@@ -240,7 +240,7 @@ void Services::Decide(ServiceRecord& r) {
   const bool same = want == s.allocations;
   if (same) UpdateClaims(r);
   const bool let_go = release && s.touched() && s.allocations.empty();
-  const bool relabel = !want.empty() && r.decision.managed_by != s.managed_by;
+  const bool relabel = !want.empty() && (r.decision.managed_by != s.managed_by || !s.marked);
   const bool untold = ctx_.options.record_reasons && !foreign && !release && ToRecord(r) != s.told;
   if (same && !r.restore && !let_go && !relabel && !untold) {
     if (r.gone) return Erase(id);

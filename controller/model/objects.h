@@ -118,8 +118,8 @@ struct Service {
   std::vector<ServicePort> ports;
   TrafficPolicy traffic_policy = TrafficPolicy::kCluster;  // spec.externalTrafficPolicy
   Labels selector;                                         // spec.selector
-  bool marked = false;                                     // bears our finalizer or our pool label
-  std::vector<Allocation> allocations;                     // recorded, in the order of ip_families
+  bool marked = false;                  // bears our finalizer or our pool label; where there are allocations: both
+  std::vector<Allocation> allocations;  // recorded, in the order of ip_families
   // How it was ours when `allocations` were recorded: "annotation", "class:<loadBalancerClass>" or "unclassed"; empty
   // on records that do not tell. With it a changed flag is told from a changed Service (rule 1).
   std::string managed_by;

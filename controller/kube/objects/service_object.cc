@@ -156,7 +156,13 @@ absl::StatusOr<ServiceObject> ReadService(const json& object) {
   ReadIngress(object, record, label, out);
   ReadConditions(object, out);
   service.marked = service.marked || out.rest.has_condition;
-  if (!service.allocations.empty()) service.managed_by = record.managed_by;
+  if (!service.allocations.empty()) {
+    service.managed_by = record.managed_by;
+    // One that holds addresses shall have both.
+    const json& finalizers = ListAt(metadata, "finalizers");
+    service.marked =
+        !label.empty() && std::find(finalizers.begin(), finalizers.end(), kServiceFinalizer) != finalizers.end();
+  }
   return out;
 }
 

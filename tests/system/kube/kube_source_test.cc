@@ -216,6 +216,24 @@ TEST_CASE("T090 an Eip that is deleted as soon as somebody has an address of it 
   CHECK(w.RunUntil([&] { return w.Get("eips", "fresh").is_null(); }));
 }
 
+TEST_CASE("label and finalizer that somebody takes off come back, and the address stays", "[system]") {
+  Started w;
+  w.AddService("web");
+  REQUIRE(w.Gets("web", "192.168.50.50"));
+  w.Run(absl::Seconds(2));
+  const json before = w.Get("services", "web")["metadata"];
+  SECTION("the label") { w.Edit("services", "web", {{"metadata", {{"labels", nullptr}}}}); }
+  SECTION("the finalizer") { w.Edit("services", "web", {{"metadata", {{"finalizers", nullptr}}}}); }
+  w.Run(absl::Seconds(2));
+  const json after = w.Get("services", "web")["metadata"];
+  CHECK(after["labels"] == before["labels"]);
+  CHECK(after["finalizers"] == before["finalizers"]);
+  CHECK(w.IngressOf("web") == "192.168.50.50");
+  const std::uint64_t writes = w.Writes();
+  w.Run(absl::Seconds(10));
+  CHECK(w.Writes() == writes);
+}
+
 TEST_CASE("what a watch has told to be gone is not brought back by the answer to a write", "[system]") {
   Started w;
   w.server.SetAnswerLag(absl::Milliseconds(50));
