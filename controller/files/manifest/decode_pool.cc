@@ -2,6 +2,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/net/quote.h"
 #include "controller/files/manifest/decode.h"
@@ -84,7 +85,10 @@ model::Pool DecodePool(FieldReader& read, const Field& root, std::string name, b
   pool.name = std::move(name);
   const Field metadata = read.Map(root, "metadata");
   const model::Labels annotations = read.StringMap(metadata, "annotations");
-  pool.is_default = IsTrue(annotations, model::kDefaultPoolAnnotation);
+  // In any case, as OpenELB's webhook reads it.
+  if (auto it = annotations.find(model::kDefaultPoolAnnotation); it != annotations.end()) {
+    pool.is_default = absl::EqualsIgnoreCase(it->second, "true");
+  }
   pool.avoid_buggy_ips = IsTrue(annotations, model::kAvoidBuggyAnnotation);
   pool.force_delete = IsTrue(annotations, model::kForceDeleteAnnotation);
 

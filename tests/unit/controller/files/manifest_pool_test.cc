@@ -57,13 +57,15 @@ spec:
   CHECK(pool == wanted);
 }
 
-TEST_CASE("an Eip annotation counts only when it is exactly true", "[unit]") {
-  const std::string value = GENERATE("\"True\"", "\"false\"", "\"1\"", "\"\"");
+TEST_CASE("an Eip annotation counts only when it is true, and the default's in any case", "[unit]") {
+  const auto [value, is_default] = GENERATE(table<std::string, bool>(
+      {{"\"true\"", true}, {"\"True\"", true}, {"\"false\"", false}, {"\"1\"", false}, {"\"\"", false}}));
   const Pool pool = Only<Pool>(
       "apiVersion: network.kubesphere.io/v1alpha2\nkind: Eip\n"
       "metadata: {name: a, annotations: {eip.openelb.kubesphere.io/is-default-eip: " +
-      value + "}}\nspec: {address: 10.0.0.1}\n");
-  CHECK_FALSE(pool.is_default);
+      value + ", berth.io/force-delete: " + value + "}}\nspec: {address: 10.0.0.1}\n");
+  CHECK(pool.is_default == is_default);
+  CHECK(pool.force_delete == (value == "\"true\""));
 }
 
 TEST_CASE("an Eip of v1alpha1 is read, without the fields that version does not have", "[unit]") {
