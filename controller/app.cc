@@ -106,6 +106,11 @@ HttpHandlers App::Pages() {
     if (runner_ == nullptr) return HttpResponse{503, "not ready: there are no certificates to serve with yet\n"};
     const model::StatusView status = runner_->Status();
     if (!status.synced) return HttpResponse{503, "not ready: the source has not been read yet\n"};
+    // An Eip that is applied as soon as we are ready is judged by whoever is asked.
+    if (status.leader && kubernetes_ != nullptr && !kubernetes_->published()) {
+      return HttpResponse{503, "not ready: the API server has not been told yet whom to trust\n"};
+    }
+    if (!status.leader && status.leader_name.empty()) return HttpResponse{503, "not ready: nobody leads yet\n"};
     return HttpResponse{200, absl::StrCat("ok\n", status.leader ? "" : "standby\n")};
   };
   return pages;

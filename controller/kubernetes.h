@@ -42,6 +42,8 @@ class Kubernetes {
   const TlsFlags& tls() const { return tls_; }
   kube::ApiClient& client() { return *client_; }
   kube::KubeSource& source() { return *source_; }
+  // Whether the API server and agents know by now what to trust, as far as a leader of us has to tell them.
+  bool published() const { return certificates_ == nullptr || certificates_->published(); }
   const std::string& identity() const { return identity_; }
   // What stands between `port`, which is borrowed, and whoever listens to agents: it lets through only those with a
   // good token. Null where none is asked for: --insecure, or agents with certificates.

@@ -56,6 +56,8 @@ BundlePublisher::~BundlePublisher() { Stop(); }
 void BundlePublisher::SetLeader(bool leader) {
   if (leader == leader_) return;
   leader_ = leader;
+  published_ = false;
+  waited_ = 0;
   Restart();
 }
 
@@ -75,6 +77,7 @@ void BundlePublisher::Restart() {
   if (!leader_ || bundle_.empty()) return;
   at_ = 0;
   conflicts_ = 0;
+  absent_ = false;
   trouble_ = absl::OkStatus();
   Next();
 }
@@ -82,10 +85,15 @@ void BundlePublisher::Restart() {
 // One place after the other.
 void BundlePublisher::Next() {
   if (at_ == places_.size()) {
-    timer_ = loop_.RunAfter(trouble_.ok() ? options_.again : options_.retry, [this] {
-      timer_ = 0;
-      Restart();
-    });
+    const bool wait = absent_ && ++waited_ < options_.rounds;
+    published_ = published_ || !wait;
+    timer_ = loop_.RunAfter(wait            ? options_.soon
+                            : trouble_.ok() ? options_.again
+                                            : options_.retry,
+                            [this] {
+                              timer_ = 0;
+                              Restart();
+                            });
     if (trouble_ == problem_) return;
     problem_ = trouble_;
     if (on_problem_) on_problem_(problem_);
@@ -103,7 +111,10 @@ void BundlePublisher::Next() {
 
 void BundlePublisher::OnRead(const absl::StatusOr<ApiResponse>& response) {
   const bool absent = absl::IsNotFound(response.status());
-  if (absent && place().webhooks) return PlaceDone(absl::OkStatus());
+  if (absent && place().webhooks) {
+    absent_ = true;
+    return PlaceDone(absl::OkStatus());
+  }
   if (!response.ok() && !absent) return PlaceDone(response.status());
   json object = absent ? json::object() : json::parse(response->body, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) {

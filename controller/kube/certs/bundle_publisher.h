@@ -7,7 +7,8 @@
 //   publisher.SetLeader(true);               // only a leader tells
 //
 // Looks again every `again`, since others may write there too; writes only what differs. A webhook configuration that
-// is not there is none of our business; a webhook of it that is called by URL is left alone. Loop thread only.
+// is not there is waited for a while, since an installation may make it after us, and then none of our business; a
+// webhook of it that is called by URL is left alone. Loop thread only.
 #ifndef BERTH_CONTROLLER_KUBE_CERTS_BUNDLE_PUBLISHER_H_
 #define BERTH_CONTROLLER_KUBE_CERTS_BUNDLE_PUBLISHER_H_
 
@@ -33,6 +34,8 @@ class BundlePublisher {
     std::vector<std::string> mutating = {};    // and of MutatingWebhookConfigurations
     absl::Duration again = absl::Minutes(5);
     absl::Duration retry = absl::Seconds(5);  // after something failed
+    absl::Duration soon = absl::Seconds(1);   // where a webhook configuration is to come yet,
+    int rounds = 60;                          // so many times
   };
   // `on_problem` gets what went wrong when that changes, and OK once all is as it should be.
   BundlePublisher(EventLoop& loop, ApiClient& client, Options options,
@@ -43,6 +46,8 @@ class BundlePublisher {
 
   void SetLeader(bool leader);
   void Publish(const std::string& bundle);  // PEM
+  // Everybody has been told who could be, since we lead.
+  bool published() const { return published_; }
 
  private:
   // Where the bundle is to be found.
@@ -66,6 +71,9 @@ class BundlePublisher {
   std::vector<Place> places_;
 
   bool leader_ = false;
+  bool published_ = false;
+  int waited_ = 0;  // rounds in which a webhook configuration was absent
+  bool absent_ = false;
   std::string bundle_;
   std::size_t at_ = 0;    // the place being seen to
   int conflicts_ = 0;     // at that place

@@ -56,6 +56,7 @@ class CertificateKeeper {
 
   void Start();
   void SetLeader(bool leader) { publisher_.SetLeader(leader); }
+  bool published() const { return publisher_.published(); }
   std::string File(const std::string& name) const { return options_.folder + "/" + name; }
 
  private:
