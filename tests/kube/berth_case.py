@@ -202,7 +202,7 @@ class BerthTest(KubeTest):
         for word in words:
             self.assertIn(word, condition["message"])
         self.wait_event(name, "AssignIPFailed", condition["message"])
-        self.assertIn(reason, self.berth.ctl("explain", "service", self.id(name)))
+        wait_for("berthctl's reason", lambda: reason in self.berth.ctl("explain", "service", self.id(name)))
         return condition["message"]
 
     # ---- Events -----------------------------------------------------------------------------------------------------

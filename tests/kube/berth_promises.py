@@ -129,15 +129,14 @@ def _answers(cluster, berth, owners):
             yield f"{address} is answered by {[cluster.node_of_mac(mac) or mac for mac in macs]}, and berthctl says {json.dumps(says)}"
 
 
-def answers(cluster, addresses, seconds=0.15):
-    """{address: the MACs that answer for it, one for each answer}."""
+def answers(cluster, addresses, seconds=0.15, at_once=100):
+    """{address: the MACs that answer for it, one for each answer}; so many are asked for at once, that no socket overflows."""
     found = {address: [] for address in addresses}
-    if not found:
-        return found
     cluster.asker.drain()
-    for address in found:
-        cluster.asker.ask(address)
-    for _, op, mac, sender, _, _, _ in cluster.asker.frames(seconds):
-        if op == 2 and sender in found:
-            found[sender].append(mac)
+    for first in range(0, len(addresses), at_once):
+        for address in addresses[first:first + at_once]:
+            cluster.asker.ask(address)
+        for _, op, mac, sender, _, _, _ in cluster.asker.frames(seconds):
+            if op == 2 and sender in found:
+                found[sender].append(mac)
     return found

@@ -116,11 +116,11 @@ class SharersOfNamespaces(AssignTest):
             return ingress_of(self.cluster.api.get(core("services", other, name)))
         ask("same", 81, "secret")
         wait_for("the shared address", lambda: ingress("same") == ["192.168.50.50"])
-        for name, key in (("another", "public"), ("none", None)):
+        for name, key, reason in (("another", "public", "SharingKeyMismatch"), ("none", None, "AddressInUse")):
             ask(name, 82, key)
             said = wait_for("a reason", lambda name=name: [
                 c for c in self.cluster.api.get(core("services", other, name))["status"].get("conditions") or [] if c["reason"] != "Assigned"])
-            self.assertEqual(said[0]["reason"], "SharingKeyMismatch")
+            self.assertEqual(said[0]["reason"], reason)
             self.assertIn(f"{self.namespace}/owner", said[0]["message"])
             self.assertNotIn("secret", said[0]["message"])
             self.assertEqual(ingress(name), [])
@@ -184,7 +184,7 @@ class Families(AssignTest):
         self.service("prefer", ipFamilies=["IPv4", "IPv6"], ipFamilyPolicy="PreferDualStack")
         self.wait_address("prefer", "fd50::101")
         self.service("require", ipFamilies=["IPv4", "IPv6"], ipFamilyPolicy="RequireDualStack")
-        self.wait_waiting("require", "NoPool")
+        self.wait_waiting("require", "FamilyMismatch", "six")
         self.eip("four", POOL)
         self.wait_address("prefer", "192.168.50.50,fd50::101")
         self.wait_address("require", "192.168.50.51,fd50::102")
@@ -386,8 +386,7 @@ class Brief(AssignTest):
             thread.join()
         wait_for("the end of them all", lambda: not api.items(path), 30, 0.05)
         self.wait_eip("eip-pool", usage=0, used=None)
-        self.assertEqual(self.berth.get("services"), [])
-        self.assertEqual(self.berth.get("addresses"), [])
+        wait_for("the end of all records", lambda: not self.berth.get("services") and not self.berth.get("addresses"))
 
 
 if __name__ == "__main__":

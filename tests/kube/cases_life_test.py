@@ -219,7 +219,9 @@ class Unclassed(LifeTest):
         self.eip("eip-pool", POOL, {"eip.openelb.kubesphere.io/is-default-eip": "true"})
         self.berth.upgrade("manageUnclassed=true")
         self.addCleanup(self.berth.upgrade, "manageUnclassed=false")
-        self.assertIn("berth-controller", self.cluster.kubectl("get", "mutatingwebhookconfigurations"))
+        # Nobody waits for that webhook, so neither does the controller's readiness.
+        wait_for("the webhook to be trusted", lambda: all(
+            "caBundle" in hook["clientConfig"] for hook in self.cluster.get_json("mutatingwebhookconfiguration", "berth-controller")["webhooks"]))
         self.service("plain", opted_in=False)
         self.wait_address("plain", "192.168.50.50")
         notes = self.get_service("plain")["metadata"]["annotations"]
