@@ -13,8 +13,8 @@ class UninstallTest(FaultTest):
         self.berth.uninstall()
         for node in self.cluster.nodes:
             self.assertNotIn("berth", node.exec("nft", "list", "tables").stdout)
-            self.assertNotIn("berth", node.ip("-o", "link").stdout)
-            said = node.ip("-o", "addr").stdout
+            self.assertNotIn(": berth", node.ip("-o", "link"))
+            said = node.ip("-o", "addr")
             self.assertFalse([address for address in addresses if f" {address}/" in said])
         for thing in [*self.services().values(), *self.cluster.api.items(eip_path())]:
             meta = thing["metadata"]
@@ -41,6 +41,9 @@ class Keep(UninstallTest):
         before = self.wait_addresses("web", "other")
         self.assertEqual(self.uninstall_and_look(before.values()), {name: [address] for name, address in before.items()})
         self.berth.install("uninstall.mode=release")
+        # Before one leads nobody tells the API server whose webhook it may believe.
+        path = resource("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", None, "berth-controller")
+        wait_for("webhooks", lambda: all(hook["clientConfig"].get("caBundle") for hook in self.cluster.api.get(path)["webhooks"]), 30, 0.05)
         self.assertEqual(self.wait_addresses("web", "other"), before)
         wait_for("its page", lambda: self.cluster.fetch(before["web"], timeout=1), 20, 0.05)
 
