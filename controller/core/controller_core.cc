@@ -164,6 +164,8 @@ void ControllerCore::On(const Leadership& e) {
   leader_ = true;
   expecting_ |= !e.known_agents.empty();
   agents_.Remember(e.known_agents);
+  // Those that have come before we led, too.
+  if (!agents_.Known().empty()) ctx_.Emit(RememberAgents{agents_.Known()});
   ctx_.term = e.term;
   ctx_.version = 0;
   if (e.term >= raising_) raising_ = 0;

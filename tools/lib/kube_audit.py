@@ -36,7 +36,7 @@ def parse(line):
     if "subresource" in reference:
         what += "/" + reference["subresource"]
     return Request(
-        user=event["user"]["username"], verb=event["verb"], group=reference.get("apiGroup", ""), resource=what,
+        user=event["user"].get("username", ""), verb=event["verb"], group=reference.get("apiGroup", ""), resource=what,
         namespace=reference.get("namespace", ""), name=reference.get("name", ""),
         code=event.get("responseStatus", {}).get("code", 0), stage=event["stage"], time=event["requestReceivedTimestamp"],
         allowed=event.get("annotations", {}).get("authorization.k8s.io/decision") != "forbid")

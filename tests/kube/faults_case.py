@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of faults share: a pool, many Services in few words, and what became of them by the API server's own data."""
+import contextlib
+
+from berth_case import *  # noqa: F403
+from berth_case import NAMESPACE, SERVICE_FINALIZER, eip_path  # noqa: F401
+from berth_promises import ingress_of
+
+LEASE = resource("coordination.k8s.io/v1", "leases", NAMESPACE, "berth-controller")
+POOL = "192.168.50.50-192.168.50.250"
+
+
+def service(name, **spec):
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {
+        "type": "LoadBalancer", "loadBalancerClass": "berth.io/lb", "selector": {"app": "web"}, "ports": [{"port": 80}], **spec}}
+
+
+class FaultTest(BerthTest):
+    def setUp(self):
+        super().setUp()
+        self.eip("pool", POOL)
+
+    # ---- Services ---------------------------------------------------------------------------------------------------
+    def path(self, name=None, sub=None):
+        return core("services", self.namespace, name, sub)
+
+    def create(self, *names):
+        for name in names:
+            self.cluster.api.create(self.path(), service(name))
+
+    def services(self):
+        return {thing["metadata"]["name"]: thing for thing in self.cluster.api.items(self.path())}
+
+    def delete(self, *names):
+        for name in names:
+            self.cluster.api.delete(self.path(name))
+
+    def wait_addresses(self, *names, timeout=30):
+        """{name: address}, once exactly these Services are there and each has an address of its own."""
+        def settled():
+            found = {name: ingress_of(thing) for name, thing in self.services().items()}
+            addresses = {name: those[0] for name, those in found.items() if len(those) == 1}
+            return addresses if set(found) == set(addresses) == set(names) and len({*addresses.values()}) == len(names) else None
+        try:
+            return wait_for("an address of its own for each Service", settled, timeout, 0.05)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}: {[(name, ingress_of(thing)) for name, thing in self.services().items()]}") from error
+
+    # ---- pages ------------------------------------------------------------------------------------------------------
+    def web_service(self, name="web"):
+        """A Service of that name with running pods, once its page comes; returns its address."""
+        self.cluster.web("web", replicas=2, namespace=self.namespace)
+        self.create(name)
+        address = wait_for("its address", lambda: ingress_of(self.services()[name]), 20, 0.05)[0]
+        wait_for("its page", lambda: self.cluster.fetch(address, timeout=1), 20, 0.05)
+        return address
+
+    @contextlib.contextmanager
+    def served(self, address):
+        """While this lasts a new connection to the address from the LAN gets its page, each time."""
+        end, failures, count = threading.Event(), [], 0
+
+        def ask():
+            nonlocal count
+            while not end.wait(0.05):
+                began = time.monotonic()
+                if not self.cluster.fetch(address, timeout=2):
+                    failures.append(round(began, 1))
+                count += 1
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            end.set()
+            thread.join()
+        self.assertGreater(count, 0)
+        self.assertEqual(failures, [], f"of {count} pages")
+
+    # ---- controllers ------------------------------------------------------------------------------------------------
+    def standby(self):
+        leader = self.berth.leader()
+        return next(pod for pod in self.berth.controllers if pod is not leader)
+
+    def status(self, pod):
+        """What that controller says of itself."""
+        return json.loads(self.berth.ctl("version", "-o", "json", pod=pod))["status"]
+
+    def lease(self):
+        return self.cluster.api.find(LEASE)
+
+    def wait_said(self, what, pods=None, timeout=30):
+        """Until a controller's log has that text from its beginning on; returns the lines."""
+        def found():
+            return [line for pod in pods or self.berth.controllers for line in pod.log().splitlines() if what in line]
+        return wait_for(f"a controller that says {what!r}", found, timeout, 0.05)
+
+    @contextlib.contextmanager
+    def frozen(self, *pods):
+        for pod in pods:
+            pod.freeze()
+        try:
+            yield
+        finally:
+            for pod in pods:
+                pod.thaw()

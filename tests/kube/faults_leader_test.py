@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever becomes of the controllers, addresses stay where they are and none is given twice."""
+import datetime
+import glob
+import random
+
+from faults_case import *  # noqa: F403
+
+
+class Killed(FaultTest):
+    """Leaders killed at random moments of a burst of Services leave each with one address, of its own"""
+
+    def test(self):
+        chance = random.Random(7)
+        names = [f"s-{i}" for i in range(60)]
+        for part in range(3):
+            leader = self.berth.leader()
+            term = self.term()
+            burst = threading.Thread(target=self.create, args=names[part::3])
+            burst.start()
+            time.sleep(chance.uniform(0, 0.3))
+            leader.kill()
+            burst.join()
+            wait_for("another term", lambda: self.term() > term, 30, 0.05)
+        self.wait_addresses(*names, timeout=60)
+
+    def term(self):
+        return int(self.lease()["metadata"]["annotations"]["berth.io/term"])
+
+
+class BothKilled(FaultTest):
+    """While no controller runs pages go on and nothing moves, nor when they come back"""
+
+    def test(self):
+        address = self.web_service()
+        self.create("kept")
+        before = self.wait_addresses("web", "kept")
+        holder = self.holder(address)
+        written = self.services()["kept"]["metadata"]["resourceVersion"]
+        with self.served(address):
+            both = self.berth.controllers
+            for pod in both:
+                pod.kill(hold=True)
+            self.create("new")
+            for node in self.cluster.nodes:
+                agent = self.berth.agent(node)
+                wait_for(f"{node.name}'s agent to notice", lambda agent=agent: self._lost(agent), 20)
+            self.assertIs(self.holder(address), holder)
+            for pod in both:
+                pod.release()
+            after = self.wait_addresses("web", "kept", "new", timeout=60)
+        self.assertEqual({name: after[name] for name in before}, before)
+        self.assertIs(self.holder(address), holder)
+        self.assertEqual(self.services()["kept"]["metadata"]["resourceVersion"], written)
+
+    @staticmethod
+    def _lost(agent):
+        lines = [line for line in agent.log().splitlines() if "connected to a controller" in line or "connection lost" in line]
+        return lines and "connection lost" in lines[-1]
+
+
+class Frozen(FaultTest):
+    """A leader frozen in the middle of its writes wakes as nobody, and what it had decided is not done twice"""
+
+    def test(self):
+        names = [f"s-{i}" for i in range(40)]
+        leader = self.berth.leader()
+        burst = threading.Thread(target=self.create, args=names)
+        burst.start()
+        wait_for("the first address", lambda: any(ingress_of(thing) for thing in self.services().values()), 20, 0.01)
+        with self.frozen(leader):
+            burst.join()
+            wait_for("another leader", lambda: self.berth.leader() is not leader, 30, 0.05)
+            before = self.wait_addresses(*names, timeout=60)
+        wait_for("that it knows", lambda: not self.status(leader)["leader"] and self.status(leader)["leaderName"], 20, 0.05)
+        self.assertEqual(self.wait_addresses(*names), before)
+
+
+class WrongClock(FaultTest):
+    """A controller whose clock is a minute fast waits its turn as others do, and leads as well as they"""
+
+    def test(self):
+        address = self.web_service()
+        leader, wrong = self.berth.leader(), self.standby()
+        extra = self.cluster.kubelet.extra_env
+        extra[wrong.name] = {"LD_PRELOAD": glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")[0], "FAKETIME": "+60s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        self.addCleanup(wrong.kill)
+        self.addCleanup(extra.pop, wrong.name)
+        with self.served(address):
+            wrong.kill()
+            wait_for("its return", lambda: wrong.ready, 30)
+            renewed = self.lease()["spec"]["renewTime"]
+            wait_for("renewals that it sees", lambda: self._renewals(renewed) > 8, 30, 0.1)  # longer than a Lease lasts
+            self.assertIs(self.berth.leader(), leader)
+            leader.kill(signal.SIGTERM)
+            wait_for("its turn", lambda: self.berth.leader() is wrong, 30, 0.05)
+            self.assertGreater(self._seconds(self.lease()["spec"]["renewTime"]), time.time() + 50)
+            self.create("new")
+            self.assertEqual(self.wait_addresses("web", "new")["web"], address)
+            wait_for("the other's return", lambda: leader.ready, 30)
+            # Its clock is a minute behind that in the Lease.
+            wrong.kill(signal.SIGTERM)
+            wait_for("the other's turn", lambda: self.berth.leader() is leader, 30, 0.05)
+            self.create("newer")
+            self.assertEqual(self.wait_addresses("web", "new", "newer")["web"], address)
+
+    def _renewals(self, since):
+        return self._seconds(self.lease()["spec"]["renewTime"]) - self._seconds(since)
+
+    @staticmethod
+    def _seconds(text):
+        return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+
+
+class TokensReplaced(FaultTest):
+    """When all tokens are replaced and the old ones are void, controllers and agents go on with the new ones"""
+
+    def test(self):
+        address = self.web_service()
+        old = self._credentials(0)
+        with self.served(address):
+            for account in ("berth-controller", "berth-agent"):
+                thing = self.cluster.get_json("serviceaccount", account, "-n", NAMESPACE)
+                self.cluster.kubectl("delete", "serviceaccount", account, "-n", NAMESPACE)
+                thing["metadata"] = {key: thing["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
+                self.cluster.api.create(core("serviceaccounts", NAMESPACE), thing)
+            for pod in self.berth.controllers + self.berth.agents:
+                pod.rotate_tokens()
+            mark = self.cluster.audit.mark()
+            # For ten seconds at most an API server remembers which tokens were good.
+            wait_for("both controllers' new tokens in use", lambda: len(self._credentials(mark) - old) == 2, 60, 0.1)
+            self.berth.leader().kill(signal.SIGTERM)
+            self.create("new")
+            self.assertEqual(self.wait_addresses("web", "new", timeout=60)["web"], address)
+            wait_for("all agents with the new leader", lambda: len(self._agents()) == 3, 30, 0.1)
+
+    def _agents(self):
+        return [agent for agent in self.berth.get("agents") if agent["state"] == "READY"]
+
+    def _credentials(self, since):
+        """Ids of the tokens that controllers have shown, of requests that were answered."""
+        with open(self.cluster.audit.path, "rb") as log:
+            log.seek(since)
+            events = [json.loads(line) for line in log.read().split(b"\n")[:-1]]
+        return {one for event in events if event["user"].get("username", "").endswith(":berth-controller")
+                for one in event["user"].get("extra", {}).get("authentication.kubernetes.io/credential-id", [])}
+
+
+class LeaseDeleted(FaultTest):
+    """A Lease that somebody deletes is back at once, with the same leader and no lower term"""
+
+    def test(self):
+        self.create("kept")
+        before = self.wait_addresses("kept")
+        leader, lease = self.berth.leader(), self.lease()
+        self.cluster.api.delete(LEASE)
+        found = wait_for("a Lease", self.lease, 10, 0.01)
+        self.assertNotEqual(found["metadata"]["uid"], lease["metadata"]["uid"])
+        self.assertEqual(found["spec"]["holderIdentity"], lease["spec"]["holderIdentity"])
+        self.assertGreaterEqual(int(found["metadata"]["annotations"]["berth.io/term"]), int(lease["metadata"]["annotations"]["berth.io/term"]))
+        self.create("new")
+        self.assertEqual(self.wait_addresses("kept", "new")["kept"], before["kept"])
+        self.assertIs(self.berth.leader(), leader)
+
+
+if __name__ == "__main__":
+    main()

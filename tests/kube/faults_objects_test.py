@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What others do to Services, Eips and their kinds costs no Service its address, and none gets one that is another's."""
+from faults_case import *  # noqa: F403
+from faults_case import EIP
+
+
+class ConflictingWriter(FaultTest):
+    """Somebody who writes the same Services all the time does not keep them from their addresses"""
+
+    def test(self):
+        names = [f"s-{i}" for i in range(5)]
+        self.create(*names)
+        end, writes = threading.Event(), []
+
+        def write(name):
+            while not end.wait(0.005):
+                self.cluster.api.patch(self.path(name), {"metadata": {"annotations": {"example.com/tick": str(time.monotonic_ns())}}})
+                writes.append(name)
+        threads = [threading.Thread(target=write, args=(name,), daemon=True) for name in names]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_for("each to be written", lambda: set(writes) == set(names), 10)
+            before = self.wait_addresses(*names)
+            for name in names:  # the finalizer, too, has to go on while they are written
+                self.cluster.api.patch(self.path(name), {"spec": {"externalTrafficPolicy": "Local"}})
+        finally:
+            end.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(self.wait_addresses(*names), before)
+
+
+class SameByHand(FaultTest):
+    """Of two Services that somebody gave one address by hand the one that had it keeps it, and the other gets its own"""
+
+    def test(self):
+        address = self.web_service()
+        thief = service("thief")
+        thief["metadata"] = {"name": "thief", "labels": {EIP: "pool"}, "finalizers": [SERVICE_FINALIZER]}
+        with self.served(address):
+            with self.frozen(*self.berth.controllers):
+                self.cluster.api.create(self.path(), thief)
+                self.cluster.api.patch(self.path("thief", "status"), {"status": {"loadBalancer": {"ingress": [{"ip": address}]}}})
+            self.assertEqual(self.wait_addresses("web", "thief")["web"], address)
+
+
+class Emptied(FaultTest):
+    """A Service whose address somebody takes out of its status has it back, and its page goes on"""
+
+    def test(self):
+        address = self.web_service()
+        with self.served(address):
+            for status in ({"loadBalancer": {"ingress": None}}, {"loadBalancer": {"ingress": [{"ip": "203.0.113.9"}]}}):
+                self.cluster.api.patch(self.path("web", "status"), {"status": status})
+                wait_for("its address", lambda: address in ingress_of(self.services()["web"]), 20, 0.02)
+
+
+class KindDeleted(FaultTest):
+    """Controllers that start after Eips and their kind were deleted say what is missing and wait; once it is there again all goes on"""
+
+    def test(self):
+        address = self.web_service()
+        self.create("kept")
+        before = self.wait_addresses("web", "kept")
+        self.wait_eip("pool", usage=2)
+        written = self.services()["kept"]["metadata"]["resourceVersion"]
+        path = resource("apiextensions.k8s.io/v1", "customresourcedefinitions", None, "eips.network.kubesphere.io")
+        kind = self.cluster.api.get(path)
+        with self.served(address):
+            for pod in self.berth.controllers:
+                pod.kill(hold=True)
+            self.cluster.api.patch(eip_path("pool"), {"metadata": {"finalizers": None}})
+            self.cluster.kubectl("delete", "crd", "eips.network.kubesphere.io", "--timeout=30s")
+            for pod in self.berth.controllers:
+                pod.release()
+            for pod in self.berth.controllers:
+                self.wait_said("the API server has no eips of network.kubesphere.io/v1alpha2: install Berth's CRDs", [pod])
+            self.assertFalse(any(pod.ready for pod in self.berth.controllers))
+            kind["metadata"] = {key: kind["metadata"][key] for key in ("name", "labels", "annotations")}
+            self.cluster.api.create(os.path.dirname(path), {**kind, "status": None})
+            self.cluster.kubectl("wait", "crd/eips.network.kubesphere.io", "--for=condition=Established", "--timeout=30s")
+            self.eip("pool", POOL)
+            self.berth.wait_ready()
+            self.wait_eip("pool", timeout=30, usage=2)
+            self.assertEqual(self.wait_addresses("web", "kept"), before)
+        self.assertEqual(self.services()["kept"]["metadata"]["resourceVersion"], written)
+
+
+class TypeChanged(FaultTest):
+    """A Service that stops being a LoadBalancer is let go of wholly, and has an address when it is one again"""
+
+    def test(self):
+        address = self.web_service()
+        self.cluster.api.patch(self.path("web"), {"spec": {"type": "ClusterIP", "loadBalancerClass": None}})
+
+        def released():
+            thing = self.services()["web"]
+            meta = thing["metadata"]
+            return not (ingress_of(thing) or EIP in meta.get("labels", {}) or SERVICE_FINALIZER in meta.get("finalizers", [])
+                        or "berth.io/allocations" in meta.get("annotations", {}) or thing["status"].get("conditions"))
+        wait_for("nothing of ours on it", released, 20, 0.02)
+        self.wait_eip("pool", usage=0)
+        wait_for("silence", lambda: not self.cluster.asker.who_has(address), 10)
+        self.cluster.api.patch(self.path("web"), {"spec": {"type": "LoadBalancer", "loadBalancerClass": "berth.io/lb"}})
+        again = self.wait_addresses("web")["web"]
+        wait_for("its page", lambda: self.cluster.fetch(again, timeout=1), 20, 0.05)
+
+
+class NamespaceDeleted(FaultTest):
+    """A namespace goes with all its Services, and their addresses are free"""
+
+    def test(self):
+        names = [f"s-{i}" for i in range(10)]
+        self.create(*names)
+        self.wait_addresses(*names)
+        self.wait_eip("pool", usage=10)
+        self.cluster.delete_namespace(self.namespace, timeout=60)
+        self.wait_eip("pool", usage=0)
+        self.cluster.new_namespace(self.namespace)
+
+
+class Hundred(FaultTest):
+    """A hundred Services in one apply each get an address of their own"""
+
+    def test(self):
+        names = [f"s-{i}" for i in range(100)]
+        self.cluster.apply([service(name) | {"metadata": {"name": name, "namespace": self.namespace}} for name in names])
+        self.wait_addresses(*names, timeout=60)
+        self.wait_eip("pool", usage=100)
+
+
+if __name__ == "__main__":
+    main()

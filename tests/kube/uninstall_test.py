@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""helm upgrade disturbs nobody, and helm uninstall leaves nothing behind, on nodes and objects."""
+from faults_case import *  # noqa: F403
+from netns import ROOT
+from faults_case import EIP
+
+OURS = ("berth", "finalizer.lb.kubesphere.io", "finalizer.ipam.kubesphere.io", EIP)
+
+
+class UninstallTest(FaultTest):
+    def uninstall_and_look(self, addresses):
+        """{name: addresses} of the Services afterwards."""
+        self.berth.uninstall()
+        for node in self.cluster.nodes:
+            self.assertNotIn("berth", node.exec("nft", "list", "tables").stdout)
+            self.assertNotIn(": berth", node.ip("-o", "link"))
+            said = node.ip("-o", "addr")
+            self.assertFalse([address for address in addresses if f" {address}/" in said])
+        for thing in [*self.services().values(), *self.cluster.api.items(eip_path())]:
+            meta = thing["metadata"]
+            marks = [*meta.get("finalizers", []), *meta.get("labels", {}),
+                     *(key for key in meta.get("annotations", {}) if key.startswith("berth.io/")),
+                     *(c["type"] for c in thing.get("status", {}).get("conditions") or [])]
+            self.assertFalse([mark for mark in marks if mark.startswith(OURS)], meta["name"])
+        left = self.cluster.kubectl("get", "all", "-n", NAMESPACE, "-o", "name")
+        self.assertEqual(left, "")
+        return {name: ingress_of(thing) for name, thing in self.services().items()}
+
+    def check_promises(self):
+        """Berth is gone, and with it its promises."""
+
+
+class Keep(UninstallTest):
+    """In mode keep Services stay in their addresses' possession, a successor takes them over, and a namespace can go without Berth"""
+
+    VALUES = ("uninstall.mode=keep",)
+
+    def test(self):
+        self.web_service()
+        self.create("other")
+        before = self.wait_addresses("web", "other")
+        self.assertEqual(self.uninstall_and_look(before.values()), {name: [address] for name, address in before.items()})
+        self.berth.install("uninstall.mode=release")
+        # Before one leads nobody tells the API server whose webhook it may believe.
+        path = resource("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", None, "berth-controller")
+        wait_for("webhooks", lambda: all(hook["clientConfig"].get("caBundle") for hook in self.cluster.api.get(path)["webhooks"]), 30, 0.05)
+        self.assertEqual(self.wait_addresses("web", "other"), before)
+        wait_for("its page", lambda: self.cluster.fetch(before["web"], timeout=1), 20, 0.05)
+
+
+class Release(UninstallTest):
+    """In mode release Services have no address afterwards, and objects and namespaces go without Berth"""
+
+    def test(self):
+        self.web_service()
+        self.create("other")
+        before = self.wait_addresses("web", "other")
+        self.upgrade(before)
+        self.assertEqual(self.uninstall_and_look(before.values()), {"web": [], "other": []})
+        for name in (self.namespace, NAMESPACE):
+            self.cluster.delete_namespace(name, 60)
+        self.cluster.api.delete(eip_path("pool"))
+        self.assertIsNone(self.cluster.api.find(eip_path("pool")))
+        self.cluster.new_namespace(self.namespace)
+
+    def upgrade(self, before):
+        """A changed value replaces all pods, one by one; pages go on and no address changes."""
+        old = {pod.uid for pod in self.berth.controllers + self.berth.agents}
+        with self.served(before["web"]):
+            self.cluster.helm("upgrade", "berth", os.path.join(ROOT, "charts/berth"), "-n", NAMESPACE, "--reuse-values",
+                              "--set", "log.level=debug")
+            for what in ("deploy/berth-controller", "ds/berth-agent"):
+                self.cluster.kubectl("rollout", "status", what, "-n", NAMESPACE, "--timeout=120s")
+            self.berth.wait_ready()
+            self.assertFalse(old & {pod.uid for pod in self.berth.controllers + self.berth.agents})
+            self.create("new")
+            after = self.wait_addresses("web", "other", "new", timeout=60)
+            self.delete("new")
+            wait_for("its end", lambda: "new" not in self.services(), 20, 0.02)
+        self.assertEqual({name: after[name] for name in before}, before)
+
+
+if __name__ == "__main__":
+    main()
