@@ -91,6 +91,7 @@ class Refused(BerthTest):
             said = self.cluster.kubectl_fails("apply", "-f", "-", input=text)
             for word in words:
                 self.assertIn(word, said)
+        self.wait_eip("one", poolSize=11, usage=1)
         self.assertEqual(self.cluster.kubectl("get", "eip", "--no-headers").split(), ["one", "192.168.50.50-192.168.50.60", "1", "11"])
         # With no address left out, the same field may be edited.
         self.eip("one", "192.168.50.50-192.168.50.55", default)
