@@ -53,6 +53,10 @@ Verdict DecideService(const Review& review, const AdmissionView& view) {
 
   const json& annotations = kube::MapAt(kube::MapAt(*review.object, "metadata"), "annotations");
   json patch = json::array();
+  // No API server sends an object without; a patch below it would not apply.
+  if (!review.object->contains("metadata") || !(*review.object)["metadata"].is_object()) {
+    patch.push_back({{"op", "add"}, {"path", "/metadata"}, {"value", json::object()}});
+  }
   if (annotations.empty()) {
     patch.push_back({{"op", "add"}, {"path", "/metadata/annotations"}, {"value", json::object()}});
   }
