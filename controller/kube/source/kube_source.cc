@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/obs/log.h"
+#include "controller/kube/client/url.h"
 #include "controller/kube/objects/read_field.h"
 #include "controller/kube/source/crd_check.h"
 
@@ -47,11 +48,11 @@ KubeSource::KubeSource(EventLoop& loop, ApiClient& client, KubeSourceOptions opt
           [this](const absl::Status& status) { Problem("lease", status); }),
       memory_(loop, client, options_.lease.ns, [this](const absl::Status& status) { Problem("agents", status); }),
       events_(loop, client, options_.lease.identity, [this](const absl::Status& status) { Problem("events", status); }),
-      services_(loop, client,
-                [this] { return ServiceWriter::Window{election_.write_deadline(), election_.write_end()}; }),
+      services_(loop, client, [this] { return Window(); }),
       pools_(
-          loop, client, [this] { return ServiceWriter::Window{election_.write_deadline(), election_.write_end()}; },
-          [this](const json& object) { OnObject(Kind::kPools, object); }) {}
+          loop, client, [this] { return Window(); }, [this](const json& object) { OnObject(Kind::kPools, object); }) {}
+
+WriteWindow KubeSource::Window() const { return {election_.write_deadline(), election_.write_end()}; }
 
 absl::Status KubeSource::Start(Observer& observer) {
   observer_ = &observer;
@@ -191,8 +192,8 @@ void KubeSource::Fetch(const model::ObjectId& service) {
   ApiRequest request;
   request.verb = "list";
   request.resource = "endpointslices";
-  request.path = absl::StrCat("/apis/discovery.k8s.io/v1/namespaces/", service.ns,
-                              "/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D", service.name);
+  request.path = absl::StrCat("/apis/discovery.k8s.io/v1/namespaces/", service.ns, "/endpointslices?labelSelector=",
+                              EscapeQuery(absl::StrCat("kubernetes.io/service-name=", service.name)));
   client_.Do(std::move(request),
              [this, service, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
                if (alive.expired()) return;

@@ -86,6 +86,7 @@ class KubeSource final : public model::ClusterSource {
   void OnListed(Kind kind);
   void OnLeadership(const LeaseElection::Leadership& now);
   void TellLeadership();
+  WriteWindow Window() const;
   void OnWritten(std::uint64_t write_id, absl::StatusOr<ServiceObject> written);
   void Changed();
   void Fetch(const model::ObjectId& service);

@@ -19,7 +19,7 @@ constexpr char kPath[] = "/apis/network.kubesphere.io/v1alpha2/eips/";
 
 }  // namespace
 
-PoolWriter::PoolWriter(EventLoop& loop, ApiClient& client, std::function<ServiceWriter::Window()> window,
+PoolWriter::PoolWriter(EventLoop& loop, ApiClient& client, std::function<WriteWindow()> window,
                        std::function<void(const json&)> on_written)
     : loop_(loop), client_(client), window_(std::move(window)), on_written_(std::move(on_written)) {}
 
@@ -89,7 +89,6 @@ void PoolWriter::Sync(const std::string& name) {
 
 void PoolWriter::Patch(const std::string& name, bool status, std::string body) {
   entries_[name].busy = true;
-  const ServiceWriter::Window window = window_();
   ApiRequest request;
   request.verb = "patch";
   request.resource = "eips";
@@ -98,8 +97,7 @@ void PoolWriter::Patch(const std::string& name, bool status, std::string body) {
   request.content_type = kMergePatch;
   request.body = body;
   request.urgency = Urgency::kWrite;
-  request.not_after = window.begin_by;
-  request.timeout = std::max(absl::ZeroDuration(), window.end_by - loop_.Now());
+  window_().Bound(request, loop_.Now());
   client_.Do(std::move(request), [this, name, status, body = std::move(body),
                                   alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
     if (alive.expired()) return;

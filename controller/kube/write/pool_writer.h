@@ -18,7 +18,7 @@
 #include "common/base/event_loop.h"
 #include "controller/kube/client/api_client.h"
 #include "controller/kube/objects/pool_object.h"
-#include "controller/kube/write/service_writer.h"
+#include "controller/kube/write/write_window.h"
 #include "controller/model/source.h"
 
 namespace berth::kube {
@@ -26,7 +26,7 @@ namespace berth::kube {
 class PoolWriter {
  public:
   // `on_written` hears of the object as it is after each of our writes.
-  PoolWriter(EventLoop& loop, ApiClient& client, std::function<ServiceWriter::Window()> window,
+  PoolWriter(EventLoop& loop, ApiClient& client, std::function<WriteWindow()> window,
              std::function<void(const nlohmann::json&)> on_written);
   ~PoolWriter();
   PoolWriter(const PoolWriter&) = delete;
@@ -59,7 +59,7 @@ class PoolWriter {
 
   EventLoop& loop_;
   ApiClient& client_;
-  const std::function<ServiceWriter::Window()> window_;
+  const std::function<WriteWindow()> window_;
   const std::function<void(const nlohmann::json&)> on_written_;
   std::map<std::string, Entry> entries_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

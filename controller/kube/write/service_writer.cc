@@ -8,11 +8,10 @@
 
 namespace berth::kube {
 
-ServiceWriter::ServiceWriter(EventLoop& loop, ApiClient& client, std::function<Window()> window)
+ServiceWriter::ServiceWriter(EventLoop& loop, ApiClient& client, std::function<WriteWindow()> window)
     : loop_(loop), client_(client), window_(std::move(window)) {}
 
 void ServiceWriter::Write(const model::ServiceWrite& write, const ServiceRest& rest, Done done) {
-  const Window window = window_();
   ++in_flight_;
   ApiRequest request;
   request.verb = "patch";
@@ -22,8 +21,7 @@ void ServiceWriter::Write(const model::ServiceWrite& write, const ServiceRest& r
   request.content_type = kMergePatch;
   request.body = ServicePatch(write, rest, loop_.WallNow());
   request.urgency = Urgency::kWrite;
-  request.not_after = window.begin_by;
-  request.timeout = std::max(absl::ZeroDuration(), window.end_by - loop_.Now());
+  window_().Bound(request, loop_.Now());
   client_.Do(std::move(request), [this, done = std::move(done),
                                   alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
     if (alive.expired()) return;

@@ -15,20 +15,17 @@
 #include "common/base/event_loop.h"
 #include "controller/kube/client/api_client.h"
 #include "controller/kube/objects/service_object.h"
+#include "controller/kube/write/write_window.h"
 #include "controller/model/source.h"
 
 namespace berth::kube {
 
 class ServiceWriter {
  public:
-  // How the Lease stands now: no patch begins later than `begin_by`, and each has ended by `end_by` (loop times).
-  struct Window {
-    absl::Time begin_by, end_by;
-  };
   // The object as the API server has it after the write, or what ApiClient says of a failure (Cancelled: not sent).
   using Done = std::function<void(absl::StatusOr<ServiceObject>)>;
 
-  ServiceWriter(EventLoop& loop, ApiClient& client, std::function<Window()> window);
+  ServiceWriter(EventLoop& loop, ApiClient& client, std::function<WriteWindow()> window);
   ServiceWriter(const ServiceWriter&) = delete;
   ServiceWriter& operator=(const ServiceWriter&) = delete;
 
@@ -41,7 +38,7 @@ class ServiceWriter {
  private:
   EventLoop& loop_;
   ApiClient& client_;
-  const std::function<Window()> window_;
+  const std::function<WriteWindow()> window_;
   std::size_t in_flight_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -66,8 +66,7 @@ struct World {
   ProcessLoop process{loop};
   FakeApiClient client{server, "one", process};
   Pruning pruning;
-  PoolWriter writer{process, pruning,
-                    [] { return ServiceWriter::Window{absl::InfiniteFuture(), absl::InfiniteFuture()}; },
+  PoolWriter writer{process, pruning, [] { return WriteWindow{absl::InfiniteFuture(), absl::InfiniteFuture()}; },
                     [this](const json& object) { writer.Show(*ReadPool(object)); }};
 };
 
