@@ -7,8 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "common/obs/log.h"
+#include "controller/kube/client/url.h"
 #include "controller/kube/objects/pool_object.h"
 #include "controller/kube/objects/read_field.h"
 #include "controller/kube/objects/service_object.h"
@@ -133,8 +133,7 @@ void Uninstall::List(const Kind& kind, const std::string& token) {
   ApiRequest request;
   request.verb = "list";
   request.resource = kind.resource;
-  request.path = absl::StrCat(kind.path, "?limit=500", token.empty() ? "" : "&continue=",
-                              absl::StrReplaceAll(token, {{"%", "%25"}, {"=", "%3D"}, {"&", "%26"}, {"+", "%2B"}}));
+  request.path = absl::StrCat(kind.path, "?limit=500", token.empty() ? "" : "&continue=", EscapeQuery(token));
   client_.Do(std::move(request),
              [this, &kind, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
                if (!alive.expired()) OnPage(kind, response);
