@@ -5,6 +5,7 @@
 #define BERTH_CONTROLLER_CORE_CONTEXT_H_
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -33,8 +34,9 @@ struct Options {
   absl::Duration new_address_probe = absl::Milliseconds(200);
   absl::Duration takeover_probe = absl::Milliseconds(30);
   absl::Duration forward_after_move = absl::Seconds(30);  // the former holder goes on forwarding
-  absl::Duration bar_time = absl::Seconds(30);            // a node that rejected an address is not asked again before
-  absl::Duration recheck = absl::Milliseconds(250);       // of agents that answer on the LAN but not to us
+  absl::Duration unannounced_after = absl::Seconds(5);  // nobody announces an address for so long: its Service says so
+  absl::Duration bar_time = absl::Seconds(30);          // a node that rejected an address is not asked again before
+  absl::Duration recheck = absl::Milliseconds(250);     // of agents that answer on the LAN but not to us
   absl::Duration quarantine_recheck = absl::Seconds(5);
   absl::Duration conflict_recheck = absl::Seconds(60);
   absl::Duration write_retry = absl::Seconds(1);
@@ -53,7 +55,8 @@ class Context {
   std::uint64_t term = 0;
   std::uint64_t version = 0;   // counts up within a term: messages and decisions alike
   std::set<IpAddr> releasing;  // withdrawn, though the ledger still names their Service until the write has landed
-  bool active = false;         // leader, caches complete, start gate open
+  std::map<IpAddr, MacAddr> strangers;  // who answers for which of the ledger's conflicted addresses, as last heard
+  bool active = false;                  // leader, caches complete, start gate open
 
   std::uint64_t NextVersion() { return ++version; }
   template <typename T>

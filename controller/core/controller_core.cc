@@ -14,6 +14,7 @@ ControllerCore::ControllerCore(Options options)
       agents_(ctx_),
       probes_(ctx_, agents_),
       holders_(ctx_, cluster_, agents_, probes_),
+      unannounced_(ctx_, agents_, holders_),
       pools_(ctx_,
              [this](const model::Pool& pool) {
                return pool.addresses.First() && !holders_.ProberFor(*pool.addresses.First(), pool.interface).empty();
@@ -66,6 +67,7 @@ ControllerCore::ControllerCore(Options options)
   Holders::Observer holders;
   holders.on_changed = [this](const IpAddr& address) {
     changes_.addresses.insert(address);
+    unannounced_.Note(address);
     for (const plan::Claim& c : ctx_.ledger.OwnersOf(address)) changes_.services.insert(c.service);
   };
   holders.on_unquarantined = [this](const IpAddr&) { services_.Wake(); };
@@ -181,6 +183,7 @@ void ControllerCore::CloseGate() {
     expecting_ = true;
     services_.Pause();
     holders_.Pause();
+    unannounced_.End();
   }
   ctx_.active = false;
   probes_.Forget();
@@ -212,6 +215,7 @@ void ControllerCore::TryOpenGate() {
   holders_.Adopt();
   services_.Begin();
   pools_.Begin();
+  unannounced_.Begin();
 }
 
 void ControllerCore::OnContact(Agent& agent) {

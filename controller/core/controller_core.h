@@ -22,6 +22,7 @@
 #include "controller/core/pools.h"
 #include "controller/core/probes.h"
 #include "controller/core/services.h"
+#include "controller/core/unannounced.h"
 #include "controller/model/views.h"
 
 namespace berth::core {
@@ -88,6 +89,7 @@ class ControllerCore {
   Agents agents_;
   Probes probes_;
   Holders holders_;
+  Unannounced unannounced_;
   Pools pools_;
   Services services_;
 

@@ -90,6 +90,9 @@ struct RaiseTerm {
 struct RememberAgents {
   std::vector<model::ClusterSource::KnownAgent> agents;
 };
+struct SayUnannounced {
+  model::UnannouncedServices services;
+};
 struct WakeAt {
   absl::Time at;
 };  // replaces an earlier one; InfiniteFuture: none needed
@@ -108,7 +111,7 @@ struct Observe {
 };
 
 using Effect = std::variant<SendToAgent, CloseStream, WriteService, WritePoolStatus, RecordEvent, RaiseTerm,
-                            RememberAgents, WakeAt, LogLine, Observe>;
+                            RememberAgents, SayUnannounced, WakeAt, LogLine, Observe>;
 using Effects = std::vector<Effect>;
 
 }  // namespace berth::core

@@ -58,6 +58,9 @@ struct Holding {
   }
 };
 
+// Why which node cannot hold it, the first ten: "node1: interface eth0 is down or has no carrier; node2: ...".
+std::string RefusalsText(const Holding& h);
+
 class Holders {
  public:
   struct Observer {

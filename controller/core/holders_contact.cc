@@ -11,7 +11,7 @@ namespace berth::core {
 namespace {
 using Phase = Holding::Phase;
 constexpr std::size_t kRecheckSample = 4;  // addresses asked of each lost agent at a time, in turn
-constexpr std::size_t kRefusalsTold = 10;  // in one Event
+constexpr std::size_t kRefusalsTold = 10;  // at once
 }  // namespace
 
 void Holders::Adopt() {
@@ -362,9 +362,7 @@ void Holders::RecheckQuarantined() {
   }
 }
 
-// Once until somebody holds it again. That there is no agent at all is no Service's trouble alone.
-void Holders::TellUnheld(Holding& h) {
-  if (h.refusals.empty() || std::exchange(h.told_unheld, true)) return;
+std::string RefusalsText(const Holding& h) {
   std::vector<std::string> why;
   for (const plan::Refusal& r : h.refusals) {
     if (why.size() == kRefusalsTold) {
@@ -373,10 +371,15 @@ void Holders::TellUnheld(Holding& h) {
     }
     why.push_back(absl::StrCat(r.node, ": ", r.why));
   }
+  return absl::StrJoin(why, "; ");
+}
+
+// Once until somebody holds it again. That there is no agent at all is no Service's trouble alone.
+void Holders::TellUnheld(Holding& h) {
+  if (h.refusals.empty() || std::exchange(h.told_unheld, true)) return;
   for (const plan::Claim& claim : ctx_.ledger.OwnersOf(h.address)) {
-    ctx_.ServiceEvent(
-        claim.service, true, "SetBalancer",
-        absl::StrCat("no available nodes for service ip ", h.address.ToString(), ": ", absl::StrJoin(why, "; ")));
+    ctx_.ServiceEvent(claim.service, true, "SetBalancer",
+                      absl::StrCat("no available nodes for service ip ", h.address.ToString(), ": ", RefusalsText(h)));
   }
 }
 

@@ -240,7 +240,9 @@ model::PoolStatus Pools::StatusOf(const std::string& name) const {
     status.used_list.push_back(std::move(used));
   }
   for (const IpAddr& a : ctx_.ledger.conflicted()) {
-    if (pool->addresses.Contains(a)) status.conflicted.push_back(a.ToString());
+    if (!pool->addresses.Contains(a)) continue;
+    const auto by = ctx_.strangers.find(a);
+    status.conflicted.push_back({a.ToString(), by == ctx_.strangers.end() ? "" : by->second.ToString()});
   }
   status.excluded = ExcludedOf(*pool);
   status.deletion = DeletionOf(*pool);

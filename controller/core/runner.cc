@@ -80,6 +80,7 @@ void CoreRunner::Do(const Effect& effect) {
                         [&](const RecordEvent& e) { source_.RecordEvent(e.event); },
                         [&](const RaiseTerm& e) { source_.RaiseTerm(e.at_least); },
                         [&](const RememberAgents& e) { source_.RememberAgents(e.agents); },
+                        [&](const SayUnannounced& e) { source_.WriteUnannounced(e.services); },
                         [&](const WakeAt& e) { Wake(e.at); },
                         [&](const LogLine& e) {
                           if (sinks_.log) sinks_.log(e);

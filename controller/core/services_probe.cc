@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the LAN is asked before a Service is given an address, and what its answer means.
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,14 +35,21 @@ void Services::Probed(const model::ObjectId& id, std::uint64_t op, const sync::P
   auto it = records_.find(id);
   if (it == records_.end() || it->second.op().id != op || it->second.phase != Phase::kProbing) return;
   ServiceRecord& r = it->second;
-  std::string stranger, node;
+  std::optional<MacAddr> stranger;
+  std::string node;
   for (const MacAddr& mac : answer.macs) {
     const std::string known = agents_.NodeOfMac(mac);
-    (known.empty() ? stranger : node) = known.empty() ? mac.ToString() : known;
+    if (known.empty()) {
+      stranger = mac;
+    } else {
+      node = known;
+    }
   }
-  if (!stranger.empty()) {
-    const std::string text = absl::StrCat("address ", answer.address.ToString(), " is in use on the LAN: ", stranger,
-                                          " answers for it; it is not given out while that lasts");
+  if (stranger.has_value()) {
+    const std::string text =
+        absl::StrCat("address ", answer.address.ToString(), " is in use on the LAN: ", stranger->ToString(),
+                     " answers for it; it is not given out while that lasts");
+    ctx_.strangers[answer.address] = *stranger;
     ctx_.ledger.MarkConflicted(answer.address, true);
     if (const model::Pool* pool = ctx_.ledger.PoolOf(answer.address))
       ctx_.PoolEvent(pool->name, true, "AddressConflict", text);
@@ -67,7 +75,12 @@ void Services::RecheckConflicts() {
     if (prober.empty()) continue;
     probes_.Ask(prober, sync::ProbeKind::kNewAddress, address, pool->interface,
                 [this](const sync::ProbeAnswer& answer) {
-                  if (!answer.probed || !answer.macs.empty() || !ctx_.ledger.IsConflicted(answer.address)) return;
+                  if (!answer.probed || !ctx_.ledger.IsConflicted(answer.address)) return;
+                  if (!answer.macs.empty()) {
+                    ctx_.strangers[answer.address] = answer.macs.front();
+                    return pools_.TouchOf(answer.address);
+                  }
+                  ctx_.strangers.erase(answer.address);
                   ctx_.ledger.MarkConflicted(answer.address, false);
                   pools_.TouchOf(answer.address);
                   Wake();

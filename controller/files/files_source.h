@@ -53,6 +53,8 @@ class FilesSource final : public model::ClusterSource {
   void WriteService(const model::ServiceWrite& write) override;
   // Nothing: what it holds is derived, and the metrics and the admin API show it.
   void WritePoolStatus(const model::PoolStatus&) override {}
+  // Nothing, likewise.
+  void WriteUnannounced(const model::UnannouncedServices&) override {}
   void RecordEvent(const model::EventRecord& event) override;
   void RaiseTerm(std::uint64_t at_least) override;
   std::vector<KnownAgent> KnownAgents() const override { return agents_; }

@@ -52,6 +52,9 @@ struct ServiceWrite {
   std::uint64_t told() const { return condition_reason.empty() ? 0 : Fingerprint(condition_reason, condition_message); }
 };
 
+// Services one of whose addresses nobody has announced for a while, and why.
+using UnannouncedServices = std::map<ObjectId, std::string>;
+
 // Derived, coalesced by the core to one a second for each pool; never read back to decide.
 struct PoolStatus {
   std::string pool;
@@ -64,7 +67,12 @@ struct PoolStatus {
     friend bool operator==(const Used&, const Used&) = default;
   };
   std::vector<Used> used_list;
-  std::vector<std::string> conflicted, excluded;  // text of addresses
+  struct Conflicted {
+    std::string address, mac;  // `mac` of who answers for it, empty when that is not known
+    friend bool operator==(const Conflicted&, const Conflicted&) = default;
+  };
+  std::vector<Conflicted> conflicted;
+  std::vector<std::string> excluded;  // text of addresses
   std::string message;
   std::string deletion;  // while it is being deleted: for whom that waits
   bool hold = true;      // keep our finalizer: it is not being deleted, or somebody uses it
@@ -109,6 +117,8 @@ class ClusterSource {
   virtual void Stop() = 0;
   virtual void WriteService(const ServiceWrite& write) = 0;  // at most one in flight for each Service
   virtual void WritePoolStatus(const PoolStatus& status) = 0;
+  // All of them there are now. Said again when that changed; nothing is known before the first word of a term.
+  virtual void WriteUnannounced(const UnannouncedServices& services) = 0;
   virtual void RecordEvent(const EventRecord& event) = 0;
   // Makes the term at least `at_least` by a conditional write; answered by OnLeadership.
   virtual void RaiseTerm(std::uint64_t at_least) = 0;

@@ -325,6 +325,8 @@ void FakeSource::SetConnected(bool connected) {
   for (const auto& [pool, status] : std::exchange(waiting_statuses_, {})) {
     if (cluster_.leader_ == this) cluster_.WritePoolStatus(status);
   }
+  if (waiting_unannounced_ && cluster_.leader_ == this) cluster_.unannounced_ = *waiting_unannounced_;
+  waiting_unannounced_.reset();
   if (waiting_agents_ && cluster_.leader_ == this) RememberAgents(*waiting_agents_);
   waiting_agents_.reset();
   PostFlush();
@@ -350,6 +352,12 @@ void FakeSource::WritePoolStatus(const model::PoolStatus& status) {
   if (alive_ == nullptr) return;
   if (connected_) return cluster_.WritePoolStatus(status);
   waiting_statuses_.insert_or_assign(status.pool, status);
+}
+
+void FakeSource::WriteUnannounced(const model::UnannouncedServices& services) {
+  if (alive_ == nullptr) return;
+  waiting_unannounced_ = services;
+  if (connected_) cluster_.unannounced_ = *std::exchange(waiting_unannounced_, std::nullopt);
 }
 
 void FakeSource::RecordEvent(const model::EventRecord& event) {

@@ -90,6 +90,7 @@ class FakeCluster {
   std::optional<model::Service> service(const model::ObjectId& id) const;
   Condition condition(const model::ObjectId& id) const;
   std::optional<model::PoolStatus> pool_status(const std::string& pool) const;
+  const model::UnannouncedServices& unannounced() const { return unannounced_; }  // as last said
   const std::vector<Event>& events() const { return events_; }
   const std::vector<model::ClusterSource::KnownAgent>& agents() const { return agents_; }
   // Writes that changed something, since the beginning.
@@ -123,6 +124,7 @@ class FakeCluster {
   std::map<model::ObjectId, model::EndpointSlice> slices_;
   std::map<model::ObjectId, Condition> conditions_;
   std::map<std::string, model::PoolStatus> pool_statuses_;
+  model::UnannouncedServices unannounced_;
   std::vector<Event> events_;
   std::vector<model::ClusterSource::KnownAgent> agents_;
   std::vector<model::ServiceWrite> service_writes_;
@@ -155,6 +157,7 @@ class FakeSource final : public model::ClusterSource {
   void Stop() override;
   void WriteService(const model::ServiceWrite& write) override;
   void WritePoolStatus(const model::PoolStatus& status) override;
+  void WriteUnannounced(const model::UnannouncedServices& services) override;
   void RecordEvent(const model::EventRecord& event) override;
   void RaiseTerm(std::uint64_t at_least) override;
   std::vector<KnownAgent> KnownAgents() const override { return cluster_.agents_; }
@@ -177,6 +180,7 @@ class FakeSource final : public model::ClusterSource {
   // Asked for while disconnected: done once it is connected again and leads still.
   std::uint64_t raise_to_ = 0;
   std::map<std::string, model::PoolStatus> waiting_statuses_;
+  std::optional<model::UnannouncedServices> waiting_unannounced_;
   std::optional<std::vector<KnownAgent>> waiting_agents_;
   FakeCluster::Dirty dirty_;
 };

@@ -212,6 +212,30 @@ class Confined(LifeTest):
         self.cluster.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod))
 
 
+class Unserved(LifeTest):
+    """F9 a Local Service without endpoints is announced by nobody, says so in a condition and an Event, and is announced once it has one"""
+
+    def announced(self):
+        conditions = self.get_service("local")["status"].get("conditions") or []
+        return next((c for c in conditions if c["type"] == "berth.io/Announced"), None)
+
+    def test(self):
+        self.eip("eip-pool", POOL)
+        since = self.cluster.audit.mark()
+        self.service("local", eip="eip-pool", externalTrafficPolicy="Local")
+        address = self.wait_address("local")
+        condition = wait_for("condition Announced", self.announced, 10)
+        self.assertEqual(condition["status"], "False")
+        self.assertIn(f"{address}: no node can hold it: node1: no ready endpoint here", condition["message"])
+        self.wait_event("local", "SetBalancer", address, "no ready endpoint")
+        self.assertEqual(self.cluster.asker.who_has(address, 0.3), [])
+        self.cluster.web("local", replicas=1, namespace=self.namespace)
+        wait_for("the end of it", lambda: self.announced()["status"] == "True", 20)
+        self.assertEqual(self.assigned("local")["status"], "True")
+        self.holder(address)
+        self.assertEqual(len(self.service_writes(since)), 3)
+
+
 class Unclassed(LifeTest):
     """E14 with manageUnclassed the default Eip's annotations are written into a new LoadBalancer Service, and nothing into others"""
 

@@ -67,7 +67,9 @@ TEST_CASE("an address that a stranger answers for is skipped and told of", "[sys
   CHECK(world.AddressOf("web") == Ip("192.168.50.101"));
   const auto status = world.cluster.pool_status("edge");
   REQUIRE(status);
-  CHECK(status->conflicted == std::vector<std::string>{"192.168.50.100"});
+  REQUIRE(status->conflicted.size() == 1);
+  CHECK(status->conflicted[0].address == "192.168.50.100");
+  CHECK_FALSE(status->conflicted[0].mac.empty());
   CHECK(world.Announcers(Ip("192.168.50.100")).empty());
 }
 

@@ -25,6 +25,8 @@ namespace berth::kube {
 enum class Method : std::uint8_t { kGet, kPost, kPut, kPatch, kDelete };
 
 inline constexpr char kJson[] = "application/json";
+// Lists merged by their keys; for the API server's own kinds only.
+inline constexpr char kStrategicMergePatch[] = "application/strategic-merge-patch+json";
 inline constexpr char kMergePatch[] = "application/merge-patch+json";
 
 // In what order requests leave when the rate limit holds them back. Each waits behind all of the ones before it.

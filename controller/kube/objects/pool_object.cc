@@ -39,6 +39,24 @@ json Condition(const char* type, bool is, const std::string& reason, const std::
   return {{"type", type}, {"status", status}, {"reason", reason}, {"message", message}, {"lastTransitionTime", since}};
 }
 
+// Since when: as recorded, where the same one answered for it already.
+json ConflictedList(const model::PoolStatus& status, const json& before, absl::Time now) {
+  json list = json::array();
+  for (const model::PoolStatus::Conflicted& conflicted : status.conflicted) {
+    json entry = {{"address", conflicted.address}};
+    if (!conflicted.mac.empty()) entry["mac"] = conflicted.mac;
+    std::string since;
+    for (const json& old : ListAt(before, "conflicted")) {
+      if (StringAt(old, "address") == conflicted.address && StringAt(old, "mac") == conflicted.mac) {
+        since = StringAt(old, "since");
+      }
+    }
+    entry["since"] = since.empty() ? Rfc3339(now) : since;
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
 }  // namespace
 
 absl::StatusOr<PoolObject> ReadPool(const json& object) {
@@ -76,10 +94,13 @@ json PoolStatusJson(const model::PoolStatus& status, const json& before, absl::T
   if (!status.used_list.empty()) out["used"] = UsedMap(status);
   if (usage > static_cast<std::int64_t>(status.used_list.size())) out["usedTruncated"] = true;
   if (!status.excluded.empty()) out["excluded"] = status.excluded;
-  for (const std::string& address : status.conflicted) out["conflicted"].push_back({{"address", address}});
+  if (!status.conflicted.empty()) out["conflicted"] = ConflictedList(status, before, now);
   if (!status.message.empty()) out["message"] = status.message;
   const std::string conflicts =
-      absl::StrCat("somebody else on the LAN answers for ", absl::StrJoin(status.conflicted, ", "));
+      absl::StrCat("somebody else on the LAN answers for ",
+                   absl::StrJoin(status.conflicted, ", ", [](std::string* text, const auto& c) {
+                     absl::StrAppend(text, c.address, c.mac.empty() ? "" : absl::StrCat(" (", c.mac, ")"));
+                   }));
   out["conditions"] = {
       Condition("Ready", status.ready, status.ready ? "AgentReady" : "NotServed",
                 status.ready ? "an agent can serve its addresses" : status.message, before, now),

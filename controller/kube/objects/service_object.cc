@@ -14,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/net/quote.h"
+#include "common/sync/wire.h"
 #include "controller/files/manifest/decode.h"
 #include "controller/kube/objects/json_value.h"
 #include "controller/kube/objects/read_field.h"
@@ -90,6 +91,12 @@ void ReadConditions(const json& object, ServiceObject& out) {
   for (const json& condition : ListAt(MapAt(object, "status"), "conditions")) {
     if (StringAt(condition, "type") != kAssignedCondition) {
       others.push_back(condition);
+      if (StringAt(condition, "type") != kAnnouncedCondition) continue;
+      out.service.marked = true;
+      if (StringAt(condition, "status") == "False") {
+        const std::string message = StringAt(condition, "message");
+        out.rest.unannounced = message.empty() ? std::string(1, '?') : message;  // never empty when it is ours
+      }
       continue;
     }
     out.rest.has_condition = true;
@@ -105,6 +112,14 @@ void ReadConditions(const json& object, ServiceObject& out) {
 json Parsed(const std::string& list) { return list.empty() ? json::array() : json::parse(list, nullptr, false); }
 
 json NullIfEmpty(json list) { return list.empty() ? json(nullptr) : std::move(list); }
+
+// A Service that has no address of ours is not ours to speak of.
+json WithoutAnnounced(json conditions) {
+  conditions.erase(std::remove_if(conditions.begin(), conditions.end(),
+                                  [](const json& c) { return StringAt(c, "type") == kAnnouncedCondition; }),
+                   conditions.end());
+  return conditions;
+}
 
 // A reason must be a word of at most 1024 bytes and a message one of 32768 (Kubernetes' Condition).
 json Condition(const model::ServiceWrite& write, const ServiceRest& rest, bool assigned, absl::Time now) {
@@ -177,6 +192,7 @@ std::string ServicePatch(const model::ServiceWrite& write, const ServiceRest& re
   if (write.allocations.empty()) ingress = Parsed(rest.foreign_ingress);
 
   json conditions = Parsed(rest.other_conditions);
+  if (write.allocations.empty()) conditions = WithoutAnnounced(std::move(conditions));
   if (!write.allocations.empty() || !write.condition_reason.empty()) {
     conditions.push_back(Condition(write, rest, write.condition_reason.empty() && !write.allocations.empty(), now));
   }
@@ -190,6 +206,19 @@ std::string ServicePatch(const model::ServiceWrite& write, const ServiceRest& re
       {"status",
        {{"loadBalancer", {{"ingress", NullIfEmpty(std::move(ingress))}}},
         {"conditions", NullIfEmpty(std::move(conditions))}}}};
+  return patch.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string AnnouncedMessage(const std::string& why) { return sync::WireMessage(why); }
+
+std::string AnnouncedPatch(const std::string& message, bool was_announced, absl::Time now) {
+  const bool announced = message.empty();
+  json condition = {{"type", kAnnouncedCondition},
+                    {"status", announced ? "True" : "False"},
+                    {"reason", announced ? "Announced" : "NotAnnounced"},
+                    {"message", announced ? "every address is announced" : message}};
+  if (announced || was_announced) condition["lastTransitionTime"] = Rfc3339(now);
+  const json patch = {{"status", {{"conditions", json::array({std::move(condition)})}}}};
   return patch.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 

@@ -11,6 +11,7 @@
 //   metadata.labels eip.openelb.kubesphere.io/v1alpha2   the Eip of the first address, OpenELB's bookkeeping
 //   metadata.finalizers finalizer.lb.kubesphere.io/v1alpha1
 //   status.conditions berth.io/Assigned
+// And in a patch of its own, once nobody has announced an address of it for a while: berth.io/Announced.
 #ifndef BERTH_CONTROLLER_KUBE_OBJECTS_SERVICE_OBJECT_H_
 #define BERTH_CONTROLLER_KUBE_OBJECTS_SERVICE_OBJECT_H_
 
@@ -28,12 +29,14 @@ namespace berth::kube {
 inline constexpr char kServiceFinalizer[] = "finalizer.lb.kubesphere.io/v1alpha1";
 inline constexpr char kAllocationsAnnotation[] = "berth.io/allocations";
 inline constexpr char kAssignedCondition[] = "berth.io/Assigned";
+inline constexpr char kAnnouncedCondition[] = "berth.io/Announced";
 
 // What a patch must know of the object besides what the model has: a merge patch replaces lists as wholes.
 struct ServiceRest {
   std::string uid;
   std::vector<std::string> other_finalizers;
-  std::string other_conditions;  // a JSON list; empty when there are none
+  std::string other_conditions;  // a JSON list, all but berth.io/Assigned; empty when there are none
+  std::string unannounced;       // message of a berth.io/Announced that is False
   std::string foreign_ingress;   // likewise: entries of status.loadBalancer.ingress that are not ours
   bool unrecorded = false;       // allocations are by the label alone, as OpenELB left them
   bool has_condition = false;    // berth.io/Assigned
@@ -53,6 +56,12 @@ absl::StatusOr<ServiceObject> ReadService(const nlohmann::json& object);
 
 // The body of the patch for `write`, whose revision must be that of the object `rest` is of. `now` is wall time.
 std::string ServicePatch(const model::ServiceWrite& write, const ServiceRest& rest, absl::Time now);
+
+// The message that the condition has for a reason, which is not empty: at most as long as Kubernetes allows.
+std::string AnnouncedMessage(const std::string& why);
+// The body of a strategic merge patch of `status` that says what berth.io/Announced says: False with `message`, or,
+// when that is empty, True. `was_announced`: it was not False before.
+std::string AnnouncedPatch(const std::string& message, bool was_announced, absl::Time now);
 
 // The body of a patch that takes everything of ours off a Service for good; with `keep_ingress` but its addresses.
 std::string ForgetPatch(const ServiceObject& object, bool keep_ingress);

@@ -105,6 +105,11 @@ const ServiceRest* ClusterStore::RestAt(const model::ObjectId& id, const std::st
   return it != services_.end() && it->second.revision == revision ? &it->second.rest : nullptr;
 }
 
+std::string ClusterStore::UnannouncedOf(const model::ObjectId& id) const {
+  const auto it = services_.find(id);
+  return it == services_.end() ? "" : it->second.rest.unannounced;
+}
+
 // ---- Eips
 
 const PoolObject* ClusterStore::PutPool(const json& object) {

@@ -60,6 +60,8 @@ class ClusterStore {
 
   // Null when the Service is not known, or known at another revision.
   const ServiceRest* RestAt(const model::ObjectId& id, const std::string& revision) const;
+  // Its ServiceRest::unannounced; "" when it is not known.
+  std::string UnannouncedOf(const model::ObjectId& id) const;
   std::string UidOf(const model::EventRecord& event) const;
 
  private:

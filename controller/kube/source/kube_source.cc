@@ -50,7 +50,15 @@ KubeSource::KubeSource(EventLoop& loop, ApiClient& client, KubeSourceOptions opt
       events_(loop, client, options_.lease.identity, [this](const absl::Status& status) { Problem("events", status); }),
       services_(loop, client, [this] { return Window(); }),
       pools_(
-          loop, client, [this] { return Window(); }, [this](const json& object) { OnObject(Kind::kPools, object); }) {}
+          loop, client, [this] { return Window(); }, [this](const json& object) { OnObject(Kind::kPools, object); }),
+      announced_(
+          loop, client, [this] { return Window(); },
+          [this](const json& object) {
+            absl::StatusOr<ServiceObject> written = ReadService(object);
+            if (!written.ok()) return;
+            store_.PutWritten(*std::move(written));
+            Changed();
+          }) {}
 
 WriteWindow KubeSource::Window() const { return {election_.write_deadline(), election_.write_end()}; }
 
@@ -222,6 +230,8 @@ void KubeSource::Flush() {
   ReportProblems();
   if (listed_.size() < kKinds) return;  // all at once, then
   const model::ClusterDelta delta = store_.TakeDelta(kServicesOfOneTurn);
+  for (const model::Service& service : delta.services) announced_.Show(service.id, store_.UnannouncedOf(service.id));
+  for (const model::ObjectId& service : delta.gone_services) announced_.Gone(service);
   const std::weak_ptr<bool> alive = alive_;
   if (!delta.empty()) observer_->OnDelta(delta);
   if (alive.expired()) return;
@@ -259,6 +269,10 @@ void KubeSource::WritePoolStatus(const model::PoolStatus& status) {
   if (alive_ != nullptr) pools_.Want(status);
 }
 
+void KubeSource::WriteUnannounced(const model::UnannouncedServices& services) {
+  if (alive_ != nullptr) announced_.Want(services);
+}
+
 void KubeSource::RecordEvent(const model::EventRecord& event) {
   const bool is_pool = event.kind == model::EventRecord::Kind::kPool;
   Log(event.warning ? LogLevel::kWarn : LogLevel::kInfo, event.message,
@@ -271,7 +285,10 @@ void KubeSource::RecordEvent(const model::EventRecord& event) {
 
 void KubeSource::OnLeadership(const LeaseElection::Leadership& now) {
   if (alive_ == nullptr) return;
-  if (!now.leader) pools_.Forget();
+  if (!now.leader) {
+    pools_.Forget();
+    announced_.Forget();
+  }
   if (!now.leader || led_) return TellLeadership();
   // Whoever led before has met agents that we have not.
   memory_.Load([this, term = now.term, alive = std::weak_ptr<bool>(alive_)] {

@@ -27,6 +27,7 @@
 #include "controller/kube/lease/lease_election.h"
 #include "controller/kube/source/agent_memory.h"
 #include "controller/kube/source/cluster_store.h"
+#include "controller/kube/write/announced_writer.h"
 #include "controller/kube/write/event_recorder.h"
 #include "controller/kube/write/pool_writer.h"
 #include "controller/kube/write/service_writer.h"
@@ -51,6 +52,7 @@ class KubeSource final : public model::ClusterSource {
   void Stop() override;
   void WriteService(const model::ServiceWrite& write) override;
   void WritePoolStatus(const model::PoolStatus& status) override;
+  void WriteUnannounced(const model::UnannouncedServices& services) override;
   void RecordEvent(const model::EventRecord& event) override;
   void RaiseTerm(std::uint64_t at_least) override;
   std::vector<KnownAgent> KnownAgents() const override { return memory_.known(); }
@@ -108,6 +110,7 @@ class KubeSource final : public model::ClusterSource {
   EventRecorder events_;
   ServiceWriter services_;
   PoolWriter pools_;
+  AnnouncedWriter announced_;
   std::map<Kind, std::unique_ptr<Follower>> followers_;
 
   std::set<Kind> listed_;

@@ -33,6 +33,23 @@ std::string VerbOf(const ApiRequest& request, const ApiPath& path) {
 
 Reply NoSuchPage() { return {404, "404 page not found\n"}; }
 
+// Of what a strategic merge does beyond a merge: conditions are merged one by one, by their type.
+void MergeConditions(const json& before, json& patch) {
+  const json::json_pointer at("/status/conditions");
+  if (!patch.contains(at) || !before.contains(at)) return;
+  json merged = before.at(at);
+  for (const json& change : patch.at(at)) {
+    const auto old = std::find_if(merged.begin(), merged.end(),
+                                  [&](const json& c) { return c.value("type", "") == change.value("type", ""); });
+    if (old == merged.end()) {
+      merged.push_back(change);
+    } else {
+      old->merge_patch(change);
+    }
+  }
+  patch[at] = std::move(merged);
+}
+
 }  // namespace
 
 FakeApiServer::FakeApiServer(EventLoop& loop) : loop_(loop), store_([&loop] { return loop.WallNow(); }) {
@@ -134,7 +151,9 @@ std::optional<Reply> FakeApiServer::Refusal(const Seen& seen) const {
     return Failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
   }
   const std::string wanted = seen.verb == "patch" ? kMergePatch : kJson;
-  if (seen.request.method != Method::kGet && !seen.request.body.empty() && seen.request.content_type != wanted) {
+  const bool strategic = seen.verb == "patch" && !type->custom && seen.request.content_type == kStrategicMergePatch;
+  if (seen.request.method != Method::kGet && !seen.request.body.empty() && seen.request.content_type != wanted &&
+      !strategic) {
     return Failure(415, "UnsupportedMediaType", absl::StrCat("the body must be ", wanted));
   }
   return std::nullopt;
@@ -151,6 +170,8 @@ Reply FakeApiServer::Serve(const Seen& seen) {
   const bool status = path.subresource == "status";
   if (seen.verb == "create") return store_.Create(path.resource, path.ns, std::move(body));
   if (seen.verb == "update") return store_.Update(path.resource, key, std::move(body), status);
+  const ObjectPtr before = store_.Find(path.resource, key);
+  if (seen.request.content_type == kStrategicMergePatch && before != nullptr) MergeConditions(*before, body);
   return store_.Patch(path.resource, key, body, status);
 }
 

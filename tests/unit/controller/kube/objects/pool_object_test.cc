@@ -112,6 +112,24 @@ TEST_CASE("conditions that stay keep their time", "[unit]") {
   CHECK(after["conditions"][1] == before["conditions"][1]);
 }
 
+TEST_CASE("a conflicted address has who answers for it, and since when, which stays while the same one does",
+          "[unit]") {
+  model::PoolStatus status;
+  status.pool = "pool";
+  status.conflicted = {{"10.0.0.5", "02:00:00:00:00:01"}, {"10.0.0.6", ""}};
+  json first = PoolStatusJson(status, json::object(), absl::UnixEpoch());
+  CHECK(first["conflicted"][0] ==
+        json{{"address", "10.0.0.5"}, {"mac", "02:00:00:00:00:01"}, {"since", "1970-01-01T00:00:00Z"}});
+  CHECK(first["conflicted"][1] == json{{"address", "10.0.0.6"}, {"since", "1970-01-01T00:00:00Z"}});
+  CHECK(first["conditions"][1]["message"] ==
+        "somebody else on the LAN answers for 10.0.0.5 (02:00:00:00:00:01), 10.0.0.6");
+  status.conflicted[0].mac = "02:00:00:00:00:02";
+  const json later = PoolStatusJson(status, first, absl::UnixEpoch() + absl::Hours(1));
+  CHECK(later["conflicted"][0]["since"] == "1970-01-01T01:00:00Z");
+  CHECK(later["conflicted"][1]["since"] == "1970-01-01T00:00:00Z");
+  CHECK_FALSE(PoolStatusJson(model::PoolStatus(), later, absl::UnixEpoch()).contains("conflicted"));
+}
+
 TEST_CASE("a merge patch of two values makes the second of the first", "[unit]") {
   const auto [from, to] = GENERATE(table<json, json>({
       {json::parse("{}"), json::parse("{}")},
