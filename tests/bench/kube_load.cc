@@ -3,8 +3,9 @@
 //
 //   kube_load KUBECONFIG create N   creates N Services; prints seconds until all are there, and until all have an
 //                                   address, as a watch tells
-//   kube_load KUBECONFIG floor N    the same, and writes to each at once what a controller has to: one patch of its
-//                                   status, one Event. No decisions: what no controller can do without
+//   kube_load KUBECONFIG floor N    the same, and writes to each at once what a controller has to, over connections of
+//                                   its own as a controller would: one patch of its status, one Event. No decisions,
+//                                   not even a watch: what no controller can do without
 //   kube_load KUBECONFIG delete N   deletes them; prints seconds until all are gone
 #include <charconv>
 #include <cstdio>
@@ -28,9 +29,10 @@ using nlohmann::json;
 
 class Load final : public Reflector::Observer {
  public:
-  Load(RealEventLoop& loop, ApiClient& client, std::string what, int count)
+  Load(RealEventLoop& loop, ApiClient& client, ApiClient& controller, std::string what, int count)
       : loop_(loop),
         client_(client),
+        controller_(controller),
         what_(std::move(what)),
         count_(count),
         services_(loop, client,
@@ -74,7 +76,8 @@ class Load final : public Reflector::Observer {
                          {"allocateLoadBalancerNodePorts", false},
                          {"selector", {{"app", Name(i)}}},
                          {"ports", {{{"port", 80}, {"protocol", "TCP"}}}}}}};
-    Send({.verb = "create",
+    Send(client_,
+         {.verb = "create",
           .resource = "services",
           .method = Method::kPost,
           .path = "/api/v1/namespaces/bench/services",
@@ -96,7 +99,8 @@ class Load final : public Reflector::Observer {
     a.pool = "wide";
     a.interface = "eth0";
     write.allocations = {a};
-    Send({.verb = "patch",
+    Send(controller_,
+         {.verb = "patch",
           .resource = "services",
           .method = Method::kPatch,
           .path = Path(i) + "/status",
@@ -122,7 +126,8 @@ class Load final : public Reflector::Observer {
         {"source", {{"component", "berth-controller"}}},
         {"reportingComponent", "berth.io/controller"},
         {"reportingInstance", "bench"}};
-    Send({.verb = "create",
+    Send(controller_,
+         {.verb = "create",
           .resource = "events",
           .method = Method::kPost,
           .path = "/api/v1/namespaces/bench/events",
@@ -133,13 +138,13 @@ class Load final : public Reflector::Observer {
   }
 
   void Delete(int i) {
-    Send({.verb = "delete", .resource = "services", .method = Method::kDelete, .path = Path(i)},
+    Send(client_, {.verb = "delete", .resource = "services", .method = Method::kDelete, .path = Path(i)},
          [](const ApiResponse&) {});
   }
 
-  void Send(ApiRequest request, std::function<void(const ApiResponse&)> then) {
+  void Send(ApiClient& client, ApiRequest request, std::function<void(const ApiResponse&)> then) {
     request.timeout = absl::Minutes(2);
-    client_.Do(std::move(request), [this, then = std::move(then)](const absl::StatusOr<ApiResponse>& response) {
+    client.Do(std::move(request), [this, then = std::move(then)](const absl::StatusOr<ApiResponse>& response) {
       response.ok() ? then(*response) : Fail(response.status());
     });
   }
@@ -157,6 +162,7 @@ class Load final : public Reflector::Observer {
 
   RealEventLoop& loop_;
   ApiClient& client_;
+  ApiClient& controller_;
   const std::string what_;
   const int count_;
   Reflector services_;
@@ -174,9 +180,10 @@ int Run(const std::string& kubeconfig, const std::string& what, int count) {
   if (!loop.ok() || !config.ok()) return 1;
   CurlClient::Options options;
   options.user_agent = "kube_load";
-  auto client = CurlClient::Create(**loop, *std::move(config), std::move(options));
-  if (!client.ok()) return 1;
-  Load load(**loop, **client, what, count);
+  auto client = CurlClient::Create(**loop, *config, options);
+  auto controller = CurlClient::Create(**loop, *config, options);
+  if (!client.ok() || !controller.ok()) return 1;
+  Load load(**loop, **client, **controller, what, count);
   load.Start();
   (*loop)->Run();
   return load.failed() ? 1 : 0;

@@ -3,9 +3,9 @@
 """tools/bench kube-allocate: the controller on a real API server, beside the floor.
 
 The floor creates Services, patches each one's status and makes one Event for it, by the controller's own HTTP client and
-settings and without deciding anything. Berth has the same Services created by the same program, and writes the rest
-itself. Each run has an API server of its own. Also: what a restart costs, and how fast deleted Services' addresses are
-free. Goals are printed beside the figures; the exit code tells only whether it could be measured.
+settings and without deciding anything, over connections of its own. Berth has the same Services created by the same program,
+and writes the rest itself. Each run has an API server of its own. Then one agent announces all the addresses: what a
+restart costs, and how fast deleted Services' addresses are free. Goals are printed beside the figures; the exit code tells only whether it could be measured.
 """
 import argparse
 import os
@@ -28,10 +28,10 @@ EIP = {"apiVersion": "network.kubesphere.io/v1alpha2", "kind": "Eip", "metadata"
 
 
 class Bench:
-    """A control plane without nodes, with Berth's CRDs and the namespaces that are needed."""
+    """A control plane, one node for an agent, with Berth's CRDs and the namespaces that are needed."""
 
     def __enter__(self):
-        self.lab = Lab(nodes=0)
+        self.lab = Lab(nodes=1)
         try:
             self.plane = ControlPlane(self.lab.controller_host, self.lab.folder)
             self.plane.start_etcd()
@@ -123,6 +123,10 @@ def measure(count):
         wait_for("the Events", lambda: bench.writes().get("create events", 0) >= count, 120, 0.5)
         time.sleep(2)
         writes, cpu, peak = bench.writes(), controller.cpu() - cpu, controller.peak()
+        # An agent holds them all from here on.
+        bench.lab.nodes[0].start_agent()
+        bench.lab.wait_announced(count, timeout=120)
+        time.sleep(3)  # the Eip says that it is ready now
         controller.stop()
         before = sum(bench.writes().values())
         controller = bench.controller()
