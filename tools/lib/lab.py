@@ -58,7 +58,7 @@ class Node(Host):
         self.echo = self.spawn("python3", "-c", code, str(port))
 
     def agent_command(self, *flags):
-        return [os.path.join(self.lab.bin, "berth-agent"), f"--controller={self.lab.controller_host.address}:7443",
+        return [os.path.join(self.lab.bin, "berth-agent"), f"--controller={self.lab.controller_address}:7443",
                 f"--node-name={self.name}", f"--state-dir={self.state_dir}", *self.lab.security(self.name), *flags]
 
     def start_agent(self, *flags):
@@ -104,6 +104,7 @@ class Lab:
             run("ip", "-n", self.switch_ns, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
             run("ip", "-n", self.switch_ns, "link", "set", "br0", "up")
             self.controller_host = self._add(Host, "ctl", f"{network}.2")
+            self.controller_address = self.controller_host.address
             self.client = self._add(Host, "client", f"{network}.19")
             self.nodes = [self._add(self.node_kind, f"node{i}", f"{network}.{10 + i}") for i in range(1, nodes + 1)]
             self.asker = Asker(self.client)
@@ -123,6 +124,19 @@ class Lab:
 
     def add_host(self, name, address):
         return self._add(Host, name, address)
+
+    def add_control_network(self, network):
+        """A second switch, which joins the nodes with the controller only; agents started from now on use it."""
+        run("ip", "-n", self.switch_ns, "link", "add", "br1", "type", "bridge", "mcast_snooping", "0")
+        run("ip", "-n", self.switch_ns, "link", "set", "br1", "up")
+        for host in (self.controller_host, *self.nodes):
+            port = f"c-{host.name}"[:15]
+            run("ip", "-n", self.switch_ns, "link", "add", port, "type", "veth", "peer", "name", "eth1", "netns", host.ns)
+            run("ip", "-n", self.switch_ns, "link", "set", port, "master", "br1", "up")
+            host.ip("addr", "add", f"{network}.{host.address.rsplit('.', 1)[1]}/24", "dev", "eth1")
+            host.ip("link", "set", "eth1", "up")
+            host.more_ports.append(port)
+        self.controller_address = f"{network}.2"
 
     def tap(self):
         """Begins to collect the ARP frames that hosts send."""

@@ -104,6 +104,7 @@ class Host:
         self.lab, self.name, self.address = lab, name, address
         self.ns = f"{lab.prefix}-{name}"
         self.port = f"p-{name}"[:15]
+        self.more_ports = []  # of further networks
         run("ip", "netns", "add", self.ns)
         run("ip", "-n", self.ns, "link", "set", "lo", "up")
         # Quiet test networks: no IPv6 chatter that the tests do not ask for.
@@ -148,12 +149,21 @@ class Host:
     def port_up(self):
         run("ip", "-n", self.lab.switch_ns, "link", "set", self.port, "up")
 
-    def port_drop(self):
+    def port_drop(self, port=None):
         """The switch port drops every frame, and carrier stays."""
-        run("bridge", "-n", self.lab.switch_ns, "link", "set", "dev", self.port, "state", "0")
+        run("bridge", "-n", self.lab.switch_ns, "link", "set", "dev", port or self.port, "state", "0")
 
-    def port_pass(self):
-        run("bridge", "-n", self.lab.switch_ns, "link", "set", "dev", self.port, "state", "3")
+    def port_pass(self, port=None):
+        run("bridge", "-n", self.lab.switch_ns, "link", "set", "dev", port or self.port, "state", "3")
+
+    def vanish(self):
+        """Every switch port of it drops every frame: the node is lost, and nobody is told."""
+        for port in (self.port, *self.more_ports):
+            self.port_drop(port)
+
+    def reappear(self):
+        for port in (self.port, *self.more_ports):
+            self.port_pass(port)
 
     def cut_control(self):
         """The agent's stream is cut; all else on the LAN goes on."""

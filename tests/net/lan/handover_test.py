@@ -1,53 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """An agent that is told to end hands its addresses over, and no client notices."""
-import threading
-
 from lan_case import *  # noqa: F403
+from udp_probe import UdpProbe
 
 PORT = 7000
 VIP = "192.168.50.50"
-
-
-class UdpProbe:
-    """A datagram each millisecond from the client to the address, through the client's real neighbour cache."""
-
-    def __init__(self, lab):
-        self.socket = lab.client.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, 33, 1 << 23)  # SO_RCVBUFFORCE
-        self.socket.settimeout(0.2)
-        self.sent, self.got, self.ending = 0, set(), False
-        self.threads = [threading.Thread(target=run, daemon=True) for run in (self._send, self._receive)]
-        for thread in self.threads:
-            thread.start()
-
-    def _send(self):
-        due = time.monotonic()
-        while not self.ending:
-            self.socket.sendto(struct.pack("!I", self.sent), (VIP, PORT))
-            self.sent += 1
-            due += 0.001
-            time.sleep(max(0.0, due - time.monotonic()))
-
-    def _receive(self):
-        quiet_since = None
-        while quiet_since is None or time.monotonic() - quiet_since < 1:
-            try:
-                self.got.add(struct.unpack("!I", self.socket.recv(64))[0])
-            except TimeoutError:
-                pass
-            else:
-                quiet_since = None
-                continue
-            if self.ending:
-                quiet_since = quiet_since or time.monotonic()
-
-    def end(self):
-        """The numbers of the datagrams that were not echoed."""
-        self.ending = True
-        for thread in self.threads:
-            thread.join()
-        self.socket.close()
-        return sorted(set(range(self.sent)) - self.got)
 
 
 def echoes(host, address):
@@ -70,7 +27,7 @@ class HandOver(LanTest):
         old = lab.node(self.before[VIP])
         for address in [*(node.address for node in lab.nodes), VIP]:
             wait_for(f"an echo from {address}", lambda address=address: echoes(lab.client, address))
-        probe = UdpProbe(lab)
+        probe = UdpProbe(lab, VIP, PORT)
         start = time.monotonic()
         asked = self.ask_each_10_ms(1.0)
         asked += self.ask_each_10_ms(4.0, first=lambda: old.kill_agent(signal.SIGTERM, wait=False))
