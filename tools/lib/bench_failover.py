@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import json
 import os
+import re
 import signal
 import statistics
 import sys
@@ -139,14 +140,14 @@ def main():
     parser = argparse.ArgumentParser(prog="tools/bench failover", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--only", default="", help="events whose name has this in it")
+    parser.add_argument("--only", default="", help="events whose name matches this regular expression")
     parser.add_argument("--json", help="a file for the figures of every run")
     args = parser.parse_args()
     figures = {}
     bench = Bench()
     try:
         for event in events():
-            if args.only not in event.name:
+            if not re.search(args.only, event.name):
                 continue
             runs = figures[event.name] = []
             for _ in range(args.runs):
