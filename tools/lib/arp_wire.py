@@ -24,8 +24,10 @@ class Asker:
         self.mac = bytes.fromhex(host.mac.replace(":", ""))
         self.address = socket.inet_aton(host.address)
 
-    def ask(self, address, sender=None):
-        request = struct.pack("!6s6sHHHBBH6s4s6s4s", b"\xff" * 6, self.mac, 0x0806, 1, 0x0800, 6, 4, 1, self.mac,
+    def ask(self, address, sender=None, mac=None):
+        """A broadcast request, in the name of another IP address or MAC if one is given."""
+        mac = mac or self.mac
+        request = struct.pack("!6s6sHHHBBH6s4s6s4s", b"\xff" * 6, mac, 0x0806, 1, 0x0800, 6, 4, 1, mac,
                               socket.inet_aton(sender) if sender else self.address, b"\0" * 6, socket.inet_aton(address))
         self.socket.send(request.ljust(60, b"\0"))
 
@@ -57,14 +59,18 @@ class Asker:
         """MACs that answer a broadcast request for `address`, one for each answer, in order."""
         self.drain()
         self.ask(address)
-        return [smac for _, op, smac, sip, _, _, _ in self.frames(seconds) if op == 2 and sip == address]
+        return [smac for _, op, smac, sip, _, _, to in self.frames(seconds) if op == 2 and sip == address and self._hears(to)]
+
+    def _hears(self, to):
+        """Whether a frame is for this host; the socket sees also what the switch does not know where to send."""
+        return to in (self.host.mac, "ff:ff:ff:ff:ff:ff")
 
     def answered_within(self, address, seconds):
         """The first MAC that answers, or None."""
         self.drain()
         self.ask(address)
-        for _, op, smac, sip, _, _, _ in self.frames(seconds):
-            if op == 2 and sip == address:
+        for _, op, smac, sip, _, _, to in self.frames(seconds):
+            if op == 2 and sip == address and self._hears(to):
                 return smac
         return None
 

@@ -8,6 +8,7 @@ three nodes: the longest gap between two echoes, how many datagrams were lost, t
 are printed beside the figures; the exit code tells only whether it could be measured.
 """
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -18,6 +19,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from capture import Capture  # noqa: E402
 from lab import Lab, eip, service  # noqa: E402
 from netns import freeze, thaw, wait_for  # noqa: E402
 from udp_probe import ArpQueries, UdpProbe  # noqa: E402
@@ -36,7 +38,7 @@ class Event:
     median: float | None = None   # of the gaps
     worst: float | None = None
     arp: float | None = None      # longest wait for an answer
-    moves: bool = True            # another node is to hold it after that
+    vanishes: bool = False        # the holder is cut off from all others meanwhile
 
 
 def end_agent(lab, node):
@@ -59,13 +61,13 @@ def events():
               lambda lab, node: lab.ctl("undrain", node.name), lost=0, arp=0.05),
         Event("agent killed (SIGKILL), its node lives", lambda lab, node: node.kill_agent(), restart, lost=0, arp=0.15),
         Event("node lost without a sign (its switch ports drop all)", lambda lab, node: node.vanish(),
-              lambda lab, node: node.reappear(), median=0.6, worst=1.0),
+              lambda lab, node: node.reappear(), median=0.6, worst=1.0, vanishes=True),
         Event("cable drawn (carrier lost), another path to the controller", lambda lab, node: node.port_down(),
               lambda lab, node: node.port_up(), worst=0.3),
         Event("agent frozen (SIGSTOP), its node lives", lambda lab, node: freeze(node.agent.pid),
               lambda lab, node: thaw(node.agent.pid), worst=1.0, arp=1.0),
         Event("node lost without a sign, and no controller", lambda lab, node: (lab.kill_controller(), time.sleep(0.5), node.vanish()),
-              lambda lab, node: (node.reappear(), lab.restart_controller()), worst=1.5),
+              lambda lab, node: (node.reappear(), lab.restart_controller()), worst=1.5, vanishes=True),
     ]
 
 
@@ -75,6 +77,7 @@ class Bench:
         lab = self.lab
         try:
             lab.add_control_network(CONTROL)
+            self.capture = Capture(lab, os.path.join(lab.folder, "capture.pcap"))
             lab.start_controller(lab.folder_of_manifests())
             for node in lab.nodes:
                 node.start_agent()
@@ -109,7 +112,8 @@ class Bench:
         probe, queries = UdpProbe(lab, lab.vip, PORT), ArpQueries(lab.asker, lab.vip)
         time.sleep(0.3)
         struck = probe.sent
-        event.strike(lab, holder)
+        with self.capture.change({holder.name: 1}) if event.vanishes else contextlib.nullcontext():
+            event.strike(lab, holder)
         time.sleep(2.0)  # the longest that any goal allows, and some more
         after = probe.sent
         try:
@@ -117,7 +121,8 @@ class Bench:
         finally:
             lost = [n for n in probe.end() if n >= struck]
             queries.end()
-            event.heal(lab, holder)
+            with self.capture.change(heals=True) if event.vanishes else contextlib.nullcontext():
+                event.heal(lab, holder)
         self.settle()
         return {"lost": len(lost), "gap": probe.longest_gap(), "arp": queries.longest_wait(), "sent": probe.sent}
 
@@ -155,6 +160,8 @@ def main():
                 print(f"    {event.name}: gap {runs[-1]['gap'] * 1000:.0f} ms, lost {runs[-1]['lost']}, "
                       f"ARP {runs[-1]['arp'] * 1000:.0f} ms", file=sys.stderr, flush=True)
             report(event, runs)
+        wrong = bench.capture.end()
+        print(f"captured: {bench.capture.looked_at}; {'what is wrong with it:' if wrong else 'nothing is wrong with it'}", *wrong, sep="\n  ")
     finally:
         bench.lab.close()
     if args.json:

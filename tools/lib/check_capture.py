@@ -135,14 +135,15 @@ class Judge:
         past.append(frame)
         if sum(f.who == frame.who and f.time > frame.time - 12 for f in past) == 17:
             self.say(frame, "storm", f"{frame.who} announces it for the 17th time in 12 s")
-        sides = self.sides.at(frame.time)
-        if sides is None:
-            return
-        side = sides.get(frame.host, 0)
-        turns = [f.who for f in past if f.time > frame.time - 5 and sides.get(f.host, 0) == side]
+        side = self.side_of(frame)
+        turns = [f.who for f in past if f.time > frame.time - 5 and self.side_of(f) == side is not None]
         changes = [a != b for a, b in zip(turns, turns[1:])]
         if sum(changes) == 4 and changes[-1]:
             self.say(frame, "war", f"{' and '.join(sorted(set(turns)))} announce it in turn")
+
+    def side_of(self, frame):
+        sides = self.sides.at(frame.time)
+        return None if sides is None else sides.get(frame.host, 0)
 
     def close(self, key):
         question, answers = self.open.pop(key, (None, None))

@@ -138,6 +138,19 @@ class Lab:
             host.more_ports.append(port)
         self.controller_address = f"{network}.2"
 
+    def part(self, *hosts):
+        """These hosts are on a switch of their own from now on."""
+        if run("ip", "-n", self.switch_ns, "link", "show", "br2", check=False).returncode != 0:
+            run("ip", "-n", self.switch_ns, "link", "add", "br2", "type", "bridge", "mcast_snooping", "0")
+            run("ip", "-n", self.switch_ns, "link", "set", "br2", "up")
+        for host in hosts:
+            run("ip", "-n", self.switch_ns, "link", "set", host.port, "master", "br2")
+
+    def join(self, *hosts):
+        """And here with all the others again."""
+        for host in hosts:
+            run("ip", "-n", self.switch_ns, "link", "set", host.port, "master", "br0")
+
     def tap(self):
         """Begins to collect the ARP frames that hosts send."""
         tap = Tap(self)

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""tools/chaos: faults at random, one after another, on the real programs; what must hold is checked all the while.
+
+    tools/chaos                      100 faults
+    tools/chaos --seed 7 --faults 20
+    tools/chaos --seed 7 --from 13 --faults 1    only the fault that failed
+
+The faults, their nodes and how long each lasts follow from the seed. After each one everybody is well again: then each
+address is where it was given, announced by one node, and answered for by that node alone. All frames are captured and
+judged at the end by tools/lib/check_capture.py. Exit code 1 when something did not hold; the last line says how to run it
+again.
+"""
+import argparse
+import contextlib
+import itertools
+import os
+import random
+import shutil
+import signal
+import struct
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from arp_wire import Asker  # noqa: E402
+from capture import Capture  # noqa: E402
+from lab import Lab, eip, service  # noqa: E402
+from netns import freeze, thaw, wait_for  # noqa: E402
+
+NODES, SERVICES = 3, 6
+SETTLE = 20   # seconds until everything must be well again; what is asked is far less, this is for a busy machine
+ANSWER = 5
+
+
+class Broken(Exception):
+    """Something that must hold does not."""
+
+
+class Questions:
+    """Asks for all addresses all the while, each time in the name of another MAC: what is answered, the capture shows."""
+
+    def __init__(self, lab, addresses):
+        self.asker, self.addresses, self.ending = Asker(lab.client), sorted(addresses), False
+        self.thread = threading.Thread(target=self._ask, daemon=True)
+        self.thread.start()
+
+    def _ask(self):
+        for number, address in enumerate(itertools.cycle(self.addresses)):
+            if self.ending:
+                return
+            self.asker.ask(address, sender="192.168.50.240", mac=b"\x02\xbe" + struct.pack("!I", number))
+            time.sleep(0.005)
+
+    def end(self):
+        self.ending = True
+        self.thread.join()
+        self.asker.close()
+
+
+class Chaos:
+    def __init__(self, seed, folder):
+        self.seed, self.folder = seed, folder
+        self.lab = lab = Lab(nodes=NODES)
+        try:
+            self.stranger = lab.add_host("stranger", "192.168.50.99")
+            self.capture = Capture(lab, os.path.join(folder, "capture.pcap"))
+            lab.start_controller(lab.folder_of_manifests())
+            for node in lab.nodes:
+                node.start_agent()
+            lab.wait_agents(NODES)
+            lab.manifest("pool.yaml", eip())
+            lab.manifest("services.yaml", "---\n".join(service(f"s{i}") for i in range(SERVICES)))
+            lab.wait_announced(SERVICES)
+            self.given = self.owners()
+            self.questions = Questions(lab, lab.holders())
+        except BaseException:
+            lab.close()
+            raise
+
+    # ---- what must hold ---------------------------------------------------------------------------------------------
+    def owners(self):
+        return {s["name"]: s["addresses"] for s in self.lab.get("services")}
+
+    def holders(self):
+        """address -> node, once all are announced; a stranger is remembered for a while, and its address held all the same."""
+        found = [a for a in self.lab.get("addresses") if a["holder"] and a["state"] in ("ANNOUNCED", "CONFLICT")]
+        return {a["address"]: a["holder"] for a in found} if len(found) == SERVICES else None
+
+    def check_well(self):
+        """Everybody is there, each address is announced by one node, and that node alone answers for it."""
+        lab = self.lab
+        try:
+            lab.wait_agents(NODES, SETTLE)
+            holders = wait_for("a holder of each address", self.holders, SETTLE, 0.05)
+        except TimeoutError as error:
+            raise Broken(f"{error}: {lab.ctl('get', 'addresses', check=False).stdout}{lab.ctl('get', 'agents', check=False).stdout}") from error
+        if self.owners() != self.given:
+            raise Broken(f"addresses were {self.given} and are {self.owners()}")
+        for address in holders:
+            def right(address=address):
+                macs = lab.asker.who_has(address, 0.1)
+                return len(macs) == 1 and lab.node_of_mac(macs[0]) == lab.holders().get(address)
+            try:
+                wait_for(f"one answer for {address}", right, ANSWER)
+            except TimeoutError as error:
+                raise Broken(f"{error}: answers {lab.asker.who_has(address)}, held by {lab.holders().get(address)}") from error
+
+    # ---- faults: each lasts for `seconds`, and leaves everything as it was -----------------------------------------------
+    def kill_agent(self, node, seconds):
+        node.kill_agent()
+        time.sleep(seconds)
+        node.restart_agent()
+
+    def end_agent(self, node, seconds):
+        node.kill_agent(signal.SIGTERM)
+        time.sleep(seconds)
+        node.restart_agent()
+
+    def freeze_agent(self, node, seconds):
+        freeze(node.agent.pid)
+        time.sleep(seconds)
+        thaw(node.agent.pid)
+
+    def draw_cable(self, node, seconds):
+        node.port_down()
+        time.sleep(seconds)
+        node.port_up()
+
+    def set_link_down(self, node, seconds):
+        node.ip("link", "set", "eth0", "down")
+        time.sleep(seconds)
+        node.ip("link", "set", "eth0", "up")
+
+    def cut_from_controller(self, node, seconds):
+        node.cut_control()
+        time.sleep(seconds)
+        node.heal_control()
+
+    def lose_node(self, node, seconds):
+        with self.capture.change({node.name: node.name}):
+            node.vanish()
+        time.sleep(seconds)
+        with self.capture.change(heals=True):
+            node.reappear()
+
+    def part_lan(self, node, seconds):
+        """The node and the stranger on one side, everybody else on the other."""
+        with self.capture.change({node.name: 1, "stranger": 1}):
+            self.lab.part(node, self.stranger)
+        time.sleep(seconds)
+        with self.capture.change(heals=True):
+            self.lab.join(node, self.stranger)
+
+    def kill_controller(self, _node, seconds):
+        self.lab.kill_controller()
+        time.sleep(seconds)
+        self.lab.restart_controller()
+
+    def freeze_controller(self, _node, seconds):
+        freeze(self.lab.controller.pid)
+        time.sleep(seconds)
+        thaw(self.lab.controller.pid)
+
+    def claim_address(self, node, seconds):
+        """The stranger's kernel has an address of ours for a while."""
+        address = self.random.choice(sorted(self.lab.holders()))
+        with self.capture.change({"stranger": "stranger"}):  # its answers are its own affair
+            self.stranger.ip("addr", "add", f"{address}/32", "dev", "eth0")
+            self.stranger.exec("arping", "-c", "1", "-U", "-I", "eth0", address, check=False)
+        time.sleep(seconds)
+        with self.capture.change(heals=True):
+            self.stranger.ip("addr", "del", f"{address}/32", "dev", "eth0")
+
+    def take_address_off(self, node, seconds):
+        for address in sorted(node.addresses("berth0") & set(self.lab.holders()))[:1]:
+            node.ip("addr", "del", f"{address}/32", "dev", "berth0")
+        time.sleep(seconds)
+
+    def flush_silence(self, node, seconds):
+        node.exec("nft", "flush", "ruleset", check=False)
+        time.sleep(seconds)
+
+    def rename_interface(self, node, seconds):
+        for old, new in (("eth0", "renamed0"), ("renamed0", "eth0")):
+            node.ip("link", "set", old, "down")
+            node.ip("link", "set", old, "name", new)
+            node.ip("link", "set", new, "up")
+            if new == "renamed0":
+                time.sleep(seconds)
+
+    FAULTS = ("kill_agent", "end_agent", "freeze_agent", "draw_cable", "set_link_down", "cut_from_controller", "lose_node", "part_lan",
+              "kill_controller", "freeze_controller", "claim_address", "take_address_off", "flush_silence", "rename_interface")
+
+    def plan(self, number):
+        """What the fault of that number is: the same in every run of this seed."""
+        self.random = random.Random(f"{self.seed}/{number}")
+        return self.random.choice(self.FAULTS), self.random.randrange(NODES), round(self.random.choice((0.05, 0.3, 0.7, 1.5, 3.0)), 2)
+
+    def strike(self, number):
+        kind, index, seconds = self.plan(number)
+        node = self.lab.nodes[index]
+        print(f"{number:4} {kind} {node.name} for {seconds} s", flush=True)
+        getattr(self, kind)(node, seconds)
+        self.check_well()
+
+    def end(self):
+        self.questions.end()
+        wrong = self.capture.end()
+        if wrong:
+            raise Broken("the capture shows:\n" + "\n".join(wrong[:20]))
+        print(f"captured: {self.capture.looked_at}")
+
+    def keep_logs(self):
+        for name in os.listdir(self.lab.folder):
+            if name.endswith(".log"):
+                shutil.copy(os.path.join(self.lab.folder, name), self.folder)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=int(time.time()) % 1000000)
+    parser.add_argument("--faults", type=int, default=100)
+    parser.add_argument("--from", type=int, default=0, dest="first", help="number of the first fault")
+    parser.add_argument("--folder", default="build/chaos", help="for the capture and, after a failure, the logs")
+    args = parser.parse_args()
+    shutil.rmtree(args.folder, ignore_errors=True)
+    os.makedirs(args.folder)
+    print(f"seed {args.seed}", flush=True)
+    chaos = Chaos(args.seed, os.path.abspath(args.folder))
+    number = args.first
+    try:
+        chaos.check_well()
+        for number in range(args.first, args.first + args.faults):
+            chaos.strike(number)
+        chaos.end()
+        print(f"{args.faults} faults, everything held")
+    except Broken as broken:
+        with contextlib.suppress(OSError):
+            chaos.keep_logs()
+        print(f"{broken}\nafter fault {number}; capture and logs are in {args.folder}\n"
+              f"again: tools/chaos --seed {args.seed} --faults {number + 1}")
+        sys.exit(1)
+    finally:
+        chaos.lab.close()
+
+
+if __name__ == "__main__":
+    main()
