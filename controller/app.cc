@@ -84,6 +84,7 @@ class App {
   Metrics metrics_;
   ControllerMetrics observed_;
   absl::Status outcome_;
+  bool leader_known_ = false;  // somebody has led since we began
 
   std::unique_ptr<files::FilesSource> folder_;
   std::unique_ptr<Kubernetes> kubernetes_;
@@ -110,7 +111,9 @@ HttpHandlers App::Pages() {
     if (status.leader && kubernetes_ != nullptr && !kubernetes_->published()) {
       return HttpResponse{503, "not ready: the API server has not been told yet whom to trust\n"};
     }
-    if (!status.leader && status.leader_name.empty()) return HttpResponse{503, "not ready: nobody leads yet\n"};
+    // Later, a standby is one whether or not somebody leads just now.
+    leader_known_ = leader_known_ || status.leader || !status.leader_name.empty();
+    if (!leader_known_) return HttpResponse{503, "not ready: nobody leads yet\n"};
     return HttpResponse{200, absl::StrCat("ok\n", status.leader ? "" : "standby\n")};
   };
   return pages;

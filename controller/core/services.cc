@@ -247,7 +247,7 @@ void Services::Decide(ServiceRecord& r) {
     return on_changed(id);
   }
   if (same && r.gone) return Erase(id);
-  if (r.restore) {
+  if (r.restore && !release) {  // the API server itself empties that of one that is no LoadBalancer any more
     ctx_.ServiceEvent(id, true, "UpdateServiceStatus", "somebody else changed the Service's ingress: restored");
   }
   Start(r, std::move(want));

@@ -19,6 +19,7 @@ using nlohmann::json;
 constexpr std::size_t kServicesOfOneTurn = 2000;  // agents are heard in between
 constexpr absl::Duration kFetchRetry = absl::Seconds(1);
 constexpr absl::Duration kCrdInterval = absl::Minutes(5);
+constexpr absl::Duration kCrdRetry = absl::Seconds(10);
 constexpr absl::Duration kResignWait = absl::Seconds(1);
 constexpr int kKinds = 5;
 
@@ -191,7 +192,7 @@ void KubeSource::CheckCrd() {
                  }
                }
                Problem("crd", problem);
-               crd_timer_ = loop_.RunAfter(kCrdInterval, [this] { CheckCrd(); });
+               crd_timer_ = loop_.RunAfter(response.ok() ? kCrdInterval : kCrdRetry, [this] { CheckCrd(); });
              });
 }
 

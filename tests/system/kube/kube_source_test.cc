@@ -129,6 +129,23 @@ TEST_CASE("a Service that is none of ours any more is let go of whole", "[system
   CHECK(w.Get("eips", "pool")["status"]["usage"] == 0);
 }
 
+TEST_CASE("a Service that is no LoadBalancer any more, its ingress emptied with that, is let go of and not restored",
+          "[system]") {
+  Started w;
+  w.AddService("web");
+  REQUIRE(w.Gets("web", "192.168.50.50"));
+  w.Run(absl::Seconds(1));
+  w.Apply({{"apiVersion", "v1"},
+           {"kind", "Service"},
+           {"metadata", {{"name", "web"}, {"namespace", "default"}}},
+           {"spec", {{"type", "ClusterIP"}}},
+           {"status", {{"loadBalancer", {{"ingress", nullptr}}}}}});
+  w.Run(absl::Seconds(3));
+  CHECK_FALSE(w.Assigned("web"));
+  CHECK_FALSE(w.Get("services", "web")["metadata"].contains("finalizers"));
+  for (const std::string& event : w.EventsOf("web")) CHECK(event.find("restored") == std::string::npos);
+}
+
 TEST_CASE("a Service that waited and opts out keeps nothing of ours", "[system]") {
   Started w("192.168.50.50");
   w.AddService("first");
