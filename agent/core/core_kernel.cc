@@ -44,9 +44,11 @@ void AgentCore::Impl::Reconcile() {
     kernel_out_.push_back(EnsureVipInterface{});
   }
   // Opening takes tens of milliseconds, which a probe before a failover does not have: so open ahead.
-  for (const auto& [name, address] : view_.silence.rewrite) {
-    const Link& link = *kernel_->Find(name);
-    UsePort({.index = link.index, .name = link.name, .mac = link.mac});
+  for (const auto* lan : {&view_.silence.rewrite, &view_.silence.rewrite6}) {
+    for (const auto& [name, address] : *lan) {
+      const Link& link = *kernel_->Find(name);
+      UsePort({.index = link.index, .name = link.name, .mac = link.mac});
+    }
   }
   ReviewOps();
   Links links;

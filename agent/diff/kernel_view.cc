@@ -24,6 +24,23 @@ absl::flat_hash_map<IpAddr, std::string> OwnAddresses(const KernelState& state) 
   return own;
 }
 
+// With which address of its own the kernel may ask there. Link-local ones are every neighbour's neighbours, so they
+// come first; but every veth of a pod has one too, so it takes another address to tell a LAN.
+std::optional<IpAddr> Ipv6SourceOn(const Link& link) {
+  std::optional<IpAddr> link_local, global;
+  bool addressed = false;
+  for (const LinkAddress& a : link.addresses) {
+    const IpAddr& address = a.cidr.address();
+    if (a.ours) continue;
+    addressed = addressed || !address.is_link_local();
+    if (address.is_v4() || a.tentative) continue;
+    std::optional<IpAddr>& kind = address.is_link_local() ? link_local : global;
+    if (!kind.has_value()) kind = address;
+  }
+  if (!addressed) return std::nullopt;
+  return link_local.has_value() ? link_local : global;
+}
+
 Silence SilenceBesides(const KernelState& state, const absl::flat_hash_map<IpAddr, std::string>& own) {
   Silence silence;
   for (const Link& link : state.links) {
@@ -38,6 +55,7 @@ Silence SilenceBesides(const KernelState& state, const absl::flat_hash_map<IpAdd
       silence.rewrite.emplace(link.name, a.cidr.address());
       break;
     }
+    if (const std::optional<IpAddr> source = Ipv6SourceOn(link)) silence.rewrite6.emplace(link.name, *source);
   }
   return silence;
 }

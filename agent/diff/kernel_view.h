@@ -41,7 +41,8 @@ struct KernelView {
 KernelView ViewOf(const KernelState& state, const std::optional<VipInterface>& vip);
 
 // Present on kube-ipvs0 (whoever put it there) or berth0, or marked as ours anywhere; minus what the node itself owns
-// and link-local addresses. `rewrite` has each interface that talks to a LAN and has an IPv4 address of its own.
+// and link-local addresses. `rewrite` has each interface that talks to a LAN and has an IPv4 address of its own;
+// `rewrite6` each that has an IPv6 address in use, and one of either family that is not link-local.
 Silence SilenceFor(const KernelState& state);
 
 // The node's interfaces towards LANs: Ethernet, no loopback, no port of a bridge or bond, neither kube-ipvs0 nor

@@ -232,10 +232,15 @@ TEST_CASE("a kernel reports a broken silence once, and none of our own changes",
   Kernel& kernel = world->kernel();
   Recorder recorder;
   REQUIRE(kernel.Start(recorder).ok());
-  Silence silence{.addresses = {Ip("10.9.0.50"), Ip("fd00::50")}, .rewrite = {{"eth0", Ip("10.9.0.2")}}};
+  Silence silence{.addresses = {Ip("10.9.0.50"), Ip("fd00::50")},
+                  .rewrite = {{"eth0", Ip("10.9.0.2")}},
+                  .rewrite6 = {{"eth0", Ip("fd00::2")}}};
   CHECK(kernel.ApplySilence(silence).ok());
   silence.addresses = {Ip("10.9.0.51")};
+  silence.rewrite6 = {{"eth0", Ip("fd00::3")}};
+  CHECK(kernel.ApplySilence(silence).ok());
   silence.rewrite.clear();
+  silence.rewrite6.clear();
   CHECK(kernel.ApplySilence(silence).ok());
   CHECK(kernel.ApplySilence(silence).ok());
   world->FlushRuleset();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// agent/effect/kernel/kernel.h -- the seam to the node's kernel: links, addresses, and the silence of its ARP.
+// agent/effect/kernel/kernel.h -- the seam to the node's kernel: links, addresses, and the silence of its ARP and its
+// neighbour discovery.
 //
 // Two implementations: LinuxKernel (linux_kernel.h: libnl-3 and libnftnl) and FakeKernel (tests/fakes). All methods are
 // for the loop thread; the observer is called on the loop thread. Nothing here polls: changes come by netlink.
@@ -24,6 +25,8 @@ namespace berth::agent {
 struct LinkAddress {
   Cidr cidr{};
   bool ours = false;  // carries Berth's mark (IFA_PROTO 0xBE): put there by an agent, this one or an earlier one
+  // IPv6: the kernel is still finding out whether somebody else has it, or has found somebody, and does not use it.
+  bool tentative = false;
   friend bool operator==(const LinkAddress&, const LinkAddress&) = default;
 };
 
@@ -57,6 +60,8 @@ struct Silence {
   // Interface name -> the node's own IPv4 address there. ARP requests the kernel itself sends through that interface
   // with one of `addresses` as sender get this sender instead; where there is none, they are dropped.
   std::map<std::string, IpAddr> rewrite{};
+  // The same for IPv6: neighbour solicitations that the kernel itself sends from one of `addresses`.
+  std::map<std::string, IpAddr> rewrite6{};
   friend bool operator==(const Silence&, const Silence&) = default;
 };
 
@@ -91,7 +96,8 @@ class Kernel {
   // Removes it if it carries our mark; OK when absent. Errors: FailedPrecondition when it is somebody else's.
   virtual absl::Status RemoveAddress(int ifindex, const IpAddr& address) = 0;
   // Makes tables, chains, rules and sets be exactly this, in one transaction, however they look now.
-  // Errors: Unimplemented when the kernel has no nftables arp family (the message names the cure).
+  // Errors: Unimplemented when the kernel has no nftables arp family, or none for IPv6 and an address that needs it
+  // (the message names the cure).
   virtual absl::Status ApplySilence(const Silence& silence) = 0;
   // --cleanup: tables, berth0, and every marked address. Works through to the end; the first error is returned.
   virtual absl::Status RemoveEverything() = 0;

@@ -19,18 +19,38 @@ const IpAddr kVip6 = Ip("fd00::50");
 const IpAddr kOwn = Ip("10.9.0.2");
 const IpAddr kOwn6 = Ip("fd00::2");
 
+class SocketAddress {
+ public:
+  SocketAddress(const IpAddr& address, std::uint16_t port) {
+    const std::string bytes = address.ToBytes();
+    if (address.is_v4()) {
+      four_.sin_family = AF_INET;
+      four_.sin_port = htons(port);
+      bytes.copy(reinterpret_cast<char*>(&four_.sin_addr), bytes.size());
+    } else {
+      six_.sin6_family = AF_INET6;
+      six_.sin6_port = htons(port);
+      bytes.copy(reinterpret_cast<char*>(&six_.sin6_addr), bytes.size());
+    }
+  }
+  const sockaddr* get() const {
+    return four_.sin_family == AF_INET ? reinterpret_cast<const sockaddr*>(&four_)
+                                       : reinterpret_cast<const sockaddr*>(&six_);
+  }
+  socklen_t size() const { return four_.sin_family == AF_INET ? sizeof(four_) : sizeof(six_); }
+
+ private:
+  sockaddr_in four_{};
+  sockaddr_in6 six_{};
+};
+
 // Makes the node's kernel resolve `target` on behalf of `source`.
 void SendFrom(const IpAddr& source, const IpAddr& target) {
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const int fd = socket(source.is_v4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   REQUIRE(fd >= 0);
-  sockaddr_in from{};
-  from.sin_family = AF_INET;
-  from.sin_addr.s_addr = htonl(static_cast<std::uint32_t>(source.number()));
-  sockaddr_in to = from;
-  to.sin_addr.s_addr = htonl(static_cast<std::uint32_t>(target.number()));
-  to.sin_port = htons(9);
-  REQUIRE(bind(fd, reinterpret_cast<sockaddr*>(&from), sizeof(from)) == 0);
-  REQUIRE(sendto(fd, "x", 1, 0, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 1);
+  const SocketAddress from(source, 0), to(target, 9);
+  REQUIRE(bind(fd, from.get(), from.size()) == 0);
+  REQUIRE(sendto(fd, "x", 1, 0, to.get(), to.size()) == 1);
   close(fd);
 }
 
@@ -41,6 +61,19 @@ std::optional<IpAddr> SenderAskingFor(Wire& wire, const IpAddr& target, const Ip
     if (!seen->request) continue;
     if (seen->target == target) sender = seen->sender;
     if (seen->target == control) return sender;
+  }
+  FAIL("the control question was not asked");
+  return std::nullopt;
+}
+
+// The source that the node solicits `target` from; nullopt when it solicits `control` without having done so.
+std::optional<IpAddr> SourceSoliciting(Wire& wire, const IpAddr& target, const IpAddr& control) {
+  std::optional<IpAddr> source;
+  while (const std::optional<NdpSeen> seen = wire.NextNdp()) {
+    if (!seen->solicitation) continue;
+    CHECK(seen->sound);
+    if (seen->target == target) source = seen->source;
+    if (seen->target == control) return source;
   }
   FAIL("the control question was not asked");
   return std::nullopt;
@@ -123,6 +156,60 @@ TEST_CASE("the kernel asks in the node's own name when it sends from a silenced 
   SendFrom(kVip, Ip("10.9.0.79"));
   SendFrom(kOwn, Ip("10.9.0.80"));
   CHECK(SenderAskingFor(node.wire, Ip("10.9.0.79"), Ip("10.9.0.80")) == kVip);
+}
+
+TEST_CASE("the kernel solicits in the node's own name when it sends from a silenced IPv6 address", "[net]") {
+  Node node;
+  REQUIRE(node.kernel.AddAddress(node.lab.Link("eth0")->index, kVip6).ok());
+  node.Apply({.addresses = {kVip6}, .rewrite = {}, .rewrite6 = {{"eth0", kOwn6}}});
+  SendFrom(kVip6, Ip("fd00::77"));
+  SendFrom(kOwn6, Ip("fd00::78"));
+  CHECK(SourceSoliciting(node.wire, Ip("fd00::77"), Ip("fd00::78")) == kOwn6);
+
+  node.lab.Node("nft delete table ip6 berth");
+  SendFrom(kVip6, Ip("fd00::79"));
+  SendFrom(kOwn6, Ip("fd00::7a"));
+  CHECK(SourceSoliciting(node.wire, Ip("fd00::79"), Ip("fd00::7a")) == kVip6);
+}
+
+TEST_CASE("where the node has no IPv6 address of its own the kernel does not solicit from a silenced one", "[net]") {
+  Node node;
+  REQUIRE(node.kernel.AddAddress(node.lab.Link("eth0")->index, kVip6).ok());
+  node.Apply({.addresses = {kVip6}, .rewrite = {}, .rewrite6 = {{"eth1", kOwn6}}});
+  SendFrom(kVip6, Ip("fd00::77"));
+  SendFrom(kOwn6, Ip("fd00::78"));
+  CHECK(SourceSoliciting(node.wire, Ip("fd00::77"), Ip("fd00::78")) == std::nullopt);
+
+  // The rewrite comes in by a change of one chain only.
+  node.Apply({.addresses = {kVip6}, .rewrite = {}, .rewrite6 = {{"eth0", kOwn6}}});
+  SendFrom(kVip6, Ip("fd00::79"));
+  SendFrom(kOwn6, Ip("fd00::7a"));
+  CHECK(SourceSoliciting(node.wire, Ip("fd00::79"), Ip("fd00::7a")) == kOwn6);
+}
+
+TEST_CASE("making an IPv6 address local does not have the kernel ask whether it is free", "[net]") {
+  Node node;
+  const IpAddr loud = Ip("fd00::51");
+  node.lab.Node("echo 1 > /proc/sys/net/ipv6/conf/eth0/accept_dad");
+  REQUIRE(node.kernel.AddAddress(node.lab.Link("eth0")->index, kVip6).ok());  // no silence needed for that
+  node.lab.Node("ip addr add " + loud.ToString() + "/128 dev eth0");          // not ours: the control
+  CHECK(SourceSoliciting(node.wire, kVip6, loud) == std::nullopt);
+}
+
+TEST_CASE("whoever makes a silenced IPv6 address local, the kernel does not ask whether it is free", "[net]") {
+  Node node;
+  const IpAddr loud = Ip("fd00::51");
+  node.lab.Node("echo 1 > /proc/sys/net/ipv6/conf/eth0/accept_dad");
+  node.Apply({.addresses = {kVip6}, .rewrite = {}});
+  const auto add = [&](const std::string& address) { node.lab.Node("ip addr add " + address + "/128 dev eth0"); };
+  add(kVip6.ToString());
+  add(loud.ToString());
+  CHECK(SourceSoliciting(node.wire, kVip6, loud) == std::nullopt);
+
+  node.lab.Node("nft delete table ip6 berth");
+  node.lab.Node("ip addr del " + kVip6.ToString() + "/128 dev eth0");
+  add(kVip6.ToString());
+  CHECK(SourceSoliciting(node.wire, kVip6, kVip6) == IpAddr::V6(0));
 }
 
 TEST_CASE("where the node has no address of its own the kernel does not ask from a silenced one", "[net]") {

@@ -9,7 +9,9 @@ namespace berth::agent {
 namespace {
 
 const IpAddr kOwn = Ip("10.9.0.2");
-const Silence kSilence{.addresses = {Ip("10.9.0.50"), Ip("fd00::50")}, .rewrite = {{"eth0", Ip("10.9.0.2")}}};
+const Silence kSilence{.addresses = {Ip("10.9.0.50"), Ip("fd00::50")},
+                       .rewrite = {{"eth0", Ip("10.9.0.2")}},
+                       .rewrite6 = {{"eth0", Ip("fd00::2")}}};
 
 std::string Ruleset(Lab& lab) { return lab.Read("nft -s list table arp berth; nft -s list table ip6 berth"); }
 
@@ -21,6 +23,7 @@ TEST_CASE("whatever somebody does to our tables is noticed at once, and repaired
                                     "nft delete table ip6 berth",                              //
                                     "nft flush chain arp berth input",                         //
                                     "nft flush chain ip6 berth input",                         //
+                                    "nft flush chain ip6 berth output",                        //
                                     "nft add rule arp berth output drop",                      //
                                     "nft insert rule arp berth input accept",                  //
                                     "nft delete element arp berth addresses '{ 10.9.0.50 }'",  //

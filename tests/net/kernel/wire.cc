@@ -100,11 +100,17 @@ std::optional<ArpSeen> Wire::NextArp() {
   return std::nullopt;
 }
 
-std::optional<IpAddr> Wire::NextAdvertised() {
+std::optional<NdpSeen> Wire::NextNdp() {
   while (const std::optional<std::string> frame = Receive()) {
     if (frame->size() < 78 || frame->substr(12, 2) != Bytes({0x86, 0xdd}) || (*frame)[20] != 58) continue;
-    if (static_cast<std::uint8_t>((*frame)[54]) != 136) continue;
-    return AddressAt(*frame, 62, 16);
+    const auto type = static_cast<std::uint8_t>((*frame)[54]);
+    if (type != 135 && type != 136) continue;
+    const std::string message = frame->substr(54);
+    const std::string pseudo = frame->substr(22, 32) + Bytes({0, 0, 0, static_cast<int>(message.size()), 0, 0, 0, 58});
+    return NdpSeen{.solicitation = type == 135,
+                   .source = AddressAt(*frame, 22, 16),
+                   .target = AddressAt(*frame, 62, 16),
+                   .sound = Checksum(pseudo + message) == Bytes({0, 0})};
   }
   return std::nullopt;
 }
@@ -126,9 +132,10 @@ bool Wire::AnswersSolicitation(const IpAddr& address, const IpAddr& control) {
   Solicit(address, Ip("fd00::1"));
   Solicit(control, Ip("fd00::1"));
   bool answered = false;
-  while (const std::optional<IpAddr> seen = NextAdvertised()) {
-    if (*seen == address) answered = true;
-    if (*seen == control) return answered;
+  while (const std::optional<NdpSeen> seen = NextNdp()) {
+    if (seen->solicitation) continue;
+    if (seen->target == address) answered = true;
+    if (seen->target == control) return answered;
   }
   FAIL("the control address was not answered");
   return false;

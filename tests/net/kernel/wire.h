@@ -19,6 +19,13 @@ struct ArpSeen {
   IpAddr sender, target;
 };
 
+// A neighbour solicitation or advertisement.
+struct NdpSeen {
+  bool solicitation = false;
+  IpAddr source, target;
+  bool sound = false;  // its checksum is right
+};
+
 // A packet socket on the peer's p0.
 class Wire {
  public:
@@ -29,9 +36,9 @@ class Wire {
 
   void AskArp(const IpAddr& target, const IpAddr& sender);
   void Solicit(const IpAddr& target, const IpAddr& sender);
-  // The next ARP frame or neighbour advertisement that arrives, waiting for it; nullopt after 10 s.
+  // The next ARP frame, or solicitation or advertisement, that arrives, waiting for it; nullopt after 10 s.
   std::optional<ArpSeen> NextArp();
-  std::optional<IpAddr> NextAdvertised();
+  std::optional<NdpSeen> NextNdp();
 
   // Asks for `address`, then for `control`, which the node must answer. Frames are answered in the order they arrive,
   // so an answer for `address` would be there before control's: no waiting for what should not come.

@@ -48,9 +48,10 @@ LinkTable::Change LinkTable::Apply(const AddressMessage& message) {
     // Routes that prefer this source go along, again without a word. Nobody makes such routes for a marked address.
     return message.address.ours ? Change::kState : Change::kStateAndRoutes;
   }
-  const auto [it, added] = addresses.emplace(key, message.address.ours);
-  if (!added && it->second == message.address.ours) return Change::kNone;
-  it->second = message.address.ours;
+  const Traits traits{.ours = message.address.ours, .tentative = message.address.tentative};
+  const auto [it, added] = addresses.emplace(key, traits);
+  if (!added && it->second == traits) return Change::kNone;
+  it->second = traits;
   return Change::kState;
 }
 
@@ -69,11 +70,11 @@ KernelState LinkTable::Snapshot() const {
     Link& link = state.links.emplace_back(entry.link);
     if (const auto it = addresses_.find(index); it != addresses_.end()) {
       link.addresses.reserve(it->second.size());
-      for (const auto& [key, ours] : it->second) {
+      for (const auto& [key, traits] : it->second) {
         if (!link.addresses.empty() && link.addresses.back().cidr == key.first) {
-          link.addresses.back().ours |= ours;  // same address towards another peer
+          link.addresses.back().ours |= traits.ours;  // same address towards another peer
         } else {
-          link.addresses.push_back({.cidr = key.first, .ours = ours});
+          link.addresses.push_back({.cidr = key.first, .ours = traits.ours, .tentative = traits.tentative});
         }
       }
     }
@@ -99,7 +100,7 @@ std::vector<LinkAddress> LinkTable::AddressesEqualTo(int ifindex, const IpAddr& 
   if (!shortest.ok()) return found;
   for (auto it = link->second.lower_bound({*shortest, IpAddr()}); it != link->second.end(); ++it) {
     if (it->first.first.address() != address) break;
-    found.push_back({.cidr = it->first.first, .ours = it->second});
+    found.push_back({.cidr = it->first.first, .ours = it->second.ours, .tentative = it->second.tentative});
   }
   return found;
 }
@@ -107,8 +108,8 @@ std::vector<LinkAddress> LinkTable::AddressesEqualTo(int ifindex, const IpAddr& 
 std::vector<std::pair<int, Cidr>> LinkTable::MarkedAddresses() const {
   std::vector<std::pair<int, Cidr>> marked;
   for (const auto& [index, addresses] : addresses_) {
-    for (const auto& [key, ours] : addresses) {
-      if (ours) marked.emplace_back(index, key.first);
+    for (const auto& [key, traits] : addresses) {
+      if (traits.ours) marked.emplace_back(index, key.first);
     }
   }
   return marked;

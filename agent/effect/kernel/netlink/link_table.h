@@ -52,12 +52,15 @@ class LinkTable {
     Link link;
     std::string kind;
   };
+  struct Traits {  // as in LinkAddress
+    bool ours = false, tentative = false;
+    friend bool operator==(const Traits&, const Traits&) = default;
+  };
   Change ApplyLink(LinkMessage message);
 
   std::map<int, Entry> links_;
-  // Apart from links_: an address message may overtake its link's after a resync. Ordered by cidr, then peer; the value
-  // says whether it carries our mark.
-  std::map<int, std::map<std::pair<Cidr, IpAddr>, bool>> addresses_;
+  // Apart from links_: an address message may overtake its link's after a resync. Ordered by cidr, then peer.
+  std::map<int, std::map<std::pair<Cidr, IpAddr>, Traits>> addresses_;
   std::map<int, std::set<IpAddr>> gateways_;
 };
 

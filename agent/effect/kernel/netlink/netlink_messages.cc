@@ -134,6 +134,7 @@ std::optional<AddressMessage> DecodeAddress(const nlmsghdr& message) {
   const absl::string_view mark = attributes->Bytes(kIfaProtoAttribute);
   out.address.ours = (mark.size() == 1 && static_cast<std::uint8_t>(mark[0]) == kAddressMark) ||
                      attributes->Text(IFA_LABEL) == kAddressLabel;
+  out.address.tentative = local->is_v6() && (header.ifa_flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0;
   out.peer = peer.value_or(*local);
   return out;
 }

@@ -29,6 +29,7 @@ constexpr std::uint32_t kArpSenderOffset = 14;
 constexpr std::uint32_t kArpTargetOffset = 24;
 // Neighbour solicitation and advertisement: target address after type, code, checksum and flags (RFC 4861, section 4).
 constexpr std::uint32_t kNdTargetOffset = 8;
+constexpr std::uint32_t kIpv6SourceOffset = 8;  // RFC 8200, section 3
 
 // Builds one rule, expression by expression. All of them work on one register.
 class RuleBuilder {
@@ -40,12 +41,13 @@ class RuleBuilder {
     nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
     return Payload(load, base, offset, length);
   }
-  RuleBuilder& Store(std::uint32_t base, std::uint32_t offset, std::uint32_t length) {
+  // `pseudo_header`: what is stored counts in the checksum of the transport's header, which is put right.
+  RuleBuilder& Store(std::uint32_t base, std::uint32_t offset, std::uint32_t length, bool pseudo_header = false) {
     nftnl_expr* store = NewExpr("payload");
     nftnl_expr_set_u32(store, NFTNL_EXPR_PAYLOAD_SREG, NFT_REG_1);
     nftnl_expr_set_u32(store, NFTNL_EXPR_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_NONE);
     nftnl_expr_set_u32(store, NFTNL_EXPR_PAYLOAD_CSUM_OFFSET, 0);
-    nftnl_expr_set_u32(store, NFTNL_EXPR_PAYLOAD_FLAGS, 0);
+    nftnl_expr_set_u32(store, NFTNL_EXPR_PAYLOAD_FLAGS, pseudo_header ? NFT_PAYLOAD_L4CSUM_PSEUDOHDR : 0);
     return Payload(store, base, offset, length);
   }
   RuleBuilder& LoadMeta(std::uint32_t key) {
@@ -112,9 +114,14 @@ NftRulePtr DropArp(const std::array<std::uint8_t, 8>& operation, std::uint32_t a
   return rule.Load(NFT_PAYLOAD_NETWORK_HEADER, address_offset, 4).InSet().Count().Verdict(NF_DROP);
 }
 
-NftRulePtr RewriteSender(const std::string& interface, const IpAddr& own) {
+std::array<char, IFNAMSIZ> Padded(const std::string& interface) {
   std::array<char, IFNAMSIZ> name{};
   interface.copy(name.data(), name.size() - 1);
+  return name;
+}
+
+NftRulePtr RewriteSender(const std::string& interface, const IpAddr& own) {
+  const std::array<char, IFNAMSIZ> name = Padded(interface);
   RuleBuilder rule = ArpOperation(kArpRequest);
   return rule.LoadMeta(NFT_META_OIFNAME)
       .Equals(name.data(), name.size())
@@ -126,17 +133,34 @@ NftRulePtr RewriteSender(const std::string& interface, const IpAddr& own) {
       .Verdict(NF_ACCEPT);
 }
 
-NftRulePtr DropNeighbour(std::uint8_t icmp_type) {
+RuleBuilder IcmpType(std::uint8_t type) {
   const std::uint8_t protocol = IPPROTO_ICMPV6;
   RuleBuilder rule;
-  return rule.LoadMeta(NFT_META_L4PROTO)
-      .Equals(&protocol, 1)
-      .Load(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1)
-      .Equals(&icmp_type, 1)
-      .Load(NFT_PAYLOAD_TRANSPORT_HEADER, kNdTargetOffset, 16)
+  rule.LoadMeta(NFT_META_L4PROTO).Equals(&protocol, 1).Load(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1).Equals(&type, 1);
+  return rule;
+}
+
+NftRulePtr DropTarget(std::uint8_t icmp_type) {
+  RuleBuilder rule = IcmpType(icmp_type);
+  return rule.Load(NFT_PAYLOAD_TRANSPORT_HEADER, kNdTargetOffset, 16).InSet().Count().Verdict(NF_DROP);
+}
+
+NftRulePtr RewriteSource(const std::string& interface, const IpAddr& own) {
+  const std::array<char, IFNAMSIZ> name = Padded(interface);
+  RuleBuilder rule = IcmpType(ND_NEIGHBOR_SOLICIT);
+  return rule.LoadMeta(NFT_META_OIFNAME)
+      .Equals(name.data(), name.size())
+      .Load(NFT_PAYLOAD_NETWORK_HEADER, kIpv6SourceOffset, 16)
       .InSet()
+      .Constant(own.ToBytes())
+      .Store(NFT_PAYLOAD_NETWORK_HEADER, kIpv6SourceOffset, 16, /*pseudo_header=*/true)
       .Count()
-      .Verdict(NF_DROP);
+      .Verdict(NF_ACCEPT);
+}
+
+NftRulePtr DropSource() {
+  RuleBuilder rule = IcmpType(ND_NEIGHBOR_SOLICIT);
+  return rule.Load(NFT_PAYLOAD_NETWORK_HEADER, kIpv6SourceOffset, 16).InSet().Count().Verdict(NF_DROP);
 }
 
 std::vector<NftChain> ArpChains(const Silence& silence) {
@@ -158,11 +182,17 @@ std::vector<NftChain> ArpChains(const Silence& silence) {
   return chains;
 }
 
-std::vector<NftChain> Ip6Chains() {
+std::vector<NftChain> Ip6Chains(const Silence& silence) {
   NftChain input{.family = NftFamily::kIp6, .name = "input", .hook = NF_INET_LOCAL_IN, .rules = {}};
-  input.rules.push_back(DropNeighbour(ND_NEIGHBOR_SOLICIT));
+  input.rules.push_back(DropTarget(ND_NEIGHBOR_SOLICIT));
   NftChain output{.family = NftFamily::kIp6, .name = "output", .hook = NF_INET_LOCAL_OUT, .rules = {}};
-  output.rules.push_back(DropNeighbour(ND_NEIGHBOR_ADVERT));
+  output.rules.push_back(DropTarget(ND_NEIGHBOR_ADVERT));
+  // The kernel solicits an address of its own only to find out whether somebody else has it: not its business.
+  output.rules.push_back(DropTarget(ND_NEIGHBOR_SOLICIT));
+  for (const auto& [interface, own] : silence.rewrite6) {
+    if (own.is_v6() && interface.size() < IFNAMSIZ) output.rules.push_back(RewriteSource(interface, own));
+  }
+  output.rules.push_back(DropSource());
 
   std::vector<NftChain> chains;
   chains.push_back(std::move(input));
@@ -177,7 +207,7 @@ const char* NftFamilyName(NftFamily family) { return family == NftFamily::kArp ?
 void NftRuleFree::operator()(nftnl_rule* rule) const { nftnl_rule_free(rule); }
 
 std::vector<NftChain> NftChainsOf(NftFamily family, const Silence& silence) {
-  return family == NftFamily::kArp ? ArpChains(silence) : Ip6Chains();
+  return family == NftFamily::kArp ? ArpChains(silence) : Ip6Chains(silence);
 }
 
 std::string NftRuleText(nftnl_rule* rule) {

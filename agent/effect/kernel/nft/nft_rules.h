@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // agent/effect/kernel/nft/nft_rules.h -- the rules by which the node's kernel keeps silent. Pure.
 //
-// As `nft list` would print them, with @addresses the set and eth0 -> 10.9.0.2 one rewrite:
+// As `nft list` would print them, with @addresses the set, and eth0 -> 10.9.0.2 and eth0 -> fe80::2 one rewrite each:
 //
-//   table arp berth {                                       table ip6 berth {
-//     input:  request, target in @addresses: drop             input:  solicitation, target in @addresses: drop
-//     output: reply, sender in @addresses: drop               output: advertisement, target in @addresses: drop
-//             request, target in @addresses: drop           }
+//   table arp berth {
+//     input:  request, target in @addresses: drop
+//     output: reply, sender in @addresses: drop
+//             request, target in @addresses: drop
 //             request, oif eth0, sender in @addresses: sender := 10.9.0.2, accept
 //             request, sender in @addresses: drop
+//   }
+//   table ip6 berth {
+//     input:  solicitation, target in @addresses: drop
+//     output: advertisement, target in @addresses: drop
+//             solicitation, target in @addresses: drop
+//             solicitation, oif eth0, source in @addresses: source := fe80::2, accept
+//             solicitation, source in @addresses: drop
 //   }
 //
 // Frames that the agent injects by libpcap pass none of these chains.

@@ -114,13 +114,16 @@ absl::Status NftSilence::Rebuild(const Silence& silence) {
 
 absl::Status NftSilence::SendDifference(const Silence& silence) {
   const Difference difference = DifferenceBetween(applied_->addresses, silence.addresses);
-  const bool same_rewrite = applied_->rewrite == silence.rewrite;
-  if (difference.gone.empty() && difference.come.empty() && same_rewrite) return absl::OkStatus();
+  const auto same_rewrite = [&](NftFamily family) {
+    return family == NftFamily::kArp ? applied_->rewrite == silence.rewrite : applied_->rewrite6 == silence.rewrite6;
+  };
+  const bool same_rewrites = std::all_of(families_.begin(), families_.end(), same_rewrite);
+  if (difference.gone.empty() && difference.come.empty() && same_rewrites) return absl::OkStatus();
   NftBatch batch;
   for (const NftFamily family : families_) {
     batch.DeleteElements(family, OfFamily(family, difference.gone));
     batch.AddElements(family, OfFamily(family, difference.come));
-    if (same_rewrite || family != NftFamily::kArp) continue;
+    if (same_rewrite(family)) continue;
     for (const NftChain& chain : NftChainsOf(family, silence)) {
       batch.FlushChain(chain);
       batch.AddRules(chain);
@@ -130,7 +133,8 @@ absl::Status NftSilence::SendDifference(const Silence& silence) {
   // Not a copy of the whole: a change of one among thousands of addresses is to stay cheap.
   for (const IpAddr& address : difference.gone) applied_->addresses.erase(address);
   applied_->addresses.insert(difference.come.begin(), difference.come.end());
-  if (!same_rewrite) applied_->rewrite = silence.rewrite;
+  applied_->rewrite = silence.rewrite;
+  applied_->rewrite6 = silence.rewrite6;
   return absl::OkStatus();
 }
 

@@ -47,11 +47,11 @@ absl::Status NftError(int error, absl::string_view what) {
     case EOPNOTSUPP:
     case EAFNOSUPPORT:
     case EPROTONOSUPPORT:
-      return absl::UnimplementedError(absl::StrCat(
-          message,
-          " (the kernel would answer ARP for service addresses by itself; use a kernel with CONFIG_NF_TABLES, "
-          "CONFIG_NF_TABLES_ARP and CONFIG_NF_TABLES_IPV6, or set the sysctls net.ipv4.conf.all.arp_ignore=1 and "
-          "net.ipv4.conf.all.arp_announce=2)"));
+      return absl::UnimplementedError(
+          absl::StrCat(message,
+                       " (the kernel would answer for service addresses by itself; use a kernel with CONFIG_NF_TABLES, "
+                       "CONFIG_NF_TABLES_ARP and, for IPv6, CONFIG_NF_TABLES_IPV6, or, for IPv4, set the sysctls "
+                       "net.ipv4.conf.all.arp_ignore=1 and net.ipv4.conf.all.arp_announce=2)"));
     case EPERM:
     case EACCES:
       return absl::PermissionDeniedError(absl::StrCat(message, " (the agent needs CAP_NET_ADMIN)"));

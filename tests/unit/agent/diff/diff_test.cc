@@ -85,6 +85,28 @@ TEST_CASE("the kernel's own questions bear each LAN interface's first own addres
   CHECK(silence.rewrite == std::map<std::string, IpAddr>{{"eth0", Ip("192.0.2.1")}});
 }
 
+TEST_CASE("the kernel's own solicitations bear an IPv6 address that is in use there, link-local first", "[unit]") {
+  const auto tentative = [](const std::string& cidr) {
+    LinkAddress address = Own(cidr);
+    address.tentative = true;
+    return address;
+  };
+  Link port = Make(9, "port", {Own("2001:db8::9/64"), Own("fe80::9/64")});
+  port.master = 2;
+  const Silence silence = SilenceFor(State({
+      Loopback(),
+      Make(2, "eth0", {Own("192.0.2.1/24"), Ours("2001:db8::20/128"), Own("2001:db8::2/64"), Own("fe80::2/64")}),
+      Make(3, "eth1", {Own("2001:db8:1::3/128"), tentative("fe80::3/64")}),  // T123
+      Make(4, "eth2", {Own("192.0.2.4/24"), tentative("2001:db8:2::4/64"), tentative("fe80::4/64")}),
+      Make(5, "eth3", {Own("192.0.2.5/24"), Own("fe80::5/64")}),
+      Make(6, "cali1", {Own("fe80::ecee:eeff:feee:eeee/64")}),
+      Make(7, "berth0", {Ours("2001:db8::20/128"), Own("2001:db8::7/64")}),
+      port,
+  }));
+  CHECK(silence.rewrite6 ==
+        std::map<std::string, IpAddr>{{"eth0", Ip("fe80::2")}, {"eth1", Ip("2001:db8:1::3")}, {"eth3", Ip("fe80::5")}});
+}
+
 TEST_CASE("interfaces are told without loopback, ports, our own ones and our addresses", "[unit]") {
   Link port = Make(5, "port");
   port.master = 2;
