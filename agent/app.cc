@@ -241,13 +241,19 @@ void App::Collect(MetricSink& out) const {
   for (const PortStats& s : frames_.Stats()) {
     const MetricSink::Labels labels = {{"interface", s.interface}};
     out.Counter("berth_agent_arp_requests_total", "Well-formed ARP requests that passed the kernel's filter", labels,
-                static_cast<double>(s.requests));
-    out.Counter("berth_agent_arp_replies_total", "ARP answers sent", labels, static_cast<double>(s.replies));
+                static_cast<double>(s.arp.requests));
+    out.Counter("berth_agent_arp_replies_total", "ARP answers sent", labels, static_cast<double>(s.arp.replies));
+    out.Counter("berth_agent_ndp_requests_total", "Well-formed neighbour solicitations that passed the kernel's filter",
+                labels, static_cast<double>(s.ndp.requests));
+    out.Counter("berth_agent_ndp_replies_total", "Neighbour advertisements sent as answers", labels,
+                static_cast<double>(s.ndp.replies));
     out.Counter("berth_agent_gratuitous_total", "Gratuitous frames sent", labels, static_cast<double>(s.gratuitous));
     out.Counter("berth_agent_capture_dropped_total", "Frames the kernel dropped before they were read", labels,
                 static_cast<double>(s.dropped));
     out.Histogram("berth_agent_arp_reply_seconds", "From a request's capture to its answer sent", labels,
-                  s.reply_seconds, s.reply_seconds_sum);
+                  s.arp.reply_seconds, s.arp.reply_seconds_sum);
+    out.Histogram("berth_agent_ndp_reply_seconds", "From a solicitation's capture to its answer sent", labels,
+                  s.ndp.reply_seconds, s.ndp.reply_seconds_sum);
   }
 }
 

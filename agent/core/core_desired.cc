@@ -3,7 +3,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/core/core_impl.h"
-#include "agent/effect/l2/announce_frames.h"
 
 namespace berth::agent {
 namespace {
@@ -166,7 +165,6 @@ void AgentCore::Impl::Upsert(const sync::Assignment& assignment, bool first_word
   // Whoever spoke for the successor when this one was told to yield is the successor still.
   const bool confirmed = first_word && !(entry.mute == Mute::kYielded && !assignment.yield_to.empty());
   entry.assignment = assignment;
-  if (fresh) entry.frames = ProbeFrame(MacAddr(), address).status();
   const auto us = std::find_if(assignment.candidates.begin(), assignment.candidates.end(),
                                [&](const sync::Candidate& c) { return c.node == config_.node; });
   entry.rank = static_cast<std::uint32_t>(us - assignment.candidates.begin());
@@ -247,7 +245,6 @@ void AgentCore::Impl::AdoptStored(const StoredState& stored) {
   for (const sync::Assignment& a : stored.assignments) {
     Entry& entry = entries_[a.address];
     entry.assignment = a;
-    entry.frames = ProbeFrame(MacAddr(), a.address).status();
     const auto us = std::find_if(a.candidates.begin(), a.candidates.end(),
                                  [&](const sync::Candidate& c) { return c.node == config_.node; });
     entry.rank = static_cast<std::uint32_t>(us - a.candidates.begin());

@@ -55,7 +55,6 @@ enum class Voice : std::uint8_t {
 struct Entry {
   sync::Assignment assignment;
   std::uint32_t rank = 0;                      // ours among the candidates
-  absl::Status frames;                         // whether there are frames for this kind of address
   bool wants_local = false;                    // may and shall be made local here
   std::shared_ptr<const PortInterface> where;  // the interface it is to be announced on; null when none is usable
   std::unique_ptr<sync::Rejection> problem;    // keeps it from being in force; null mostly, so not worth room in each

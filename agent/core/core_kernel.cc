@@ -112,7 +112,6 @@ void AgentCore::Impl::Judge(Entry& entry, Links& links) {
     return reject(RejectCode::kUnsupported,
                   absl::StrCat("this agent announces by layer2 only, not by ", ProtocolName(a.protocol)));
   }
-  if (!entry.frames.ok()) return reject(RejectCode::kUnsupported, std::string(entry.frames.message()));
   if (const auto own = view_.own.find(a.address); own != view_.own.end()) {
     return reject(RejectCode::kOwnAddress,
                   absl::StrCat(a.address.ToString(), " is this node's own address on interface \"", own->second,

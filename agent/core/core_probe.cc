@@ -33,12 +33,9 @@ void AgentCore::Impl::Obey(const sync::ProbeRequest& m) {
     }
     const PortInterface& port = *std::get<std::shared_ptr<const PortInterface>>(link);
     const auto bad = bad_ports_.find(port.index);
-    const absl::Status frame = ProbeFrame(port.mac, target.address).status();
     const auto entry = entries_.find(target.address);
     if (bad != bad_ports_.end()) {
       not_asked(target.address, bad->second.status.message());
-    } else if (!frame.ok()) {
-      not_asked(target.address, frame.message());
     } else if (entry != entries_.end() && entry->second.voice != Voice::kSilent) {
       known.push_back({.address = target.address, .probed = true, .macs = {entry->second.port->mac}, .message = {}});
     } else if (view_.own.contains(target.address)) {
@@ -100,8 +97,7 @@ void AgentCore::Impl::AskLan() {
   for (const Prober::Target& target : prober_.Take(now_)) {
     const Link* link = kernel_ == nullptr ? nullptr : kernel_->Find(target.ifindex);
     if (link == nullptr) continue;
-    absl::StatusOr<std::string> frame = ProbeFrame(link->mac, target.address);
-    if (frame.ok()) frames_out_.push_back(SendFrame{target.ifindex, *std::move(frame)});
+    frames_out_.push_back(SendFrame{target.ifindex, ProbeFrame(link->mac, target.address)});
   }
 }
 

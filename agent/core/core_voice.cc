@@ -126,9 +126,9 @@ void AgentCore::Impl::Speak() {
 }
 
 void AgentCore::Impl::SendGratuitous(const Entry& entry) {
-  absl::StatusOr<std::vector<std::string>> frames = GratuitousFrames(entry.port->mac, entry.assignment.address);
-  if (!frames.ok()) return;  // Judge refuses such addresses
-  for (std::string& frame : *frames) frames_out_.push_back(SendFrame{entry.port->index, std::move(frame)});
+  for (std::string& frame : GratuitousFrames(entry.port->mac, entry.assignment.address)) {
+    frames_out_.push_back(SendFrame{entry.port->index, std::move(frame)});
+  }
 }
 
 // Somebody else claims an address of ours.

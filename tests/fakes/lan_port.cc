@@ -4,7 +4,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
-#include "agent/effect/l2/arp_packet.h"
+#include "agent/effect/l2/announce_frames.h"
 #include "agent/effect/l2/responder.h"
 
 namespace berth::agent {
@@ -35,8 +35,7 @@ absl::Status LanPort::Send(int ifindex, const std::string& frame) {
   if (process_.dead()) return absl::OkStatus();
   if (stats == open_.end()) return absl::NotFoundError(absl::StrCat("interface ", ifindex, " is not open"));
   if (!send_(ifindex, frame)) return absl::UnavailableError(absl::StrCat("interface ", ifindex, " is gone"));
-  const ArpParse arp = ParseArp(Bytes(frame));
-  if (arp.ok() && arp.packet.gratuitous()) ++stats->second.gratuitous;
+  if (IsGratuitous(Bytes(frame))) ++stats->second.gratuitous;
   return absl::OkStatus();
 }
 
@@ -73,14 +72,16 @@ void LanPort::Judge(int ifindex, const std::string& frame, absl::Duration age) {
   static const InterfaceTable kNothing;
   PortStats& stats = open_[ifindex];
   const auto found = table_->interfaces.find(ifindex);
-  std::string reply(kMinFrameSize, '\0');
+  std::string reply(kMaxReplySize, '\0');
   RespondResult result = Respond(found == table_->interfaces.end() ? kNothing : found->second, Bytes(frame), age,
                                  reinterpret_cast<std::uint8_t*>(reply.data()));
-  stats.requests += result.request ? 1 : 0;
+  AnswerStats& answers = result.family == Family::kIpv4 ? stats.arp : stats.ndp;
+  answers.requests += result.request ? 1 : 0;
   stats.malformed += result.verdict == Verdict::kMalformed ? 1 : 0;
   stats.stale += result.verdict == Verdict::kStale ? 1 : 0;
   if (result.verdict == Verdict::kReply && process_.Now() < answer_until_) {
-    ++stats.replies;
+    ++answers.replies;
+    reply.resize(result.reply_size);
     send_(ifindex, reply);
   }
   if (!result.sighting) return;

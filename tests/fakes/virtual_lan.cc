@@ -4,12 +4,10 @@
 #include <memory>
 #include <utility>
 
+#include "tests/fakes/neighbour_frame.h"
+
 namespace berth {
 namespace {
-
-absl::Span<const std::uint8_t> Bytes(const std::string& frame) {
-  return {reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()};
-}
 
 bool Reaches(const VirtualLan::Port& from, const VirtualLan::Port& to) {
   return to.carrier && !to.drop_all && from.group == to.group;
@@ -24,8 +22,8 @@ VirtualLan::Port& VirtualLan::AddPort(std::string name, MacAddr mac, std::functi
 
 void VirtualLan::Send(Port& from, const std::string& frame) {
   if (!from.carrier || from.drop_all || frame.size() < agent::kEthernetHeaderSize) return;
-  if (const agent::ArpParse arp = agent::ParseArp(Bytes(frame)); arp.ok()) {
-    captured_.push_back({loop_.Now(), from.name, arp.packet});
+  if (const std::optional<agent::ArpPacket> told = ReadNeighbourFrame(frame)) {
+    captured_.push_back({loop_.Now(), from.name, *told});
     on_captured(captured_.back());
   }
   const MacAddr to = *MacAddr::FromBytes(absl::string_view(frame).substr(0, 6));

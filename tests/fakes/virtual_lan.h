@@ -34,11 +34,11 @@ class VirtualLan {
     bool drop_all = false;  // the carrier is fine, and nothing passes
     int group = 0;          // reaches only ports of the same group
   };
-  // One ARP frame that entered the segment.
+  // One frame of ARP or neighbour discovery that entered the segment.
   struct Captured {
     absl::Time at;
-    std::string from;  // name of the port
-    agent::ArpPacket arp;
+    std::string from;      // name of the port
+    agent::ArpPacket arp;  // either one, as neighbour_frame.h tells it
   };
 
   VirtualLan(EventLoop& loop, std::uint64_t seed) : loop_(loop), random_(seed) {}

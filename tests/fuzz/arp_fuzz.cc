@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "agent/effect/l2/arp_packet.h"
+#include "agent/effect/l2/ndp_packet.h"
 #include "agent/effect/l2/responder.h"
 
 namespace berth::agent {
@@ -31,7 +32,8 @@ void CheckParse(absl::Span<const std::uint8_t> frame) {
 }
 
 void CheckAnswer(absl::Span<const std::uint8_t> frame, absl::Duration age) {
-  ArpFrame reply{};
+  if (IsIpv6Frame(frame)) return;  // ndp_fuzz's
+  std::array<std::uint8_t, kMaxReplySize> reply{};
   const RespondResult result = Respond(Table(), frame, age, reply.data());
   const ArpParse asked = ParseArp(frame);
   Require((result.verdict == Verdict::kMalformed) == !asked.ok());

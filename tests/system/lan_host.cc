@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "tests/fakes/neighbour_frame.h"
 
 namespace berth::system {
 
@@ -12,13 +13,11 @@ LanHost::LanHost(EventLoop& loop, VirtualLan& lan, std::string name, MacAddr mac
       lan_(lan),
       mac_(mac),
       ip_(own),
+      ip6_(IpAddr::V6(absl::MakeUint128(0xfd00005000000000, 0) | (own.number() & 0xff))),
       port_(lan.AddPort(std::move(name), mac, [this](const std::string& frame) { Receive(frame); })),
       own_{own} {}
 
-void LanHost::Send(const agent::ArpPacket& packet) {
-  const agent::ArpFrame frame = agent::BuildArp(packet);
-  lan_.Send(port_, std::string(frame.begin(), frame.end()));
-}
+void LanHost::Send(const agent::ArpPacket& packet) { lan_.Send(port_, WriteNeighbourFrame(packet)); }
 
 void LanHost::Ask(const IpAddr& address) {
   queries_[address].push_back({.at = loop_.Now(), .answers = {}});
@@ -26,7 +25,7 @@ void LanHost::Ask(const IpAddr& address) {
         .ether_src = mac_,
         .op = agent::ArpOp::kRequest,
         .sender_mac = mac_,
-        .sender_ip = ip_,
+        .sender_ip = address.is_v4() ? ip_ : ip6_,
         .target_mac = {},
         .target_ip = address});
 }
@@ -42,23 +41,27 @@ void LanHost::Tick(const IpAddr& address, absl::Duration interval) {
 }
 
 void LanHost::Announce(const IpAddr& address) {
-  Send(agent::GratuitousRequest(mac_, address));
+  if (address.is_v4()) Send(agent::GratuitousRequest(mac_, address));  // IPv6 has one form only
   Send(agent::GratuitousReply(mac_, address));
 }
 
 void LanHost::Receive(const std::string& frame) {
-  const agent::ArpParse parsed = agent::ParseArp({reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()});
-  if (!parsed.ok()) return;
-  const agent::ArpPacket& arp = parsed.packet;
+  const std::optional<agent::ArpPacket> told = ReadNeighbourFrame(frame);
+  if (!told.has_value()) return;
+  const agent::ArpPacket& arp = *told;
   if (arp.op == agent::ArpOp::kRequest && own_.contains(arp.target_ip)) {
     Send(agent::ArpReplyTo(arp, mac_));
   }
+  // An answer to another's probe, which all hear, and which changes nothing here (RFC 4861 section 7.2.5).
+  if (arp.sender_ip.is_v6() && arp.target_ip.is_unspecified()) return;
   if (arp.op == agent::ArpOp::kReply && !arp.gratuitous()) {
     const auto asked = queries_.find(arp.sender_ip);
     if (asked != queries_.end() && !asked->second.empty()) {
       asked->second.back().answers.emplace_back(loop_.Now(), arp.sender_mac);
     }
-    neighbours_[arp.sender_ip] = arp.sender_mac;
+    // An answer that does not override leaves an entry as it is.
+    const auto [entry, fresh] = neighbours_.try_emplace(arp.sender_ip, arp.sender_mac);
+    if (!fresh && arp.sender_ip.is_v4()) entry->second = arp.sender_mac;
   } else if (const auto known = neighbours_.find(arp.sender_ip); known != neighbours_.end()) {
     known->second = arp.sender_mac;
   }

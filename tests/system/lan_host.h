@@ -59,7 +59,7 @@ class LanHost {
   EventLoop& loop_;
   VirtualLan& lan_;
   const MacAddr mac_;
-  const IpAddr ip_;
+  const IpAddr ip_, ip6_;  // asks by these; the latter is fd00:50:: and the former's last byte
   VirtualLan::Port& port_;
   std::set<IpAddr> own_;
   std::set<IpAddr> asking_;

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/obs/log.h"
+#include "tests/fakes/neighbour_frame.h"
 #include "tests/system/invariants.h"
 
 namespace berth::system {
@@ -90,11 +91,10 @@ Node::Node(ManualEventLoop& loop, VirtualLan& l, std::string n, int number)
 
 // The kernel answers for itself, whatever becomes of the agents.
 void Node::Receive(const std::string& frame) {
-  const agent::ArpParse arp = agent::ParseArp({reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()});
-  if (arp.ok() && arp.packet.op == agent::ArpOp::kRequest && !arp.packet.gratuitous() &&
-      kernel.fake().WouldAnswer(kEth0, arp.packet.target_ip)) {
-    const agent::ArpFrame reply = agent::BuildArp(agent::ArpReplyTo(arp.packet, mac));
-    lan.Send(*port, std::string(reply.begin(), reply.end()));
+  const std::optional<agent::ArpPacket> told = ReadNeighbourFrame(frame);
+  if (told.has_value() && told->op == agent::ArpOp::kRequest && !told->gratuitous() &&
+      kernel.fake().WouldAnswer(kEth0, told->target_ip)) {
+    lan.Send(*port, WriteNeighbourFrame(agent::ArpReplyTo(*told, mac)));
   }
   for (const auto& a : agents) {
     if (a->alive()) a->frames.Receive(kEth0, frame);
@@ -132,6 +132,7 @@ void World::AddPool(const std::string& name, const std::string& range) {
   pool.name = name;
   pool.address_text = range;
   pool.addresses = *IpRangeSet::Parse(range);
+  pool.family = pool.addresses.First()->family();
   pool.protocol = model::Protocol::kLayer2;
   pool.interface = "eth0";
   pool.is_default = cluster.pools().empty();

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/effect/l2/announce_frames.h"
 
-#include "absl/strings/str_cat.h"
+#include <array>
+#include <cstddef>
+
 #include "agent/effect/l2/arp_packet.h"
+#include "agent/effect/l2/ndp_packet.h"
 
 namespace berth::agent {
 namespace {
@@ -12,21 +15,30 @@ std::string ToString(const ArpPacket& packet) {
   return std::string(frame.begin(), frame.end());
 }
 
-absl::Status NoNeighbourDiscovery(const IpAddr& ip) {
-  return absl::UnimplementedError(
-      absl::StrCat("address ", ip.ToString(), ": IPv6 neighbour discovery is not supported yet by this agent"));
+std::string ToString(const NdpPacket& packet) {
+  std::array<std::uint8_t, kMaxNdpFrameSize> frame;
+  const std::size_t size = BuildNdpInto(packet, frame.data());
+  return std::string(frame.begin(), frame.begin() + static_cast<std::ptrdiff_t>(size));
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<std::string>> GratuitousFrames(const MacAddr& mac, const IpAddr& ip) {
-  if (ip.is_v6()) return NoNeighbourDiscovery(ip);
-  return std::vector<std::string>{ToString(GratuitousRequest(mac, ip)), ToString(GratuitousReply(mac, ip))};
+std::vector<std::string> GratuitousFrames(const MacAddr& mac, const IpAddr& ip) {
+  if (ip.is_v6()) return {ToString(UnsolicitedAdvertisement(mac, ip))};
+  return {ToString(GratuitousRequest(mac, ip)), ToString(GratuitousReply(mac, ip))};
 }
 
-absl::StatusOr<std::string> ProbeFrame(const MacAddr& mac, const IpAddr& ip) {
-  if (ip.is_v6()) return NoNeighbourDiscovery(ip);
-  return ToString(ArpProbe(mac, ip));
+std::string ProbeFrame(const MacAddr& mac, const IpAddr& ip) {
+  return ip.is_v6() ? ToString(NdpProbe(mac, ip)) : ToString(ArpProbe(mac, ip));
+}
+
+bool IsGratuitous(absl::Span<const std::uint8_t> frame) {
+  if (IsIpv6Frame(frame)) {
+    const NdpParse parsed = ParseNdp(frame);
+    return parsed.ok() && parsed.packet.is_announcement();
+  }
+  const ArpParse parsed = ParseArp(frame);
+  return parsed.ok() && parsed.packet.gratuitous();
 }
 
 }  // namespace berth::agent

@@ -4,18 +4,15 @@
 #include <algorithm>
 #include <cstring>
 
+#include "agent/effect/l2/ether_bytes.h"
+
 namespace berth::agent {
 namespace {
 
-constexpr std::uint16_t kEtherTypeArp = 0x0806;
-constexpr std::uint16_t kEtherTypeVlan = 0x8100;         // IEEE 802.1Q
-constexpr std::uint16_t kEtherTypeServiceVlan = 0x88a8;  // IEEE 802.1ad
-constexpr std::uint16_t kEtherTypeOldVlan = 0x9100;      // stacked tags before 802.1ad
 constexpr std::uint16_t kHardwareEthernet = 1;
 constexpr std::uint16_t kProtocolIpv4 = 0x0800;
 
 // Offsets into the frame, RFC 826's fields in their order.
-constexpr std::size_t kEtherTypeAt = 12;
 constexpr std::size_t kHardwareTypeAt = 14;
 constexpr std::size_t kProtocolTypeAt = 16;
 constexpr std::size_t kHardwareLengthAt = 18;
@@ -26,45 +23,20 @@ constexpr std::size_t kSenderIpAt = 28;
 constexpr std::size_t kTargetMacAt = 32;
 constexpr std::size_t kTargetIpAt = 38;
 
-std::uint16_t Read16(const std::uint8_t* at) { return static_cast<std::uint16_t>(at[0] << 8 | at[1]); }
-
-MacAddr ReadMac(const std::uint8_t* at) {
-  std::array<std::uint8_t, 6> bytes;
-  std::copy_n(at, bytes.size(), bytes.begin());
-  return MacAddr(bytes);
-}
-
 IpAddr ReadIp(const std::uint8_t* at) {
   return IpAddr::V4(static_cast<std::uint32_t>(Read16(at)) << 16 | Read16(at + 2));
 }
-
-void Write16(std::uint8_t* at, std::uint16_t value) {
-  at[0] = static_cast<std::uint8_t>(value >> 8);
-  at[1] = static_cast<std::uint8_t>(value & 0xff);
-}
-
-void WriteMac(std::uint8_t* at, const MacAddr& mac) { std::copy(mac.bytes().begin(), mac.bytes().end(), at); }
 
 void WriteIp(std::uint8_t* at, const IpAddr& ip) {
   const std::array<std::uint8_t, 4> bytes = ip.V4Bytes();
   std::copy(bytes.begin(), bytes.end(), at);
 }
 
-bool NamesOneStation(const MacAddr& mac) { return !mac.is_zero() && !mac.is_multicast(); }
-
 ArpFault CheckHeader(absl::Span<const std::uint8_t> frame) {
   if (frame.size() < kEthernetHeaderSize) return ArpFault::kTruncated;
   const std::uint8_t* data = frame.data();
-  switch (Read16(data + kEtherTypeAt)) {
-    case kEtherTypeArp:
-      break;
-    case kEtherTypeVlan:
-    case kEtherTypeServiceVlan:
-    case kEtherTypeOldVlan:
-      return ArpFault::kVlanTagged;
-    default:
-      return ArpFault::kNotArp;
-  }
+  const std::uint16_t ether_type = Read16(data + kEtherTypeAt);
+  if (ether_type != kEtherTypeArp) return IsVlanTag(ether_type) ? ArpFault::kVlanTagged : ArpFault::kNotArp;
   if (frame.size() < kEthernetHeaderSize + kArpSize) return ArpFault::kTruncated;
   if (Read16(data + kHardwareTypeAt) != kHardwareEthernet) return ArpFault::kHardwareType;
   if (Read16(data + kProtocolTypeAt) != kProtocolIpv4) return ArpFault::kProtocolType;

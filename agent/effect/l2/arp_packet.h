@@ -15,12 +15,12 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "agent/effect/l2/ether_bytes.h"
 #include "common/net/ip_addr.h"
 #include "common/net/mac_addr.h"
 
 namespace berth::agent {
 
-inline constexpr std::size_t kEthernetHeaderSize = 14;
 inline constexpr std::size_t kMinFrameSize = 60;
 inline constexpr std::size_t kArpSize = 28;  // the packet behind the Ethernet header
 

@@ -6,12 +6,15 @@
 #include <limits>
 
 #include "absl/types/span.h"
+#include "agent/effect/l2/ndp_packet.h"
 
 namespace berth::agent {
 namespace {
 
-constexpr std::uint32_t kEtherTypeAt = 12, kSenderIpAt = 28, kTargetIpAt = 38;
-constexpr std::uint32_t kEtherTypeArp = 0x0806;
+constexpr std::uint32_t kSenderIpAt = 28, kTargetIpAt = 38;      // of ARP
+constexpr std::uint32_t kNextHeaderAt = 20, kTypeAt = 54;        // of IPv6, and of ICMPv6 right behind it
+constexpr std::uint32_t kSourceTailAt = 34, kTargetTailAt = 74;  // the last 32 bits of IPv6 addresses
+constexpr std::uint32_t kNextHeaderIcmpv6 = 58;
 constexpr std::uint32_t kWholeFrame = 0x40000;
 // The kernel moves a tag out of the frame; this asks for it there.
 constexpr std::uint32_t kVlanTagPresent = static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT);
@@ -29,9 +32,9 @@ struct Edge {
   bool inside = false;
 };
 
-std::vector<Edge> EdgesOf(const std::vector<Ipv4Span>& spans) {
+std::vector<Edge> EdgesOf(const std::vector<AddressSpan>& spans) {
   std::vector<Edge> edges;
-  for (const Ipv4Span& span : spans) {
+  for (const AddressSpan& span : spans) {
     edges.push_back({span.first, true});
     if (span.last != std::numeric_limits<std::uint32_t>::max()) edges.push_back({span.last + 1, false});
   }
@@ -56,21 +59,60 @@ void AddTree(Program& program, absl::Span<const Edge> edges, bool inside, std::s
   AddTree(program, edges.subspan(middle + 1), edges[middle].inside, end);
 }
 
+void AddRefusal(Program& program) { Add(program, BPF_RET | BPF_K, 0); }
+
+// Refuses the frame unless what was loaded is `value`.
+void AddDemand(Program& program, std::uint32_t value) {
+  Add(program, BPF_JMP | BPF_JEQ | BPF_K, value, 1);
+  AddRefusal(program);
+}
+
+void AddVlanCheck(Program& program) {
+  Add(program, BPF_LD | BPF_B | BPF_ABS, kVlanTagPresent);
+  AddDemand(program, 0);
+}
+
 // Lets the frame through when the address at `offset` is in `spans`, else goes on behind.
-void AddCheck(Program& program, std::uint32_t offset, const std::vector<Ipv4Span>& spans) {
+void AddCheck(Program& program, std::uint32_t offset, const std::vector<AddressSpan>& spans) {
   if (spans.empty()) return;
   Add(program, BPF_LD | BPF_W | BPF_ABS, offset);
   const std::vector<Edge> edges = EdgesOf(spans);
   AddTree(program, edges, false, program.size() + 2 * edges.size() + 1);
 }
 
+void AddArp(Program& program, const FrameFilter& filter) {
+  AddVlanCheck(program);
+  AddCheck(program, kTargetIpAt, filter.targets);
+  AddCheck(program, kSenderIpAt, filter.senders);
+  AddRefusal(program);
+}
+
+void AddNeighbourDiscovery(Program& program, const FrameFilter& filter) {
+  Add(program, BPF_LD | BPF_B | BPF_ABS, kNextHeaderAt);  // first, for most IPv6 is something else
+  AddDemand(program, kNextHeaderIcmpv6);
+  AddVlanCheck(program);
+  Add(program, BPF_LD | BPF_B | BPF_ABS, kTypeAt);
+  Add(program, BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(NdpKind::kSolicitation), 3);
+  AddDemand(program, static_cast<std::uint32_t>(NdpKind::kAdvertisement));
+  // An advertisement is let through by its target; a solicitation jumps over that.
+  Program advertisement;
+  AddCheck(advertisement, kTargetTailAt, filter.senders6);
+  AddRefusal(advertisement);
+  Add(program, BPF_JMP | BPF_JA, 1);
+  Add(program, BPF_JMP | BPF_JA, static_cast<std::uint32_t>(advertisement.size()));
+  program.insert(program.end(), advertisement.begin(), advertisement.end());
+  AddCheck(program, kTargetTailAt, filter.targets6);
+  AddCheck(program, kSourceTailAt, filter.senders6);
+  AddRefusal(program);
+}
+
 }  // namespace
 
-std::vector<Ipv4Span> CoverOf(const absl::flat_hash_set<IpAddr>& addresses, std::size_t max_spans) {
+std::vector<AddressSpan> CoverOf(Family family, const absl::flat_hash_set<IpAddr>& addresses, std::size_t max_spans) {
   std::vector<std::uint32_t> sorted;
   sorted.reserve(addresses.size());
   for (const IpAddr& each : addresses) {
-    if (each.is_v4()) sorted.push_back(static_cast<std::uint32_t>(each.number()));
+    if (each.family() == family) sorted.push_back(static_cast<std::uint32_t>(each.number() & 0xffffffffU));
   }
   std::sort(sorted.begin(), sorted.end());
   // A gap is told by the index of the address after it. The widest ones, one less than spans, stay gaps.
@@ -88,7 +130,7 @@ std::vector<Ipv4Span> CoverOf(const absl::flat_hash_set<IpAddr>& addresses, std:
     gaps.erase(end, gaps.end());
     std::sort(gaps.begin(), gaps.end());
   }
-  std::vector<Ipv4Span> spans;
+  std::vector<AddressSpan> spans;
   if (sorted.empty()) return spans;
   std::size_t first = 0;
   for (const std::size_t gap : gaps) {
@@ -100,21 +142,31 @@ std::vector<Ipv4Span> CoverOf(const absl::flat_hash_set<IpAddr>& addresses, std:
 }
 
 FrameFilter FilterFor(const InterfaceTable& table) {
-  return {.targets = CoverOf(table.answer, FrameFilter::kMaxRanges),
-          .senders = CoverOf(table.watch, FrameFilter::kMaxRanges)};
+  constexpr std::size_t kMax = FrameFilter::kMaxRanges;
+  return {.targets = CoverOf(Family::kIpv4, table.answer, kMax),
+          .senders = CoverOf(Family::kIpv4, table.watch, kMax),
+          .targets6 = CoverOf(Family::kIpv6, table.answer, kMax),
+          .senders6 = CoverOf(Family::kIpv6, table.watch, kMax)};
+}
+
+FrameFilter WidestFilter() {
+  const std::vector<AddressSpan> all = {{0, std::numeric_limits<std::uint32_t>::max()}};
+  return {.targets = all, .senders = {}, .targets6 = all, .senders6 = all};
 }
 
 std::vector<sock_filter> CompileFilter(const FrameFilter& filter) {
+  const bool ipv6 = !filter.targets6.empty() || !filter.senders6.empty();
   Program program;
+  Program arp;
+  AddArp(arp, filter);
+  // What is neither, which is nearly everything, leaves within a few steps.
   Add(program, BPF_LD | BPF_H | BPF_ABS, kEtherTypeAt);
-  Add(program, BPF_JMP | BPF_JEQ | BPF_K, kEtherTypeArp, 1);
-  Add(program, BPF_RET | BPF_K, 0);
-  Add(program, BPF_LD | BPF_B | BPF_ABS, kVlanTagPresent);
-  Add(program, BPF_JMP | BPF_JEQ | BPF_K, 0, 1);
-  Add(program, BPF_RET | BPF_K, 0);
-  AddCheck(program, kTargetIpAt, filter.targets);
-  AddCheck(program, kSenderIpAt, filter.senders);
-  Add(program, BPF_RET | BPF_K, 0);
+  Add(program, BPF_JMP | BPF_JEQ | BPF_K, kEtherTypeArp, ipv6 ? 3 : 1);
+  if (ipv6) Add(program, BPF_JMP | BPF_JEQ | BPF_K, kEtherTypeIpv6, 1);
+  AddRefusal(program);
+  if (ipv6) Add(program, BPF_JMP | BPF_JA, static_cast<std::uint32_t>(arp.size()));
+  program.insert(program.end(), arp.begin(), arp.end());
+  if (ipv6) AddNeighbourDiscovery(program, filter);
   return program;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// agent/effect/l2/frame_port.h -- the seam to the wire: answers ARP on its own thread, sends frames, reports sightings.
+// agent/effect/l2/frame_port.h -- the seam to the wire: answers ARP and neighbour solicitations on its own thread,
+// sends frames, reports sightings.
 //
 // Two implementations: PcapFramePort (pcap_frame_port.h: libpcap, one handle and filter per interface) and the port of
 // the virtual LAN (tests/fakes). The answer path never waits for the loop: it reads the last published AnswerTable.
@@ -32,34 +33,38 @@ struct PortInterface {
 struct InterfaceTable {
   MacAddr mac;                         // goes into answers as sender
   absl::flat_hash_set<IpAddr> answer;  // requests for these are answered
-  absl::flat_hash_set<IpAddr> watch;   // frames that carry one of these as sender are reported as sightings
+  absl::flat_hash_set<IpAddr> watch;   // frames in which somebody claims one of these are reported as sightings
 };
 // Immutable once published; keyed by interface index.
 struct AnswerTable {
   std::map<int, InterfaceTable> interfaces;
 };
 
-// A frame in which somebody else claims a watched address: sender IP is watched, sender MAC is not this interface's.
+// A frame in which somebody else claims a watched address: the MAC it names for it is not this interface's.
 struct Sighting {
   int ifindex = 0;
-  IpAddr address;           // sender protocol address
-  MacAddr mac;              // sender hardware address
-  bool request = false;     // else a reply
-  bool gratuitous = false;  // sender IP == target IP
+  IpAddr address;           // ARP: sender protocol address; IPv6: an advertisement's target or a solicitation's source
+  MacAddr mac;              // ARP: sender hardware address; IPv6: the option's, else the Ethernet source
+  bool request = false;     // ARP request or solicitation; else a reply or an advertisement
+  bool gratuitous = false;  // ARP: sender IP == target IP; IPv6: unsolicited, and overriding
+};
+
+struct AnswerStats {  // of one protocol
+  // Well-formed requests that were looked at, whoever they are for. A real port has the kernel drop those for addresses
+  // outside the ranges in which the table's lie.
+  std::uint64_t requests = 0;
+  std::uint64_t replies = 0;  // answers sent
+  // Capture timestamp to answer sent, a histogram: {upper bound in seconds, answers at most that slow}, cumulative and
+  // ascending, the last bound infinite. Empty in ports without a capture timestamp.
+  std::vector<std::pair<double, std::uint64_t>> reply_seconds{};
+  double reply_seconds_sum = 0;
 };
 
 struct PortStats {  // cumulative since the interface was first opened
   std::string interface;
-  // Well-formed requests (ARP) that were looked at, whoever they are for. A real port has the kernel drop those for
-  // addresses outside the ranges in which the table's lie.
-  std::uint64_t requests = 0;
-  std::uint64_t replies = 0;     // answers sent
+  AnswerStats arp, ndp;          // ndp: neighbour solicitations and advertisements (IPv6)
   std::uint64_t gratuitous = 0;  // gratuitous frames sent through Send
   std::uint64_t malformed = 0, stale = 0, dropped = 0, send_errors = 0;
-  // Capture timestamp to answer sent, a histogram: {upper bound in seconds, answers at most that slow}, cumulative and
-  // ascending, the last bound infinite. Empty in ports without a capture timestamp.
-  std::vector<std::pair<double, std::uint64_t>> reply_seconds;
-  double reply_seconds_sum = 0;
 };
 
 class FramePort {

@@ -8,7 +8,6 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "agent/effect/l2/pcap_frame_port_impl.h"
@@ -71,39 +70,41 @@ void PcapFramePort::Impl::SetInterfaces(const std::vector<PortInterface>& interf
 
 void PcapFramePort::Impl::Publish(std::shared_ptr<const AnswerTable> table) {
   if (table == nullptr) table = std::make_shared<AnswerTable>();
-  std::map<int, FrameFilter> filters;
-  for (const auto& [index, each] : table->interfaces) filters.emplace(index, FilterFor(each));
+  std::map<int, Passing> passing;
+  for (const auto& [index, each] : table->interfaces) passing[index] = {FilterFor(each), GroupsFor(each)};
   {
     const std::unique_lock<std::mutex> lock = LockAnswers();
     table_.swap(table);  // the old one is destroyed after the lock is gone: parameters outlive local variables
   }
-  SetFilters(std::move(filters));
+  SetPassing(std::move(passing));
 }
 
-void PcapFramePort::Impl::SetFilters(std::map<int, FrameFilter> filters) {
+void PcapFramePort::Impl::SetPassing(std::map<int, Passing> passing) {
   const std::lock_guard<std::mutex> lock(gate_mutex_);
-  std::erase_if(gates_, [&](const auto& each) { return each.second.open == nullptr && !filters.contains(each.first); });
-  for (const auto& [index, gate] : gates_) filters.try_emplace(index);  // not in the table: lets nothing through
-  for (auto& [index, filter] : filters) {
+  std::erase_if(gates_, [&](const auto& each) { return each.second.open == nullptr && !passing.contains(each.first); });
+  for (const auto& [index, gate] : gates_) passing.try_emplace(index);  // not in the table: lets nothing through
+  for (auto& [index, wanted] : passing) {
     Gate& gate = gates_[index];
-    if (gate.filter == filter) continue;
-    gate.filter = std::move(filter);
+    if (gate.passing == wanted) continue;
+    gate.passing = std::move(wanted);
     if (gate.open == nullptr) continue;
     if (const absl::Status s = Attach(gate); !s.ok()) inbox_->PostError(index, s);
   }
 }
 
 absl::Status PcapFramePort::Impl::Attach(const Gate& gate) {
-  if (gate.open->Attach(CompileFilter(gate.filter)).ok()) return absl::OkStatus();
+  absl::Status status = gate.membership->Set(gate.passing.groups);
+  if (gate.open->Attach(CompileFilter(gate.passing.filter)).ok()) return status;
   // Too little memory for a large program is no reason to miss requests.
-  constexpr Ipv4Span kAll{0, std::numeric_limits<std::uint32_t>::max()};
-  return gate.open->Attach(CompileFilter({.targets = {kAll}, .senders = {}}));
+  status.Update(gate.open->Attach(CompileFilter(WidestFilter())));
+  return status;
 }
 
-// From now on Publish sets the filter of this capture; null when it is about to be closed.
+// From now on Publish sets the filter and the groups of this capture; null when it is about to be closed.
 absl::Status PcapFramePort::Impl::OpenGate(int ifindex, const PcapHandle* open) {
   const std::lock_guard<std::mutex> lock(gate_mutex_);
   Gate& gate = gates_[ifindex];
+  gate.membership = open == nullptr ? nullptr : std::make_unique<GroupMembership>(*open, ifindex);
   gate.open = open;
   return open == nullptr ? absl::OkStatus() : Attach(gate);
 }

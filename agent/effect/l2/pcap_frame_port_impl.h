@@ -24,12 +24,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "agent/effect/l2/arp_packet.h"
 #include "agent/effect/l2/frame_filter.h"
+#include "agent/effect/l2/group_membership.h"
 #include "agent/effect/l2/linger.h"
 #include "agent/effect/l2/pcap_frame_port.h"
 #include "agent/effect/l2/pcap_handle.h"
 #include "agent/effect/l2/port_counters.h"
+#include "agent/effect/l2/responder.h"
 #include "agent/effect/l2/serial_worker.h"
 #include "agent/effect/l2/sighting_inbox.h"
 
@@ -73,21 +74,29 @@ class PcapFramePort::Impl {
   struct Turn {
     std::int64_t began_ns = 0;  // CLOCK_REALTIME
     std::size_t replies = 0;    // of the two that follow, as many are filled in
-    std::array<std::uint8_t, kReadPerTurn * kMinFrameSize> frames;
+    std::array<std::uint8_t, kReadPerTurn * kMaxReplySize> frames;
+    std::array<std::uint8_t, kReadPerTurn> sizes;
+    std::array<Family, kReadPerTurn> families;
     std::array<std::int64_t, kReadPerTurn> captured_ns;
     std::size_t sightings = 0;
     std::array<Sighting, kReadPerTurn> sighted;
   };
 
   // What the kernel lets through to the capture of one interface.
-  struct Gate {
+  struct Passing {
     FrameFilter filter;
-    const PcapHandle* open = nullptr;  // the lane's
+    std::vector<IpAddr> groups;
+    friend bool operator==(const Passing&, const Passing&) = default;
+  };
+  struct Gate {
+    Passing passing;
+    const PcapHandle* open = nullptr;             // the lane's
+    std::unique_ptr<GroupMembership> membership;  // of `open`
   };
 
   void Wake();
   std::unique_lock<std::mutex> LockAnswers();
-  void SetFilters(std::map<int, FrameFilter> filters);
+  void SetPassing(std::map<int, Passing> passing);
   static absl::Status Attach(const Gate& gate);
   absl::Status OpenGate(int ifindex, const PcapHandle* open);
 
@@ -132,7 +141,7 @@ class PcapFramePort::Impl {
   std::map<int, absl::Status> targets_;  // where Send may send: OK, or why not
   std::map<std::string, std::shared_ptr<PortCounters>> counters_;
 
-  std::mutex gate_mutex_;  // guards gates_, and is held while a filter is attached
+  std::mutex gate_mutex_;  // guards gates_, and is held while a filter is attached or a group joined
   std::map<int, Gate> gates_;
 
   // Port thread.

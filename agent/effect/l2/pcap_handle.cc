@@ -20,14 +20,16 @@
 namespace berth::agent {
 namespace {
 
-constexpr int kSnapLength = 64;  // an ARP frame has 42 bytes; the shorter, the more of them the buffer holds
-// Some 3,500 frames: a thread that gets no processor for 170 ms loses none at 20,000 a second, and what waits longer
-// than 200 ms is not answered.
-constexpr int kBufferBytes = 512 * 1024;
+// The shorter, the more frames the buffer holds. ARP has 42 bytes, a solicitation or advertisement 78 and its options,
+// of which hosts send one or two of 8 bytes: what has more than 42 is not whole, and so is not answered.
+constexpr int kSnapLength = 120;
+// Some 3,500 frames of 192 bytes: a thread that gets no processor for 170 ms loses none at 20,000 a second, and what
+// waits longer than 200 ms is not answered.
+constexpr int kBufferBytes = 672 * 1024;
 constexpr int kReadTimeoutMillis = 1;  // unused in immediate mode, but 0 means "for ever" on some systems
 // `not vlan` comes last on purpose: it shifts the offsets of what follows it. On a live capture it tests the tag that
 // the kernel has moved out of the frame, so tagged frames are refused although their bytes look untagged.
-constexpr char kFilter[] = "arp and not vlan";
+constexpr char kFilter[] = "(arp or (ip6 and ip6[6] = 58 and (ip6[40] = 135 or ip6[40] = 136))) and not vlan";
 
 std::string Describe(const std::string& name) { return absl::StrCat("interface ", Quote(name)); }
 
@@ -136,15 +138,27 @@ InjectResult PcapHandle::Inject(absl::Span<const std::uint8_t> frame) {
   return busy ? InjectResult::kBusy : InjectResult::kFailed;
 }
 
-std::size_t PcapHandle::InjectAll(absl::Span<const std::uint8_t> frames, std::size_t size) {
+absl::Status PcapHandle::SetMembership(const MacAddr& group, bool member) const {
+  packet_mreq request{};
+  request.mr_ifindex = ifindex_;
+  request.mr_type = PACKET_MR_MULTICAST;
+  request.mr_alen = static_cast<unsigned short>(group.bytes().size());
+  std::copy(group.bytes().begin(), group.bytes().end(), request.mr_address);
+  const int option = member ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP;
+  if (setsockopt(fd_, SOL_PACKET, option, &request, sizeof request) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, absl::StrCat(Describe(name_), member ? ": join" : ": leave", " group ", group.ToString()));
+}
+
+std::size_t PcapHandle::InjectAll(absl::Span<const std::uint8_t> frames, std::size_t stride,
+                                  absl::Span<const std::uint8_t> sizes) {
   // libpcap has no call for many frames. Its descriptor is a packet socket bound to the interface: what pcap_inject
   // does is send() on it.
   std::array<iovec, kMaxInject> parts;
   std::array<mmsghdr, kMaxInject> messages;
-  const std::size_t count = std::min(frames.size() / size, kMaxInject);
+  const std::size_t count = std::min({frames.size() / stride, sizes.size(), kMaxInject});
   for (std::size_t i = 0; i < count; ++i) {
     // sendmsg takes what it only reads as pointer to non-const.
-    parts[i] = {const_cast<std::uint8_t*>(frames.data()) + i * size, size};
+    parts[i] = {const_cast<std::uint8_t*>(frames.data()) + i * stride, sizes[i]};
     messages[i] = {};
     messages[i].msg_hdr.msg_iov = &parts[i];
     messages[i].msg_hdr.msg_iovlen = 1;

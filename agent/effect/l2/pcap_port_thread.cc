@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
-#include "agent/effect/l2/arp_packet.h"
+#include "agent/effect/l2/announce_frames.h"
 #include "agent/effect/l2/pcap_frame_port_impl.h"
 #include "agent/effect/l2/responder.h"
 #include "common/base/errno_status.h"
@@ -34,9 +34,8 @@ absl::Span<const std::uint8_t> Bytes(const std::string& frame) {
   return {reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()};
 }
 
-bool IsGratuitous(const std::string& frame) {
-  const ArpParse parsed = ParseArp(Bytes(frame));
-  return parsed.ok() && parsed.packet.gratuitous();
+PortCounters::Answers& AnswersOf(PortCounters& counters, Family family) {
+  return family == Family::kIpv4 ? counters.arp : counters.ndp;
 }
 
 void Count(PortCounters::Counter& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
@@ -224,11 +223,15 @@ const InterfaceTable& PcapFramePort::Impl::TableOf(int ifindex) const {
 void PcapFramePort::Impl::Judge(const InterfaceTable& table, PortCounters& counters,
                                 absl::Span<const std::uint8_t> frame, std::int64_t captured_ns) {
   const RespondResult result = Respond(table, frame, absl::Nanoseconds(turn_.began_ns - captured_ns),
-                                       turn_.frames.data() + turn_.replies * kMinFrameSize);
-  if (result.request) Count(counters.requests);
+                                       turn_.frames.data() + turn_.replies * kMaxReplySize);
+  if (result.request) Count(AnswersOf(counters, result.family).requests);
   if (result.verdict == Verdict::kMalformed) Count(counters.malformed);
   if (result.verdict == Verdict::kStale) Count(counters.stale);
-  if (result.verdict == Verdict::kReply) turn_.captured_ns[turn_.replies++] = captured_ns;
+  if (result.verdict == Verdict::kReply) {
+    turn_.sizes[turn_.replies] = result.reply_size;
+    turn_.families[turn_.replies] = result.family;
+    turn_.captured_ns[turn_.replies++] = captured_ns;
+  }
   if (result.sighting.has_value()) turn_.sighted[turn_.sightings++] = *result.sighting;
 }
 
@@ -242,12 +245,15 @@ void PcapFramePort::Impl::Reply(Lane& lane) {
     return;
   }
   if (loop_.Now() >= answer_until_) return;
-  const std::size_t sent =
-      lane.pcap->InjectAll(absl::MakeConstSpan(turn_.frames.data(), turn_.replies * kMinFrameSize), kMinFrameSize);
+  const std::size_t sent = lane.pcap->InjectAll(absl::MakeConstSpan(turn_.frames.data(), turn_.replies * kMaxReplySize),
+                                                kMaxReplySize, absl::MakeConstSpan(turn_.sizes.data(), turn_.replies));
   const std::int64_t sent_ns = RealtimeNanos();
-  counters.replies.fetch_add(sent, std::memory_order_relaxed);
   counters.send_errors.fetch_add(turn_.replies - sent, std::memory_order_relaxed);  // the asker asks again
-  for (std::size_t i = 0; i < sent; ++i) counters.ObserveReply(absl::Nanoseconds(sent_ns - turn_.captured_ns[i]));
+  for (std::size_t i = 0; i < sent; ++i) {
+    PortCounters::Answers& answers = AnswersOf(counters, turn_.families[i]);
+    Count(answers.replies);
+    answers.ObserveReply(absl::Nanoseconds(sent_ns - turn_.captured_ns[i]));
+  }
   linger_.Answered(loop_.Now());
 }
 
@@ -266,7 +272,7 @@ void PcapFramePort::Impl::SendSome() {
 void PcapFramePort::Impl::SendFromLane(Lane& lane, absl::Time now, bool may_claim) {
   for (int i = 0; i < kSendPerTurn && !lane.outgoing.empty(); ++i) {
     const std::string& frame = lane.outgoing.front();
-    if (!may_claim && IsGratuitous(frame)) {  // queued by a process that stood still since
+    if (!may_claim && IsGratuitous(Bytes(frame))) {  // queued by a process that stood still since
       lane.outgoing.pop_front();
       queued_.fetch_sub(1, std::memory_order_relaxed);
       continue;
@@ -278,7 +284,7 @@ void PcapFramePort::Impl::SendFromLane(Lane& lane, absl::Time now, bool may_clai
     }
     if (result != InjectResult::kSent) {
       Count(lane.counters->send_errors);
-    } else if (IsGratuitous(frame)) {
+    } else if (IsGratuitous(Bytes(frame))) {
       Count(lane.counters->gratuitous);
     }
     lane.busy_tries = 0;

@@ -143,9 +143,9 @@ RawSocket Lan::Far(std::uint16_t ether_type) {
   return socket;
 }
 
-int Lan::NearIndex() { return static_cast<int>(if_nametoindex("near")); }
+int Lan::NearIndex(const std::string& interface) { return static_cast<int>(if_nametoindex(interface.c_str())); }
 
-MacAddr Lan::NearMac() { return MacOf("near"); }
+MacAddr Lan::NearMac(const std::string& interface) { return MacOf(interface); }
 
 MacAddr Lan::FarMac() {
   EnterFar();

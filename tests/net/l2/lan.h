@@ -49,8 +49,8 @@ class Lan {
   void Connect();                               // makes the veth pair near/far, both up; called by the constructor
   RawSocket Far(std::uint16_t ether_type = 0x0806);
 
-  static int NearIndex();
-  static MacAddr NearMac();
+  static int NearIndex(const std::string& interface = "near");
+  static MacAddr NearMac(const std::string& interface = "near");
   MacAddr FarMac();
 
  private:

@@ -139,7 +139,7 @@ TEST_CASE("a VLAN-tagged request is refused by the kernel filter, before the log
   Frame tagged = w.Request("10.0.0.10");
   tagged.insert(tagged.begin() + 12, {0x81, 0x00, 0x00, vlan});
   CHECK(w.Silent(tagged));
-  CHECK(w.NearStats().requests == before.requests);
+  CHECK(w.NearStats().arp.requests == before.arp.requests);
   CHECK(w.NearStats().malformed == before.malformed);
   CHECK(w.Answers());
 }
@@ -172,13 +172,13 @@ TEST_CASE("requests for addresses far from ours are not handed over by the kerne
   World w;
   w.Answer({"10.0.0.10", "10.0.0.20"});
   REQUIRE(w.Answers());
-  const std::uint64_t before = w.NearStats().requests;
+  const std::uint64_t before = w.NearStats().arp.requests;
   for (const char* each : {"10.0.0.9", "10.0.0.11", "10.0.0.19", "10.0.0.21", "10.9.9.9"})
     w.client_.Send(w.Request(each));
   w.client_.Send(w.Request("10.0.0.20"));
   CHECK(w.client_.Receive(kSoon) == w.Reply("10.0.0.20"));
-  w.RunUntil([&] { return w.NearStats().requests > before; });
-  CHECK(w.NearStats().requests == before + 1);
+  w.RunUntil([&] { return w.NearStats().arp.requests > before; });
+  CHECK(w.NearStats().arp.requests == before + 1);
 }
 
 TEST_CASE("an address put into the table is answered from the moment Publish returns", "[net]") {
@@ -310,8 +310,8 @@ TEST_CASE("a flood of 50,000 requests is answered, while the loop turns and publ
   });
   watcher.join();
   CHECK(answered == kRequests);
-  w.RunUntil([&] { return w.NearStats().replies - before.replies >= kRequests; });  // counted after they left
-  CHECK(w.NearStats().replies - before.replies == kRequests);
+  w.RunUntil([&] { return w.NearStats().arp.replies - before.arp.replies >= kRequests; });  // counted after they left
+  CHECK(w.NearStats().arp.replies - before.arp.replies == kRequests);
   CHECK(w.NearStats().dropped == 0);
   INFO("slowest turn with Publish: " << slowest);
   CHECK(slowest < absl::Milliseconds(250));
@@ -330,11 +330,11 @@ TEST_CASE("a rival's claim arrives as a sighting, and a flood of them a few at a
   CHECK(w.sightings_[0].gratuitous);
 
   w.sightings_.clear();
-  const std::uint64_t requests = w.NearStats().requests;
+  const std::uint64_t requests = w.NearStats().arp.requests;
   for (int i = 0; i < 10'000; ++i) {
     w.client_.Send(ArpBytes(MacAddr::Broadcast(), rival, 1, rival, "10.0.0.10", MacAddr(), "10.0.0.10"));
   }
-  w.RunUntil([&] { return w.NearStats().requests + w.NearStats().dropped >= requests + 10'000; });
+  w.RunUntil([&] { return w.NearStats().arp.requests + w.NearStats().dropped >= requests + 10'000; });
   w.RunUntil([&] { return !w.sightings_.empty(); });
   CHECK(w.sightings_.size() < 1'000);
 }
@@ -342,15 +342,15 @@ TEST_CASE("a rival's claim arrives as a sighting, and a flood of them a few at a
 TEST_CASE("what this machine sends itself is not captured", "[net]") {
   World w;
   REQUIRE(w.Answers());
-  const std::uint64_t requests = w.NearStats().requests;
+  const std::uint64_t requests = w.NearStats().arp.requests;
   const MacAddr other = *MacAddr::Parse("02:00:00:00:00:66");
   RawSocket near("near", 0x0806);
   REQUIRE(near.Send(ArpBytes(MacAddr::Broadcast(), other, 1, other, "10.0.0.10", MacAddr(), "10.0.0.10")));
   REQUIRE(w.client_.Receive(kSoon).has_value());
   w.client_.Send(w.Request("10.0.0.10"));
   CHECK(w.client_.Receive(kSoon) == w.Reply("10.0.0.10"));
-  w.RunUntil([&] { return w.NearStats().requests > requests; });  // counted just after the answer left
-  CHECK(w.NearStats().requests == requests + 1);
+  w.RunUntil([&] { return w.NearStats().arp.requests > requests; });  // counted just after the answer left
+  CHECK(w.NearStats().arp.requests == requests + 1);
 }
 
 TEST_CASE("T118: gratuitous frames reach the wire within 5 ms of Send, and turn a real neighbour entry", "[net]") {
@@ -358,7 +358,7 @@ TEST_CASE("T118: gratuitous frames reach the wire within 5 ms of Send, and turn 
   w.lan_.FarShell("ip addr add 10.0.0.1/24 dev far");
   w.lan_.FarShell("ip neigh replace 10.0.0.10 lladdr 02:00:00:00:00:66 dev far nud stale");
   REQUIRE(w.Answers());
-  const std::vector<std::string> frames = *GratuitousFrames(Lan::NearMac(), Ip("10.0.0.10"));
+  const std::vector<std::string> frames = GratuitousFrames(Lan::NearMac(), Ip("10.0.0.10"));
   const absl::Time start = absl::Now();
   for (const std::string& frame : frames) REQUIRE(w.port_.Send(Lan::NearIndex(), frame).ok());
   const std::optional<Frame> first = w.client_.Receive(kSoon);
@@ -392,7 +392,7 @@ TEST_CASE("frames given to Send before the interface is open go out in order onc
   std::vector<Frame> sent;
   for (int i = 0; i < 500; ++i) {
     const IpAddr address = IpAddr::V4(0x0a000100U + static_cast<std::uint32_t>(i));
-    const std::string frame = *ProbeFrame(Lan::NearMac(), address);
+    const std::string frame = ProbeFrame(Lan::NearMac(), address);
     REQUIRE(w.port_.Send(Lan::NearIndex(), frame).ok());
     sent.emplace_back(frame.begin(), frame.end());
   }
@@ -404,10 +404,10 @@ TEST_CASE("answer times are counted in a histogram whose last bucket is the numb
   World w;
   REQUIRE(w.Answers());
   const PortStats stats = w.NearStats();
-  REQUIRE_FALSE(stats.reply_seconds.empty());
-  CHECK(stats.reply_seconds.back().second == stats.replies);
-  CHECK(stats.reply_seconds_sum > 0);
-  CHECK(stats.reply_seconds_sum < 1);
+  REQUIRE_FALSE(stats.arp.reply_seconds.empty());
+  CHECK(stats.arp.reply_seconds.back().second == stats.arp.replies);
+  CHECK(stats.arp.reply_seconds_sum > 0);
+  CHECK(stats.arp.reply_seconds_sum < 1);
 }
 
 }  // namespace

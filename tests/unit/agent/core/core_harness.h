@@ -27,6 +27,7 @@
 #include "agent/core/agent_core.h"
 #include "agent/effect/l2/arp_packet.h"
 #include "common/sync/messages.h"
+#include "tests/fakes/neighbour_frame.h"
 
 namespace berth::agent {
 
@@ -53,7 +54,9 @@ inline sync::Assignment Announce(const std::string& address, sync::Stamp since =
 }
 
 inline LinkAddress Own(const std::string& cidr) { return {*Cidr::Parse(cidr), false}; }
-inline LinkAddress Ours(const std::string& address) { return {*Cidr::Parse(address + "/32"), true}; }
+inline LinkAddress Ours(const std::string& address) {
+  return {*Cidr::Make(Ip(address), FamilyBits(Ip(address).family())), true};
+}
 
 class CoreHarness {
  public:
@@ -274,9 +277,7 @@ class CoreHarness {
   void Do(const Publish& e) { table = e.table; }
   void Do(const AnswerUntil& e) { answer_until = e.until; }
   void Do(const SendFrame& e) {
-    const ArpParse parsed =
-        ParseArp(absl::MakeConstSpan(reinterpret_cast<const std::uint8_t*>(e.frame.data()), e.frame.size()));
-    if (parsed.ok()) frames.push_back({now, e.ifindex, parsed.packet});
+    if (const std::optional<ArpPacket> told = ReadNeighbourFrame(e.frame)) frames.push_back({now, e.ifindex, *told});
   }
   void Do(const ToController& e) { sent.push_back(e.message); }
   void Do(const Redial&) { queue_.push_back(LinkDown{"redialled"}); }

@@ -41,12 +41,13 @@ Outcome Hear(const Bytes& frame, absl::Duration age = absl::ZeroDuration()) {
   table.answer = {*IpAddr::Parse("10.0.0.10")};
   table.watch = {*IpAddr::Parse("10.0.0.10"), *IpAddr::Parse("10.0.0.11")};
   Outcome outcome;
-  outcome.reply.assign(kMinFrameSize, 0xee);
+  outcome.reply.assign(kMaxReplySize, 0xee);
   outcome.result = Respond(table, frame, age, outcome.reply.data());
+  if (outcome.result.verdict == Verdict::kReply) outcome.reply.resize(outcome.result.reply_size);
   return outcome;
 }
 
-bool Untouched(const Bytes& reply) { return reply == Bytes(kMinFrameSize, 0xee); }
+bool Untouched(const Bytes& reply) { return reply == Bytes(kMaxReplySize, 0xee); }
 
 TEST_CASE("T110: a broadcast request for our address is answered, unicast to the asker, with our MAC", "[unit]") {
   const Outcome heard = Hear(Request(kDot10));
@@ -174,7 +175,7 @@ TEST_CASE("malformed frames are named so, and nothing else comes of them", "[uni
 }
 
 TEST_CASE("an empty table answers and sights nothing", "[unit]") {
-  Bytes reply(kMinFrameSize);
+  Bytes reply(kMaxReplySize);
   const RespondResult result = Respond(InterfaceTable(), Request(kDot10), absl::ZeroDuration(), reply.data());
   CHECK(result.verdict == Verdict::kIgnore);
   CHECK_FALSE(result.sighting.has_value());

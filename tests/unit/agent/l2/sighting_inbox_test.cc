@@ -83,11 +83,13 @@ TEST_CASE("after Detach nobody is called, though a delivery was posted and the i
 
 TEST_CASE("the histogram of answer times is cumulative and ends with all of them", "[unit]") {
   PortCounters counters;
-  counters.ObserveReply(absl::Microseconds(5));
-  counters.ObserveReply(absl::Microseconds(5) + absl::Nanoseconds(1));
-  counters.ObserveReply(absl::Seconds(3));
-  counters.ObserveReply(absl::Seconds(-1));  // the clock was set back: counts as nothing
-  const PortStats stats = counters.Read("eth0");
+  PortCounters::Answers& answers = counters.ndp;
+  answers.ObserveReply(absl::Microseconds(5));
+  answers.ObserveReply(absl::Microseconds(5) + absl::Nanoseconds(1));
+  answers.ObserveReply(absl::Seconds(3));
+  answers.ObserveReply(absl::Seconds(-1));  // the clock was set back: counts as nothing
+  const AnswerStats stats = counters.Read("eth0").ndp;
+  CHECK(counters.Read("eth0").arp.reply_seconds.back().second == 0);
   REQUIRE(stats.reply_seconds.size() > 2);
   CHECK(stats.reply_seconds[0] == std::pair<double, std::uint64_t>(5e-6, 2));
   CHECK(stats.reply_seconds[1].second == 3);
