@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""IPv6 addresses on a LAN of real kernels: what is said on the wire, as tshark decodes it, and what a client makes of it."""
+from lan_case import *  # noqa: F403
+from ndp_wire import ADVERTISEMENT, ALL_NODES, ALL_NODES_MAC, SOLICITATION, NdpAsker, NdpCapture, group_of
+
+VIP = "fd00:50::100"
+V4 = "192.168.50.50"
+SIX = "  ipFamilies: [IPv6]\n  ipFamilyPolicy: SingleStack\n"
+PORT = 7000
+
+
+def own(host):
+    """The host's IPv6 address, by its IPv4 one."""
+    return f"fd00:50::{host.address.rpartition('.')[2]}"
+
+
+def neighbour(host, address):
+    """MAC and state of the host's own entry for `address`: ("02:...", "REACHABLE")."""
+    words = host.ip("-6", "neigh", "show", address, "dev", "eth0").split()
+    return (words[words.index("lladdr") + 1] if "lladdr" in words else None), (words[-1] if words else None)
+
+
+class Ipv6Test(LanTest):
+    def cluster6(self, nodes=3, services=1, flags=(), dual=False, families=SIX, taken=()):
+        """A running cluster whose Services all have an IPv6 address. `taken`: addresses that a printer has already."""
+        lab = self.new_lab(nodes)
+        for host in lab.hosts:
+            host.ip("addr", "add", f"{own(host)}/64", "dev", "eth0", "nodad")
+        if taken:
+            printer = lab.add_host("printer", "192.168.50.99")
+            for address in taken:
+                printer.ip("addr", "add", f"{address}/128", "dev", "eth0", "nodad")
+        self.wire = NdpCapture(lab)
+        self.addCleanup(self.wire.close)
+        lab.start_controller(lab.folder_of_manifests())
+        for node in lab.nodes:
+            self.serve(node)
+            node.start_agent(*flags)
+        lab.wait_agents(nodes)
+        lab.manifest("pool.yaml", eip("six", address="fd00:50::100-fd00:50::1ff"))
+        if dual:
+            lab.manifest("pool4.yaml", eip("four"))
+        lab.manifest("services.yaml", "---\n".join(
+            service(f"s{i}", pool=None if dual else "six", ports=((80, "TCP"), (PORT, "UDP")), extra=families)
+            for i in range(services)))
+        self.before = lab.wait_announced(services * (2 if dual else 1), 60)
+        self.asker = NdpAsker(lab.client, own(lab.client))
+        self.addCleanup(self.asker.close)
+        return lab
+
+    def serve(self, node):
+        """Tells its name to who connects to port 80 and to who sends a datagram to PORT, on all addresses."""
+        code = ("import socket,sys,threading\n"
+                "name=sys.argv[1].encode()\n"
+                "t=socket.create_server(('::',80),family=socket.AF_INET6,dualstack_ipv6=True)\n"
+                "u=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM); u.setsockopt(41,49,1); u.bind(('::',int(sys.argv[2])))\n"
+                "def tcp():\n"
+                "  while True:\n"
+                "    c,_=t.accept(); c.sendall(name); c.close()\n"
+                "threading.Thread(target=tcp,daemon=True).start()\n"
+                "while True:\n"
+                "  _,anc,_,who=u.recvmsg(2048,256)\n"
+                "  u.sendmsg([name],[(41,50,anc[0][2][:16]+bytes(4))],0,who)\n")  # IPV6_PKTINFO: from the address asked
+        node.spawn("python3", "-c", code, node.name, str(PORT))
+
+    def connect(self, address=VIP, timeout=5):
+        """The name of the node that a connection from the client's kernel ends at."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with self.lab.client.socket(family, socket.SOCK_STREAM) as sock:
+            sock.settimeout(timeout)
+            sock.connect((address, 80))
+            return sock.recv(64).decode()
+
+    def datagram(self, timeout=1):
+        with self.lab.client.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(timeout)
+            sock.sendto(b"x", (VIP, PORT))
+            return sock.recv(64).decode()
+
+    def holder(self, address=VIP):
+        return self.lab.node(self.lab.holders()[address])
+
+    def moved(self, old, address=VIP):
+        return self.lab.node(wait_for("another holder",
+                                      lambda: (h := self.lab.holders().get(address)) != old.name and h))
+
+    def assert_advertises(self, message, mac, **flags):
+        """What holds for every advertisement of ours, and its flags."""
+        self.assertEqual((message.checksum, message.complaint, message.hop_limit), ("1", "", "255"), message)
+        self.assertEqual((message.eth_src, message.source, message.option, message.mac), (mac, VIP, "2", mac), message)
+        self.assertEqual({"router": message.router, "solicited": message.solicited, "overrides": message.overrides},
+                         {"router": False, "solicited": False, "overrides": False, **flags}, message)
+
+
+class Answered(Ipv6Test):
+    """T120 F11 A client reaches an IPv6 address through its own neighbour cache and its question has one answer"""
+
+    def test(self):
+        lab = self.cluster6()
+        holder = self.holder()
+        heard = NdpCapture(lab, lab.client)
+        self.addCleanup(heard.close)
+        since = time.time()
+        self.assertEqual(self.connect(), holder.name)
+        self.assertEqual(neighbour(lab.client, VIP)[0], holder.mac)
+        answers = heard.wait_for("an answer", lambda m: m.told == VIP and m.solicited, since)
+        self.assertEqual(len(answers), 1, answers)
+        self.assert_advertises(answers[0], holder.mac, solicited=True)
+        self.assertEqual(answers[0].eth_dst, lab.client.mac)
+        asked = [m for m in heard.messages(since) if m.asked == VIP]
+        self.assertEqual([(m.type, m.destination, m.eth_dst) for m in asked], [(SOLICITATION, *group_of(VIP))])
+        self.assertEqual(answers[0].destination, asked[0].source)
+        for _ in range(20):
+            self.assertEqual(self.asker.who_has(VIP, 0.1), [holder.mac])
+        self.assertEqual(self.asker.who_has("fd00:50::101", 0.2), [])
+
+        # The agent counts what it did.
+        page = holder.exec("curl", "-s", "http://127.0.0.1:8081/metrics").stdout
+        figures = dict(line.rsplit(" ", 1) for line in page.splitlines() if line and line[0] != "#")
+        self.assertGreaterEqual(float(figures['berth_agent_ndp_requests_total{interface="eth0"}']), 21)
+        self.assertGreaterEqual(float(figures['berth_agent_ndp_replies_total{interface="eth0"}']), 21)
+        self.assertEqual(float(figures['berth_agent_arp_replies_total{interface="eth0"}']), 0)
+
+
+class StaysReachable(Ipv6Test):
+    """A client that checks whether its neighbour is still there has an answer, so that its entry stays reachable"""
+
+    def test(self):
+        lab = self.cluster6()
+        holder = self.holder()
+        for key, value in (("base_reachable_time_ms", 500), ("delay_first_probe_time", 1), ("retrans_time_ms", 200)):
+            lab.client.sysctl(f"net.ipv6.neigh.eth0.{key}", value)
+        since = time.time()
+        self.assertEqual(self.datagram(), holder.name)
+        states = []
+        until = time.monotonic() + 6
+        with lab.client.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            while time.monotonic() < until:
+                sock.sendto(b"x", (VIP, PORT))
+                states.append(neighbour(lab.client, VIP))
+                time.sleep(0.02)
+        self.assertEqual({mac for mac, _ in states}, {holder.mac})
+        self.assertFalse({state for _, state in states} - {"REACHABLE", "STALE", "DELAY", "PROBE"})
+        self.assertIn("REACHABLE", [state for _, state in states[len(states) // 2:]])
+        said = self.wire.messages(since)
+        checks = [m for m in said if m.host == "client" and m.asked == VIP and m.destination == VIP]
+        self.assertGreaterEqual(len(checks), 2, "unicast solicitations")
+        groups = [m for m in said if m.host == "client" and m.asked == VIP and m.destination != VIP]
+        self.assertEqual(len(groups), 1, "only the first question went to the group")
+        answers = [m for m in said if m.told == VIP and m.solicited]
+        self.assertEqual({m.host for m in answers}, {holder.name})
+        self.assertEqual(len(answers), len(checks) + 1)
+
+
+class TakeOver(Ipv6Test):
+    """T122 An IPv6 take-over is announced to all nodes and the client's entry moves without its asking"""
+
+    def test(self):
+        lab = self.cluster6()
+        old = self.holder()
+        self.assertEqual(self.connect(), old.name)
+        heard = NdpCapture(lab, lab.client)
+        self.addCleanup(heard.close)
+        since = time.time()
+        old.port_drop()
+        new = self.moved(old)
+        wait_for("the new holder in the client's cache", lambda: neighbour(lab.client, VIP)[0] == new.mac, 5)
+        self.assertEqual(self.connect(), new.name)
+        time.sleep(1.5)  # the second announcement
+        announced = [m for m in heard.messages(since) if m.is_announcement and m.told == VIP]
+        self.assertGreaterEqual(len(announced), 2)
+        for message in announced:
+            self.assert_advertises(message, new.mac, overrides=True)
+            self.assertEqual((message.eth_dst, message.destination), (ALL_NODES_MAC, ALL_NODES))
+        self.assertGreater(announced[1].time - announced[0].time, 1.0)
+        asked = [m for m in heard.messages(since) if m.asked == VIP and m.eth_src == lab.client.mac]
+        self.assertFalse([m for m in asked if m.time < announced[0].time], "it was not the client that found out")
+        # The present holder was asked first, by a probe that names nobody.
+        probes = [m for m in heard.messages(since) if m.asked == VIP and m.source == "::"]
+        self.assertEqual({(m.eth_src, m.destination, m.eth_dst, m.option) for m in probes},
+                         {(new.mac, *group_of(VIP), "")})
+        old.port_pass()
+        wait_for("one answer", lambda: self.asker.who_has(VIP, 0.2) == [new.mac], 5)
+
+
+class HandOverSix(Ipv6Test):
+    """An agent that ends on SIGTERM hands an IPv6 address over and no query of one each 20 ms stays unanswered"""
+
+    def test(self):
+        lab = self.cluster6()
+        old = self.holder()
+        self.assertEqual(self.connect(), old.name)
+        old.kill_agent(signal.SIGTERM, wait=False)
+        macs = []
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            macs.append(self.asker.who_has(VIP, 0.02))
+        new = self.moved(old)
+        self.assertEqual(macs[-1], [new.mac])
+        self.assertLessEqual(longest_run(macs, lambda answer: not answer), 2)
+        self.assertEqual(self.connect(), new.name)
+
+
+def longest_run(items, condition):
+    longest = now = 0
+    for item in items:
+        now = now + 1 if condition(item) else 0
+        longest = max(longest, now)
+    return longest
+
+
+class KernelSilent(Ipv6Test):
+    """With its addresses on eth0 itself no kernel answers for an IPv6 address, and would without our table"""
+
+    def test(self):
+        lab = self.cluster6(nodes=2, flags=("--vip-interface=eth0",))
+        old = self.holder()
+        self.assertIn(VIP, old.addresses("eth0"))
+        self.assertEqual(self.connect(), old.name)
+        old.kill_agent()
+        new = self.moved(old)
+        self.assertIn(VIP, old.addresses("eth0"))  # the dead agent's node has it still
+        for _ in range(5):
+            self.assertEqual(self.asker.who_has(VIP, 0.2), [new.mac])
+            self.assertEqual(self.asker.who_has(VIP, 0.2, to=old.mac), [])
+        self.assertEqual(self.asker.who_has(own(old), 0.2), [old.mac])  # its own it does answer for
+        self.assertEqual(self.connect(), new.name)
+
+        old.exec("nft", "delete", "table", "ip6", "berth")
+        wait_for("two answers", lambda: sorted(self.asker.who_has(VIP, 0.2)) == sorted([old.mac, new.mac]), 5)
+
+    def test_repair(self):
+        lab = self.cluster6(nodes=1, flags=("--vip-interface=eth0",))
+        node = lab.nodes[0]
+        node.exec("nft", "flush", "ruleset")
+        wait_for("the table is there again",
+                 lambda: VIP in node.exec("nft", "list", "table", "ip6", "berth", check=False).stdout, 5)
+        node.kill_agent()
+        self.assertEqual(self.asker.who_has(VIP), [])
+
+
+class OldHolderStaysSilentSix(Ipv6Test):
+    """An old holder whose kernel sends from an IPv6 address after a move does not win the client's cache back"""
+
+    def test(self):
+        lab = self.cluster6(nodes=2, flags=("--vip-interface=eth0",))
+        old = self.holder()
+        self.assertEqual(self.connect(), old.name)
+        old.kill_agent()
+        new = self.moved(old)
+        wait_for("the new holder in the client's cache", lambda: neighbour(lab.client, VIP)[0] == new.mac, 5)
+        since = time.time()
+        self.speak_from(old)
+        asked = self.wire.wait_for("the old holder asks for the client",
+                                   lambda m: m.host == old.name and m.asked == own(lab.client), since)
+        self.assertEqual({m.checksum for m in asked}, {"1"})
+        self.assertFalse([m for m in asked if m.source == VIP], "it asks in the address's name")
+        time.sleep(0.3)
+        self.assertEqual(neighbour(lab.client, VIP)[0], new.mac)
+        wait_for("the client's answer", lambda: neighbour(old, own(lab.client))[0] == lab.client.mac, 5)
+
+        # Without the table it would.
+        old.exec("nft", "delete", "table", "ip6", "berth")
+        self.speak_from(old)
+        self.wire.wait_for("a question in the address's name", lambda m: m.host == old.name and m.source == VIP, since)
+
+    def speak_from(self, node):
+        node.ip("-6", "neigh", "flush", "all")
+        with node.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
+            sender.bind((VIP, 0))
+            sender.sendto(b"x", (own(self.lab.client), 9))
+
+
+class NobodyDoubts(Ipv6Test):
+    """Making an IPv6 address local on eth0 has the kernel neither ask whether it is free nor announce it"""
+
+    def test(self):
+        lab = self.cluster6(nodes=1, flags=("--vip-interface=eth0",))
+        node = lab.nodes[0]
+        node.sysctl("net.ipv6.conf.eth0.accept_dad", "1")
+        node.sysctl("net.ipv6.conf.eth0.ndisc_notify", "1")
+        since = time.time()
+        lab.manifest("more.yaml", service("more", pool="six", address="fd00:50::1aa", extra=SIX))
+        lab.wait_announced(2)
+        time.sleep(1.5)
+        said = [m for m in self.wire.messages(since) if m.host == node.name and m.target == "fd00:50::1aa"]
+        self.assertEqual(len([m for m in said if m.asked]), 3, "the agent's own three probes")
+        self.assertTrue(all(m.is_announcement for m in said if m.told), said)
+        self.assertNotIn("tentative", node.ip("-6", "addr", "show", "dev", "eth0"))
+
+
+class LinkLocalInDoubt(Ipv6Test):
+    """T123 A node whose link-local address is somebody else's answers for IPv6 addresses all the same"""
+
+    def test(self):
+        lab = self.cluster6(nodes=2)
+        holder = self.holder()
+        link_local = next(a for a in holder.addresses("eth0") if a.startswith("fe80:"))
+        lab.client.ip("addr", "add", f"{link_local}/64", "dev", "eth0", "nodad")
+        holder.sysctl("net.ipv6.conf.eth0.accept_dad", "1")
+        holder.ip("addr", "del", f"{link_local}/64", "dev", "eth0")
+        holder.ip("addr", "add", f"{link_local}/64", "dev", "eth0")
+        wait_for("the kernel finds it taken", lambda: "dadfailed" in holder.ip("-6", "addr", "show", "dev", "eth0"), 15)
+        self.assertEqual(self.asker.who_has(VIP), [holder.mac])
+        lab.manifest("more.yaml", "---\n".join(service(f"m{i}", pool="six", extra=SIX) for i in range(6)))
+        holders = lab.wait_announced(7)
+        mine = [address for address, node in holders.items() if node == holder.name]
+        self.assertGreater(len(mine), 1)
+        for address in mine:
+            self.assertEqual(self.asker.who_has(address), [holder.mac])
+
+
+class BothFamilies(Ipv6Test):
+    """F12 A Service of both families has an address of each and both are answered for on one interface"""
+
+    def test(self):
+        lab = self.cluster6(nodes=1, dual=True, families="  ipFamilies: [IPv4, IPv6]\n  ipFamilyPolicy: RequireDualStack\n")
+        node = lab.nodes[0]
+        self.assertEqual(self.before, {V4: node.name, VIP: node.name})
+        self.assertEqual(lab.get("services")[0]["addresses"], [V4, VIP])
+        self.assertEqual(lab.asker.who_has(V4), [node.mac])
+        self.assertEqual(self.asker.who_has(VIP), [node.mac])
+        for address in (V4, VIP):
+            self.assertEqual(self.connect(address), node.name)
+
+
+class Taken(Ipv6Test):
+    """An IPv6 address that a host on the LAN has already is not given out"""
+
+    def test(self):
+        lab = self.cluster6(nodes=2, taken=(VIP,))
+        self.assertEqual(list(self.before), ["fd00:50::101"])
+        pool = next(p for p in lab.get("pools") if p["name"] == "six")
+        self.assertEqual(pool["conflicted"], [VIP])
+        answers = self.wire.wait_for("the printer's answer", lambda m: m.host == "printer" and m.told == VIP)
+        self.assertEqual(answers[0].destination, ALL_NODES)
+        self.assertEqual(answers[0].type, ADVERTISEMENT)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Neighbour discovery on a lab's LAN: who asks, what is answered, and what really left each host, told by tshark."""
+import contextlib
+import os
+import socket
+import struct
+import subprocess
+import time
+
+from netns import inside_namespace, run, wait_for
+
+SOLICITATION, ADVERTISEMENT = 135, 136
+ALL_NODES, ALL_NODES_MAC = "ff02::1", "33:33:00:00:00:01"
+
+
+def packed(address):
+    return socket.inet_pton(socket.AF_INET6, address)
+
+
+def group_of(address):
+    """The group in which hosts that have `address` are asked, and its MAC."""
+    tail = packed(address)[13:]
+    return socket.inet_ntop(socket.AF_INET6, packed("ff02::1:ff00:0")[:13] + tail), "33:33:ff:" + tail.hex(":")
+
+
+def _checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def solicitation(target, source, mac, to=None):
+    """A whole frame that asks for `target`; unicast to the MAC `to`, or to the target's group. `source` may be "::"."""
+    group, group_mac = group_of(target)
+    destination = packed(target if to else group)
+    option = b"" if source == "::" else b"\1\1" + bytes.fromhex(mac.replace(":", ""))
+    message = struct.pack("!BBHI", SOLICITATION, 0, 0, 0) + packed(target) + option
+    pseudo = packed(source) + destination + struct.pack("!II", len(message), 58)
+    message = message[:2] + struct.pack("!H", _checksum(pseudo + message)) + message[4:]
+    return (bytes.fromhex((to or group_mac).replace(":", "")) + bytes.fromhex(mac.replace(":", "")) + b"\x86\xdd" +
+            struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + packed(source) + destination + message)
+
+
+class NdpAsker:
+    """Asks from a host and listens to what the LAN says, on a raw socket of its own."""
+
+    def __init__(self, host, address):
+        self.host, self.address = host, address
+        with host.inside():
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x86dd))
+            self.socket.bind(("eth0", 0x86dd))
+
+    def ask(self, target, to=None):
+        self.socket.send(solicitation(target, self.address, self.host.mac, to))
+
+    def who_has(self, target, seconds=0.3, to=None):
+        """MACs that answer, one for each answer, in order."""
+        self.drain()
+        self.ask(target, to)
+        macs, deadline = [], time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            try:
+                frame, (_, _, kind, _, _) = self.socket.recvfrom(2048)
+            except (TimeoutError, BlockingIOError):
+                break
+            if kind != socket.PACKET_OUTGOING and len(frame) >= 86 and frame[20] == 58 and frame[54] == ADVERTISEMENT \
+                    and frame[58] & 0x40 and frame[62:78] == packed(target):
+                macs.append(frame[80:86].hex(":"))
+        return macs
+
+    def drain(self):
+        self.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.socket.recv(2048)
+
+    def close(self):
+        self.socket.close()
+
+
+class NdpMessage:
+    """One solicitation or advertisement as tshark decodes it."""
+
+    FIELDS = {"time": "frame.time_epoch", "port": "sll.ifindex", "eth_dst": "eth.dst", "eth_src": "eth.src",
+              "source": "ipv6.src", "destination": "ipv6.dst", "hop_limit": "ipv6.hlim", "type": "icmpv6.type",
+              "checksum": "icmpv6.checksum.status", "asked": "icmpv6.nd.ns.target_address",
+              "told": "icmpv6.nd.na.target_address", "router": "icmpv6.nd.na.flag.r", "solicited": "icmpv6.nd.na.flag.s",
+              "overrides": "icmpv6.nd.na.flag.o", "option": "icmpv6.opt.type", "mac": "icmpv6.opt.linkaddr",
+              "complaint": "_ws.malformed"}
+
+    def __init__(self, line, names):
+        for name, value in zip(self.FIELDS, line.split("\t")):
+            setattr(self, name, value)
+        self.time = float(self.time)
+        self.type = int(self.type)
+        self.target = self.asked or self.told
+        self.host = names.get(int(self.port)) if self.port else None
+        self.solicited, self.overrides, self.router = (flag in ("1", "True") for flag in
+                                                       (self.solicited, self.overrides, self.router))
+
+    @property
+    def is_announcement(self):
+        return self.type == ADVERTISEMENT and not self.solicited and self.overrides
+
+    def __repr__(self):
+        form = {SOLICITATION: "asks for", ADVERTISEMENT: "tells of"}.get(self.type, self.type)
+        flags = "".join(letter for letter, on in (("S", self.solicited), ("O", self.overrides)) if on)
+        return (f"<{self.time:.3f} {self.host or self.eth_src}: {self.source} {form} {self.target} "
+                f"{self.mac} {flags} to {self.destination} {self.eth_dst}>")
+
+
+class NdpCapture:
+    """What tcpdump hears: on every port of the switch, as its hosts send it; or at one host."""
+
+    def __init__(self, lab, host=None):
+        self.names = {host.port: host.name for host in lab.hosts}
+        self.file = os.path.join(lab.folder, f"ndp-{host.name if host else 'switch'}-{time.monotonic_ns()}.pcap")
+        self.space = host.ns if host else lab.switch_ns
+        where = ["-i", "eth0"] if host else ["-i", "any", "-Q", "in"]
+        # As root still: else tcpdump gives up root for an account that may not write here.
+        self.process = subprocess.Popen(
+            ["ip", "netns", "exec", self.space, "tcpdump", "-Z", "root", "-U", "--immediate-mode", "-n", "-s", "256",
+             "-w", self.file, *where, "icmp6 and (ip6[40] = 135 or ip6[40] = 136)"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, process_group=0)
+        lab.processes.append(self.process)
+        line = self.process.stderr.readline()
+        while line and "listening on" not in line:
+            line = self.process.stderr.readline()
+        if not line:
+            raise RuntimeError("tcpdump does not listen")
+        self.indexes = {}
+        if not host:
+            with inside_namespace(self.space):
+                self.indexes = {socket.if_nametoindex(port): name for port, name in self.names.items()}
+
+    def messages(self, since=0.0, until=None):
+        """All so far; `since` is time.time()."""
+        fields = [word for name in NdpMessage.FIELDS.values() for word in ("-e", name)]
+        # A capture that grows may end in the middle of a frame, which tshark minds.
+        done = run("tshark", "-n", "-r", self.file, "-T", "fields", *fields, check=False)
+        found = [NdpMessage(line, self.indexes) for line in done.stdout.splitlines()]
+        if self.indexes:  # the bridge itself hears multicast once more
+            found = [m for m in found if m.host]
+        return [m for m in found if m.time >= since]
+
+    def wait_for(self, what, condition, since=0.0, timeout=15):
+        """Waits until some message fulfils `condition`, and returns those that do."""
+        return wait_for(what, lambda: [m for m in self.messages(since) if condition(m)], timeout, 0.1)
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10)
+        self.process.stderr.close()
+
+
+__all__ = ["ADVERTISEMENT", "ALL_NODES", "ALL_NODES_MAC", "SOLICITATION", "NdpAsker", "NdpCapture", "group_of", "packed",
+           "solicitation"]
