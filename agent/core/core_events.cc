@@ -166,6 +166,15 @@ void AgentCore::Impl::On(const AddressesDone& e) {
 
 void AgentCore::Impl::On(const SilenceDone& e) {
   silence_in_flight_ = false;
+  const auto is_v6 = [](const IpAddr& address) { return address.is_v6(); };
+  if (absl::IsUnimplemented(e.status) && std::ranges::any_of(silence_asked_.addresses, is_v6)) {
+    // IPv4 addresses are not to suffer from it.
+    silence6_status_ = e.status;
+    Write(Log::Level::kError, "this kernel cannot be silenced for IPv6 addresses, they are refused",
+          {{"error", e.status.ToString()}});
+    reconcile_ = true;
+    return;
+  }
   if (e.status.ok()) {
     if (!silence_status_.ok()) Write(Log::Level::kInfo, "the kernel's ARP is silenced again");
     silence_applied_ = std::move(silence_asked_);

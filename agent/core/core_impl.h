@@ -237,6 +237,7 @@ class AgentCore::Impl {
   Silence silence_asked_;  // of the ApplySilence in flight
   bool silence_in_flight_ = false, silence_disturbed_ = false;
   absl::Status silence_status_;
+  absl::Status silence6_status_;  // why this kernel cannot keep silent about IPv6 addresses: then none is asked of it
   absl::Time silence_retry_ = absl::InfinitePast();
 
   // The wire.

@@ -129,6 +129,10 @@ void AgentCore::Impl::Judge(Entry& entry, Links& links) {
                                                       "\" cannot be listened on: ", bad->second.status.message()));
     }
   }
+  if (!silence6_status_.ok() && a.address.is_v6()) {
+    reject(RejectCode::kSilenceUnavailable, std::string(silence6_status_.message()));
+    entry.wants_local = false;
+  }
   if (!silence_status_.ok() && !IsSilenced(a.address)) {
     reject(RejectCode::kSilenceUnavailable, std::string(silence_status_.message()));
   }
@@ -254,6 +258,7 @@ void AgentCore::Impl::UpdateSilence() {
       if (op.add && !view_.own.contains(key.first)) want.addresses.insert(key.first);
     }
   }
+  if (!silence6_status_.ok()) std::erase_if(want.addresses, [](const IpAddr& address) { return address.is_v6(); });
   if (silence_applied_.has_value() && want == *silence_applied_ && !silence_disturbed_) {
     silence_status_ = absl::OkStatus();
     return;

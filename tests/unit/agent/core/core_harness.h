@@ -203,6 +203,7 @@ class CoreHarness {
   absl::Status add_status, remove_status, silence_status, vip_status, disk_status;
   bool echo = true;  // each address added is shown by a new kernel state at once
   bool hold_disk = false, hold_adds = false, hold_silence = false;
+  bool silence6 = true;  // whether the kernel has nftables for IPv6
   std::deque<Event> held;
 
   absl::Time now = absl::UnixEpoch() + absl::Hours(1);
@@ -264,8 +265,12 @@ class CoreHarness {
     Answer(false, AddressesDone{{{e.ifindex, e.address, false, remove_status}}});
   }
   void Do(const ApplySilence& e) {
-    if (silence_status.ok()) silence = e.silence;
-    Answer(hold_silence, SilenceDone{silence_status});
+    const bool six = std::any_of(e.silence.addresses.begin(), e.silence.addresses.end(),
+                                 [](const IpAddr& address) { return address.is_v6(); });
+    const absl::Status status =
+        six && !silence6 ? absl::UnimplementedError("load the kernel with CONFIG_NF_TABLES_IPV6") : silence_status;
+    if (status.ok()) silence = e.silence;
+    Answer(hold_silence, SilenceDone{status});
   }
   void Do(const RemoveEverything&) {
     for (Link& link : kernel.links) std::erase_if(link.addresses, [](const LinkAddress& a) { return a.ours; });

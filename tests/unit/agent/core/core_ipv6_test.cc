@@ -82,6 +82,25 @@ TEST_CASE("rivals and strangers are told apart for IPv6 too", "[unit]") {
   }
 }
 
+TEST_CASE("where the kernel cannot be silenced for IPv6 its addresses are refused, and IPv4 goes on", "[unit]") {
+  CoreHarness agent;
+  agent.silence6 = false;
+  agent.Connect();
+  agent.Controller(CoreHarness::SnapshotOf(1, {Announce("192.0.2.10"), Announce(kVip)}));
+  CHECK(agent.Answers("192.0.2.10"));
+  CHECK_FALSE(agent.Answers(kVip));
+  CHECK_FALSE(agent.Local(kVip));
+  CHECK(agent.Gratuitous(kVip) == 0);
+  const auto rejected = agent.Last<sync::Rejected>();
+  REQUIRE(rejected.has_value());
+  REQUIRE(rejected->rejections.size() == 1);
+  CHECK(rejected->rejections[0].address == Ip(kVip));
+  CHECK(rejected->rejections[0].code == sync::RejectCode::kSilenceUnavailable);
+  CHECK(rejected->rejections[0].message.find("CONFIG_NF_TABLES_IPV6") != std::string::npos);
+  agent.Controller(CoreHarness::DeltaOf(1, {Announce("192.0.2.11")}));
+  CHECK(agent.Answers("192.0.2.11"));
+}
+
 TEST_CASE("T123: an interface whose link-local address is not in use, or with a /128 only, announces all the same",
           "[unit]") {
   CoreHarness agent;
