@@ -69,6 +69,7 @@ class Maker {
     history_.nodes = 1 + Below(5);
     history_.controllers = 1 + Below(2);
     for (int i = 0; i < kPools; ++i) history_.pool_sizes.push_back(2 + Below(5));
+    history_.ipv6 = history_.seed / 8 % 2 == 1;  // half of each share of eight
     // The default for one history in three; the others beat more slowly, which costs less and tests the same rules.
     constexpr std::array<int, 3> kHeartbeats = {200, 500, 1000};
     history_.heartbeat = absl::Milliseconds(kHeartbeats[static_cast<std::size_t>(Below(3))]);
@@ -195,9 +196,9 @@ std::string Text(const Step& step) {
 
 std::string Text(const History& history) {
   return absl::StrCat("seed ", history.seed, ": ", history.nodes, " nodes, ", history.controllers,
-                      " controllers, Eips of ", absl::StrJoin(history.pool_sizes, " and "), " addresses, heartbeat ",
-                      absl::FormatDuration(history.heartbeat), ", absent endpoints ",
-                      history.absent_endpoints_are_ready ? "are ready" : "are none");
+                      " controllers, Eips of ", absl::StrJoin(history.pool_sizes, " and "), " addresses, ",
+                      history.ipv6 ? "the latter IPv6, " : "", "heartbeat ", absl::FormatDuration(history.heartbeat),
+                      ", absent endpoints ", history.absent_endpoints_are_ready ? "are ready" : "are none");
 }
 
 }  // namespace berth::system

@@ -97,6 +97,7 @@ struct History {
   std::uint64_t seed = 0;
   int nodes = 1, controllers = 1;
   std::vector<int> pool_sizes;  // addresses of pool 0, 1, ...
+  bool ipv6 = false;            // those of pool 1 are IPv6
   absl::Duration heartbeat;     // agent-timeout is three times that
   bool absent_endpoints_are_ready = false;
   std::vector<Step> steps;

@@ -17,7 +17,9 @@ bool IsHeartbeat(const FakeWire::Message& m) {
 
 IpAddr Player::PoolAddress(int pool, int index) const {
   const int size = history_.pool_sizes[static_cast<std::size_t>(pool)];
-  return Ip(absl::StrCat("192.168.50.", kFirstOfPool[pool] + index % size));
+  const int number = kFirstOfPool[pool] + index % size;
+  if (pool == 1 && history_.ipv6) return Ip(absl::StrCat("fd00:50::", number));
+  return Ip(absl::StrCat("192.168.50.", number));
 }
 
 IpAddr Player::AnyAddress(int index) const { return PoolAddress(index % kPools, index / kPools); }
@@ -47,11 +49,15 @@ model::Service Player::MakeService(const Step& step) const {
   const bool wanted =
       kind == ServiceKind::kWanted || kind == ServiceKind::kWantedSamePort || kind == ServiceKind::kWantedByKey;
   if (wanted) {
-    s.load_balancer_ip = AnyAddress(step.c % 4).ToString();  // few, so that they meet
+    const IpAddr address = AnyAddress(step.c % 4);  // few, so that they meet
+    s.load_balancer_ip = address.ToString();
+    s.ip_families = {address.family()};
     s.annotations[model::kSharingKeyAnnotation] = step.c % 3 == 0 ? "" : "key";
     if (kind != ServiceKind::kWantedSamePort) s.ports.front().port = static_cast<std::uint16_t>(80 + step.a);
   } else {
-    s.annotations[model::kPoolAnnotation] = PoolName(step.c % kPools);
+    const int pool = step.c % kPools;
+    s.annotations[model::kPoolAnnotation] = PoolName(pool);
+    s.ip_families = {PoolAddress(pool, 0).family()};
   }
   if (kind == ServiceKind::kLocal) s.traffic_policy = model::TrafficPolicy::kLocal;
   s.created = world_.Now();
@@ -64,6 +70,7 @@ void Player::PutPool(int number) {
   const int size = history_.pool_sizes[static_cast<std::size_t>(number)];
   pool.address_text = absl::StrCat(PoolAddress(number, 0).ToString(), "-", PoolAddress(number, size - 1).ToString());
   pool.addresses = *IpRangeSet::Parse(pool.address_text);
+  pool.family = PoolAddress(number, 0).family();
   pool.protocol = model::Protocol::kLayer2;
   pool.interface = "eth0";
   world_.cluster.Put(std::move(pool));
