@@ -13,7 +13,7 @@
 namespace berth::plan {
 namespace {
 
-// CanHold without the question whether the node is leaving.
+// CanHold without the question whether the node is leaving or drained.
 absl::Status CanServe(const AddressView& address, const NodeView& node, const Rules& rules) {
   const auto no = [](const std::string& why) { return absl::FailedPreconditionError(why); };
   if (!node.connected)
@@ -36,7 +36,7 @@ absl::Status CanServe(const AddressView& address, const NodeView& node, const Ru
 }
 
 bool CanKeepWhileLeaving(const AddressView& address, const NodeView& node, const Rules& rules) {
-  return node.leaving && CanServe(address, node, rules).ok();
+  return (node.leaving || node.drained) && CanServe(address, node, rules).ok();
 }
 
 // Which nodes can hold an address: a matter of its Eip and Services, not of the address itself.
@@ -56,10 +56,6 @@ Eligible FindEligible(const AddressView& address, const std::map<std::string, No
     }
   }
   return eligible;
-}
-
-bool SameEligible(const AddressView& a, const AddressView& b) {
-  return a.interface == b.interface && a.node_selector == b.node_selector && a.endpoint_nodes == b.endpoint_nodes;
 }
 
 Ranking RankAmong(const IpAddr& address, const Eligible& eligible) {
@@ -129,9 +125,16 @@ absl::StatusOr<const sync::InterfaceInfo*> ResolveInterface(const std::string& r
 
 absl::Status CanHold(const AddressView& address, const NodeView& node, const Rules& rules) {
   RETURN_IF_ERROR(CanServe(address, node, rules));
-  if (node.leaving)
-    return absl::FailedPreconditionError("the node is leaving: it is drained, or its agent is stopping");
+  if (node.leaving) return absl::FailedPreconditionError("its agent is ending and hands its addresses over");
+  if (node.drained) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the node is drained; berthctl undrain ", node.name, " lets it hold addresses again"));
+  }
   return absl::OkStatus();
+}
+
+bool SameNodes(const AddressView& a, const AddressView& b) {
+  return a.interface == b.interface && a.node_selector == b.node_selector && a.endpoint_nodes == b.endpoint_nodes;
 }
 
 std::uint64_t Weight(const std::string& node, const IpAddr& address) {
@@ -155,11 +158,14 @@ std::map<IpAddr, Placement> Place(const std::vector<AddressView>& addresses,
   Eligible eligible;
   for (const AddressView& address : addresses) {
     // Addresses of one Eip come in a row and mostly have the same nodes.
-    if (former == nullptr || !SameEligible(*former, address)) eligible = FindEligible(address, nodes, rules);
+    if (former == nullptr || !SameNodes(*former, address)) eligible = FindEligible(address, nodes, rules);
     former = &address;
     Ranking ranking = RankAmong(address.address, eligible);
     Placement& placement = placements[address.address];
-    if (KeepsHolder(address, ranking, nodes, rules, may_leave_unpreferred)) {
+    if (!address.ordered.empty() && std::count(ranking.nodes.begin(), ranking.nodes.end(), address.ordered) != 0) {
+      placement.holder = address.ordered;
+      ++load[address.ordered];
+    } else if (KeepsHolder(address, ranking, nodes, rules, may_leave_unpreferred)) {
       placement.holder = address.holder;
       ++load[*address.holder];
     } else if (!ranking.nodes.empty()) {

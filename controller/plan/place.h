@@ -24,7 +24,8 @@ namespace berth::plan {
 struct NodeView {
   std::string name;
   bool connected = false;  // its agent is in contact with us
-  bool leaving = false;    // its agent asked to hand over (SIGTERM) or the node is being drained
+  bool leaving = false;    // its agent asked to hand over (SIGTERM)
+  bool drained = false;    // by order, until it is undrained
   bool preferred = true;   // Ready, not cordoned: where only others are, the holder keeps it
   std::vector<sync::InterfaceInfo> interfaces;
   model::Node node;  // labels and conditions
@@ -38,6 +39,7 @@ struct AddressView {
   // Set when a Service on it has policy Local: the nodes with a ready endpoint of every such Service.
   std::optional<std::set<std::string>> endpoint_nodes;
   std::optional<std::string> holder;  // who holds it now
+  std::string ordered;                // who shall, by order of a person; empty: nobody said
 };
 
 struct Refusal {
@@ -52,6 +54,9 @@ absl::StatusOr<const sync::InterfaceInfo*> ResolveInterface(const std::string& r
 
 // Whether a node can hold an address; OK, or FailedPrecondition with the reason.
 absl::Status CanHold(const AddressView& address, const NodeView& node, const Rules& rules);
+
+// Whether the same nodes can hold both, whatever these are.
+bool SameNodes(const AddressView& a, const AddressView& b);
 
 struct Ranking {
   std::vector<std::string> nodes;  // that can hold it, best first: preferred ones before others, then by hash
@@ -69,7 +74,8 @@ struct Placement {
 };
 
 // Places many addresses at once, in address order; `load` is the number of addresses each node holds beyond those
-// placed here (it is updated). An address whose holder can keep it keeps it. A holder that is not preferred keeps its
+// placed here (it is updated). An address goes where it was ordered to if that node can hold it. Else an address whose
+// holder can keep it keeps it. A holder that is not preferred keeps its
 // address too unless a preferred node can take it and `may_leave_unpreferred` is true (never more than half of the
 // nodes at once: the caller decides that). Bound: no node is chosen over ceil(1.25 x total / nodes) while another can.
 std::map<IpAddr, Placement> Place(const std::vector<AddressView>& addresses,

@@ -93,7 +93,11 @@ TEST_CASE("T117 T131 T135 T136 a node that cannot hold an address is refused wit
   }
   SECTION("leaving") {
     node.leaving = true;
-    why = "leaving";
+    why = "ending";
+  }
+  SECTION("drained") {
+    node.drained = true;
+    why = "berthctl undrain node1";
   }
   SECTION("no such interface") {
     view.interface = "eth9";
