@@ -95,6 +95,7 @@ void DecodeAgent(FieldReader& read, const Field& element, StateData& state) {
       read.Problem(element, mac.status().message());
     }
   }
+  agent.drained = read.Bool(element, "drained").value_or(false);
   state.agents.push_back(std::move(agent));
 }
 

@@ -85,8 +85,10 @@ void EncodeState(std::uint64_t term, const std::vector<model::ClusterSource::Kno
     JsonLine line;
     line.Begin('{').Member("node", agent.node).Key("macs").Begin('[');
     for (const MacAddr& mac : agent.macs) line.Text(mac.ToString());
+    line.End(']');
+    if (agent.drained) line.Key("drained").True();
     out(comma);
-    out(line.End(']').End('}').Take());
+    out(line.End('}').Take());
     comma = ",\n";
   }
   out("\n],\n\"services\": [");

@@ -126,6 +126,7 @@ class ClusterSource {
   struct KnownAgent {
     std::string node;
     std::vector<MacAddr> macs;
+    bool drained = false;  // `berthctl drain`: its node shall hold nothing until `undrain`
     friend bool operator==(const KnownAgent&, const KnownAgent&) = default;
   };
   virtual std::vector<KnownAgent> KnownAgents() const = 0;  // valid once synced

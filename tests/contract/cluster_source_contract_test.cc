@@ -309,7 +309,7 @@ TEST_CASE("what a cluster source was told to write survives the controller", "[c
   world->Write("api.yaml", ServiceManifest("api", 443));
   const ObjectId api{"default", "api"};
   const std::vector<model::ClusterSource::KnownAgent> agents = {{"node1", {*MacAddr::Parse("02:00:00:00:00:01")}},
-                                                                {"node2", {}}};
+                                                                {"node2", {}, true}};
   std::vector<model::Allocation> allocations;
   {
     Life life(*world);

@@ -33,6 +33,11 @@ std::string StringAt(const json& map, const char* key) {
   return found != nullptr && found->is_string() ? found->get<std::string>() : "";
 }
 
+bool BoolAt(const json& map, const char* key) {
+  const json* found = Find(map, key);
+  return found != nullptr && found->is_boolean() && found->get<bool>();
+}
+
 model::ObjectId IdOf(const json& object) {
   const json& metadata = MapAt(object, "metadata");
   return {StringAt(metadata, "namespace"), StringAt(metadata, "name")};

@@ -16,6 +16,7 @@ namespace berth::kube {
 const nlohmann::json& MapAt(const nlohmann::json& map, const char* key);
 const nlohmann::json& ListAt(const nlohmann::json& map, const char* key);
 std::string StringAt(const nlohmann::json& map, const char* key);
+bool BoolAt(const nlohmann::json& map, const char* key);
 // Of an object's metadata.
 model::ObjectId IdOf(const nlohmann::json& object);
 

@@ -23,8 +23,9 @@ constexpr absl::Duration kInterval = absl::Seconds(1);
 std::string EncodeAgents(const KnownAgents& agents) {
   json out = json::object();
   for (const auto& agent : agents) {
-    json& macs = out[agent.node] = json::array();
+    json macs = json::array();
     for (const MacAddr& mac : agent.macs) macs.push_back(mac.ToString());
+    out[agent.node] = agent.drained ? json{{"macs", std::move(macs)}, {"drained", true}} : std::move(macs);
   }
   return out.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -36,7 +37,8 @@ KnownAgents DecodeAgents(const std::string& text) {
   for (const auto& [node, macs] : root.items()) {
     model::ClusterSource::KnownAgent agent;
     agent.node = node;
-    for (const json& mac : ListAt(root, node.c_str())) {
+    agent.drained = BoolAt(macs, "drained");
+    for (const json& mac : macs.is_object() ? ListAt(macs, "macs") : ListAt(root, node.c_str())) {
       const absl::StatusOr<MacAddr> parsed = MacAddr::Parse(mac.is_string() ? mac.get<std::string>() : "");
       if (parsed.ok()) agent.macs.push_back(*parsed);
     }

@@ -36,7 +36,7 @@ StateData Example() {
   StateData state;
   state.term = 18446744073709551615u;
   state.agents = {{"node1", {*MacAddr::Parse("02:00:00:00:00:01"), *MacAddr::Parse("02:00:00:00:00:02")}},
-                  {"node2", {}}};
+                  {"node2", {}, true}};
   state.services[kWeb] = Record("{type: LoadBalancer, ports: [{port: 80}]}");
   state.services[{"default", "bare"}] = Record("");
   return state;
@@ -81,7 +81,7 @@ TEST_CASE("the state is sorted text with a line for each Service", "[unit]") {
 "term": 7,
 "agents": [
 {"node":"node1","macs":["02:00:00:00:00:01","02:00:00:00:00:02"]},
-{"node":"node2","macs":[]}
+{"node":"node2","macs":[],"drained":true}
 ],
 "services": [
 {"service":"default/web","allocations":[{"address":"10.0.0.1","pool":"edge","protocol":"layer2","interface":"eth0"},{"address":"fd00::1","pool":"edge6","protocol":"bgp"}],"managedBy":"class:berth.io/lb","file":"web.yaml"}
@@ -110,6 +110,7 @@ TEST_CASE("a state with one wrong value is refused as a whole, naming it", "[uni
       {"\"address\":\"10.0.0.1\",", "", "services[0].allocations[0].address: is missing"},
       {"\"pool\":\"edge\",", "", "services[0].allocations[0].pool: is missing"},
       {"layer2", "layer3", "services[0].allocations[0].protocol: \"layer3\" is not one of bgp, layer2, vip"},
+      {"\"drained\":true", "\"drained\":1", "agents[1].drained: must be true or false"},
       {"\"hold\":true", "\"hold\":1", "services[0].hold: must be true or false"},
       {"default/web", "web", "services[1]: service \"web\" is not namespace/name"},
       {"default/web", "default/bare", "services[1]"},
