@@ -123,24 +123,41 @@ absl::Status Answer(const CallContext& context, const v1::ExplainAddressRequest&
   return absl::OkStatus();
 }
 
-absl::Status Answer(const CallContext&, const v1::DrainNodeRequest& request, v1::DrainNodeResponse&) {
+absl::Status Answer(const CallContext& context, const v1::DrainNodeRequest& request, v1::DrainNodeResponse& response) {
   RETURN_IF_ERROR(CheckName("node", request.node()));
-  return Unknown("drain a node; label it node.kubernetes.io/exclude-from-external-load-balancers to the same end");
+  ASSIGN_OR_RETURN(const model::DrainView view, context.backend.DrainNode(request.node()));
+  *response.mutable_agent() = ToProto(view.agent);
+  for (const IpAddr& address : view.moving) response.add_moving(address.ToString());
+  for (const AddressView& address : view.staying) *response.add_staying() = ToProto(address);
+  return absl::OkStatus();
 }
 
-absl::Status Answer(const CallContext&, const v1::UndrainNodeRequest& request, v1::UndrainNodeResponse&) {
+absl::Status Answer(const CallContext& context, const v1::UndrainNodeRequest& request,
+                    v1::UndrainNodeResponse& response) {
   RETURN_IF_ERROR(CheckName("node", request.node()));
-  return Unknown("undrain a node");
+  ASSIGN_OR_RETURN(const AgentView view, context.backend.UndrainNode(request.node()));
+  *response.mutable_agent() = ToProto(view);
+  return absl::OkStatus();
 }
 
-absl::Status Answer(const CallContext&, const v1::MoveAddressRequest& request, v1::MoveAddressResponse&) {
-  RETURN_IF_ERROR(ParseAddress(request.address()).status());
+absl::Status Answer(const CallContext& context, const v1::MoveAddressRequest& request,
+                    v1::MoveAddressResponse& response) {
+  ASSIGN_OR_RETURN(const IpAddr address, ParseAddress(request.address()));
   RETURN_IF_ERROR(CheckName("node", request.node()));
-  return Unknown("move an address to a node of your choice");
+  ASSIGN_OR_RETURN(const AddressView view, context.backend.MoveAddress(address, request.node()));
+  *response.mutable_address() = ToProto(view);
+  return absl::OkStatus();
 }
 
-absl::Status Answer(const CallContext&, const v1::RebalanceRequest&, v1::RebalanceResponse&) {
-  return Unknown("rebalance the nodes");
+absl::Status Answer(const CallContext& context, const v1::RebalanceRequest& request, v1::RebalanceResponse& response) {
+  ASSIGN_OR_RETURN(const std::vector<model::MoveView> moves, context.backend.Rebalance(request.dry_run()));
+  for (const model::MoveView& move : moves) {
+    v1::RebalanceResponse::Move& added = *response.add_moves();
+    added.set_address(move.address.ToString());
+    added.set_from(move.from);
+    added.set_to(move.to);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Answer(const CallContext&, const v1::DoctorRequest&, v1::DoctorResponse&) {

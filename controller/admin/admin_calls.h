@@ -16,7 +16,7 @@
 namespace berth::admin {
 
 struct CallContext {
-  const model::AdminBackend& backend;
+  model::AdminBackend& backend;
   absl::Time wall_now;
 };
 

@@ -328,13 +328,6 @@ void Agents::ForgiveSilence() {
   CheckHeartbeats();
 }
 
-void Agents::Forget(const std::string& node) {
-  Agent* agent = Find(node);
-  if (agent == nullptr || agent->connected()) return;
-  agents_.erase(node);
-  known_.erase(node);
-}
-
 Agent* Agents::Find(const std::string& node) {
   auto it = agents_.find(node);
   return it == agents_.end() ? nullptr : &it->second;
@@ -347,37 +340,6 @@ const Agent* Agents::Find(const std::string& node) const {
 std::size_t Agents::connected_count() const {
   return static_cast<std::size_t>(
       std::count_if(agents_.begin(), agents_.end(), [](const auto& a) { return a.second.connected(); }));
-}
-
-std::string Agents::NodeOfMac(const MacAddr& mac) const {
-  auto it = node_of_mac_.find(mac);
-  return it == node_of_mac_.end() ? std::string() : it->second;
-}
-
-void Agents::Remember(const std::vector<model::ClusterSource::KnownAgent>& known) {
-  for (const auto& k : known) {
-    if (!known_.try_emplace(k.node, k.macs).second) continue;  // what it told us itself is newer
-    for (const MacAddr& mac : k.macs) node_of_mac_[mac] = k.node;
-  }
-}
-
-std::vector<model::ClusterSource::KnownAgent> Agents::Known() const {
-  std::vector<model::ClusterSource::KnownAgent> out;
-  for (const auto& [node, macs] : known_) out.push_back({node, macs});
-  return out;
-}
-
-void Agents::LearnMacs(Agent& agent) {
-  std::vector<MacAddr> macs = agent.Macs();
-  std::sort(macs.begin(), macs.end());
-  auto it = known_.find(agent.node);
-  if (it != known_.end() && it->second == macs) return;
-  if (it != known_.end()) {
-    for (const MacAddr& mac : it->second) node_of_mac_.erase(mac);
-  }
-  for (const MacAddr& mac : macs) node_of_mac_[mac] = agent.node;
-  known_[agent.node] = std::move(macs);
-  observer_.on_known_changed(agent);
 }
 
 void Agents::Stretch() {

@@ -101,7 +101,13 @@ class Agents {
   std::string NodeOfMac(const MacAddr& mac) const;
   // Agents known from before this process: they may be out there with addresses.
   void Remember(const std::vector<model::ClusterSource::KnownAgent>& known);
+  // The same, before the start gate opens: whether a node is drained is as `known` says it, and no more as it was here.
+  void Recall(const std::vector<model::ClusterSource::KnownAgent>& known);
   std::vector<model::ClusterSource::KnownAgent> Known() const;
+  bool Knows(const std::string& node) const { return agents_.count(node) != 0 || known_.count(node) != 0; }
+  // By order, until undrained; whoever leads next hears of it by Known.
+  void SetDrained(const std::string& node, bool drained);
+  bool Drained(const std::string& node) const { return drained_.count(node) != 0; }
   const sync::Settings& settings() const { return settings_; }
 
  private:
@@ -126,6 +132,7 @@ class Agents {
   std::map<StreamId, Stream> streams_;
   std::map<MacAddr, std::string> node_of_mac_;
   std::map<std::string, std::vector<MacAddr>> known_;
+  std::set<std::string> drained_;
   TimerQueue::Id heartbeat_timer_ = 0;
   std::string leader_;  // when it is not us
   bool leading_ = false;

@@ -33,7 +33,8 @@ struct Options {
   absl::Duration release_wait = absl::Seconds(2);  // an agent that has not acknowledged by then is left behind
   absl::Duration new_address_probe = absl::Milliseconds(200);
   absl::Duration takeover_probe = absl::Milliseconds(30);
-  absl::Duration forward_after_move = absl::Seconds(30);  // the former holder goes on forwarding
+  absl::Duration forward_after_move = absl::Seconds(30);        // the former holder goes on forwarding
+  absl::Duration rebalance_interval = absl::Milliseconds(100);  // from one address to the next
   absl::Duration unannounced_after = absl::Seconds(5);  // nobody announces an address for so long: its Service says so
   absl::Duration bar_time = absl::Seconds(30);          // a node that rejected an address is not asked again before
   absl::Duration recheck = absl::Milliseconds(250);     // of agents that answer on the LAN but not to us

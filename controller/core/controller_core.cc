@@ -135,7 +135,9 @@ void ControllerCore::On(const SourceChanged& e) {
   if (changed.namespaces) services_.OnNamespacesChanged();
   for (const std::string& node : changed.gone_nodes) {
     holders_.OnNodeGone(node);
+    const bool was_drained = agents_.Drained(node);
     agents_.Forget(node);
+    if (leader_ && was_drained && !agents_.Drained(node)) ctx_.Emit(RememberAgents{agents_.Known()});
     awaited_.erase(node);
   }
   if (!ctx_.active) return TryOpenGate();
@@ -148,7 +150,7 @@ void ControllerCore::On(const SourceSynced& e) {
   // Known from before, so it makes sense to wait for them and no longer. In a new cluster nobody can tell who is
   // missing.
   expecting_ = !e.known_agents.empty();
-  agents_.Remember(e.known_agents);
+  agents_.Recall(e.known_agents);
   if (leader_ && !ctx_.active) CloseGate();  // now it is known whom to wait for
   TryOpenGate();
 }
@@ -165,7 +167,7 @@ void ControllerCore::On(const Leadership& e) {
   }
   leader_ = true;
   expecting_ |= !e.known_agents.empty();
-  agents_.Remember(e.known_agents);
+  agents_.Recall(e.known_agents);
   // Those that have come before we led, too.
   if (!agents_.Known().empty()) ctx_.Emit(RememberAgents{agents_.Known()});
   ctx_.term = e.term;

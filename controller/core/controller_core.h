@@ -45,6 +45,19 @@ class ControllerCore {
   absl::StatusOr<model::AddressView> AddressViewOf(const IpAddr& address, absl::Duration wall_offset) const;
   model::StatusView Status() const;
 
+  // ---- orders (orders.cc)
+  // Whether this controller takes orders now. Errors: FailedPrecondition, which names the leader where that is another.
+  absl::Status CheckOrder() const;
+  // Of DrainOrder and MoveOrder. Errors: those of CheckOrder; NotFound for a node or an address that is not known;
+  // FailedPrecondition where the node cannot hold the address.
+  absl::Status CheckDrain(const std::string& node) const;
+  absl::Status CheckMove(const IpAddr& address, const std::string& node) const;
+  // An agent that has not connected to this process counts as lost.
+  model::AgentView AgentViewOf(const std::string& node, absl::Duration wall_offset) const;
+  model::DrainView DrainViewOf(const std::string& node, absl::Duration wall_offset) const;
+  // What RebalanceOrder would move now.
+  std::vector<model::MoveView> RebalanceView() const;
+
   // What changed since the last call, for `watch`: names only.
   struct Changes {
     std::set<std::string> pools, agents;
@@ -70,6 +83,9 @@ class ControllerCore {
   void On(const StreamOpened& e);
   void On(const FromAgent& e);
   void On(const StreamClosed& e);
+  void On(const DrainOrder& e);
+  void On(const MoveOrder& e);
+  void On(const RebalanceOrder& e);
   void On(const Tick&) {}
 
   void OnContact(Agent& agent);

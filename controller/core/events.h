@@ -59,10 +59,20 @@ struct StreamClosed {
   StreamId stream = 0;
   std::string reason;
 };
+// Orders of people, each found sound by ControllerCore before.
+struct DrainOrder {
+  std::string node;
+  bool drained = false;  // or not any more
+};
+struct MoveOrder {
+  IpAddr address;
+  std::string node;
+};
+struct RebalanceOrder {};
 struct Tick {};  // the time asked for by WakeAt has come
 
 using Event = std::variant<SourceChanged, SourceSynced, Leadership, ServiceWritten, SourceProblems, StreamOpened,
-                           FromAgent, StreamClosed, Tick>;
+                           FromAgent, StreamClosed, DrainOrder, MoveOrder, RebalanceOrder, Tick>;
 
 // ---- effects
 // ----------------------------------------------------------------------------------------------------------

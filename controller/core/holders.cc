@@ -14,8 +14,6 @@ using Phase = Holding::Phase;
 // As many candidates as an agent needs to know: for rank, and to tell a rival from a stranger.
 constexpr std::size_t kCandidates = 4;
 
-bool InMove(Phase p) { return p == Phase::kPreparing || p == Phase::kYielding || p == Phase::kTakingOver; }
-
 }  // namespace
 
 const Holding* Holders::Find(const IpAddr& address) const {
@@ -53,6 +51,7 @@ const std::map<std::string, plan::NodeView>& Holders::NodeViews() const {
     v.name = name;
     v.connected = agent.connected();
     v.leaving = agent.leaving;
+    v.drained = agents_.Drained(name);
     v.interfaces = agent.hello.interfaces;
     v.node.name = name;
     auto it = cluster_.nodes.find(name);
@@ -89,6 +88,7 @@ plan::AddressView Holders::ViewOf(const Holding& h) const {
   }
   view.endpoint_nodes = LocalNodes(h.address);
   if (!h.holder.empty()) view.holder = h.holder;
+  if (h.moving != nullptr) view.ordered = h.moving->ordered;
   return view;
 }
 
@@ -157,6 +157,10 @@ void Holders::Settle() {
 }
 
 void Holders::Act(Holding& h, const plan::Placement& placement) {
+  if (h.moving != nullptr && !h.moving->ordered.empty() && placement.holder != h.moving->ordered) {
+    h.moving->ordered.clear();  // it cannot hold it any more
+    h.moving->reason.clear();
+  }
   h.refusals = placement.refusals;
   for (const std::string& node : h.barred) h.refusals.push_back({node, "it rejected the address a moment ago"});
   h.candidates = placement.candidates;
@@ -184,12 +188,13 @@ void Holders::Act(Holding& h, const plan::Placement& placement) {
     return h.verified && !ElsewhereAnnounced(h.address, target) ? Announce(h, target) : Verify(h, target);
   }
   if (target == h.holder) {
-    if (InMove(h.phase) || h.phase == Phase::kVerifying) CancelMove(h);
+    if (h.InMove() || h.phase == Phase::kVerifying) CancelMove(h);
     if (h.phase == Phase::kHeld) h.moving.reset();
+    TellWhetherItStays(h);
     agents_.SetRole(h.holder, MakeAssignment(h, sync::Role::kAnnounce));
     return;
   }
-  if (h.next == target && (InMove(h.phase) || h.phase == Phase::kVerifying)) return;
+  if (h.next == target && (h.InMove() || h.phase == Phase::kVerifying)) return;
   if (!h.next.empty()) CancelMove(h);
   return in_contact ? StartMove(h, target) : Verify(h, target);
 }
@@ -286,39 +291,6 @@ void Holders::Announce(Holding& h, std::string node) {
   agents_.SetRole(node, MakeAssignment(h, sync::Role::kAnnounce));
 }
 
-void Holders::StartMove(Holding& h, const std::string& next) {
-  h.next = next;
-  Holding::Move& move = h.move();
-  move.from = h.holder;
-  if (move.started == absl::InfinitePast()) move.started = ctx_.now;
-  if (move.reason.empty()) {
-    const Agent* holder = agents_.Find(h.holder);
-    move.reason = holder != nullptr && holder->leaving ? "agent ending" : "node can hold it no longer";
-  }
-  Changed(h, Phase::kPreparing);
-  agents_.SetRole(next, MakeAssignment(h, sync::Role::kPrepare));
-}
-
-void Holders::CancelMove(Holding& h) {
-  const Phase was = h.phase;
-  if (!h.next.empty()) agents_.Drop(h.next, h.address);
-  h.next.clear();
-  h.probe = 0;
-  Count(h);
-  if (was == Phase::kVerifying || InMove(was)) Changed(h, h.holder.empty() ? Phase::kUnheld : Phase::kHeld);
-  if (InMove(was)) {
-    // The holder may have fallen silent for the successor already: say it anew.
-    agents_.SetRole(h.holder, MakeAssignment(h, sync::Role::kAnnounce), was != Phase::kPreparing);
-  }
-}
-
-void Holders::FinishMove(Holding& h) {
-  const std::string from = std::exchange(h.holder, std::exchange(h.next, ""));
-  h.rival.reset();
-  Mute(h, from);
-  Changed(h, Phase::kHeld);
-}
-
 void Holders::Mute(Holding& h, const std::string& node) {
   const Agent* agent = agents_.Find(node);
   if (agent == nullptr || !agent->connected()) return agents_.Drop(node, h.address);
@@ -356,7 +328,7 @@ void Holders::Unhold(Holding& h, const std::string& why) {
   h.holder.clear();
   h.probe = 0;
   h.message = why;
-  if (h.moving != nullptr) h.moving = std::make_unique<Holding::Move>(Holding::Move{std::move(h.moving->from), ""});
+  if (h.moving != nullptr) h.moving = std::make_unique<Holding::Move>(Holding::Move{std::move(h.moving->from), "", ""});
   Changed(h, Phase::kUnheld);
 }
 

@@ -10,6 +10,7 @@
 #ifndef BERTH_CONTROLLER_CORE_HOLDERS_H_
 #define BERTH_CONTROLLER_CORE_HOLDERS_H_
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -26,6 +27,7 @@
 #include "controller/core/context.h"
 #include "controller/core/probes.h"
 #include "controller/plan/place.h"
+#include "controller/plan/rebalance.h"
 
 namespace berth::core {
 
@@ -49,9 +51,11 @@ struct Holding {
   // Of the move under way, for the Event and the metric. Few addresses are on the move, and there are many.
   struct Move {
     std::string from, reason;
+    std::string ordered;  // the node that shall have it by order; empty when that is placement's business
     absl::Time started = absl::InfinitePast();
   };
   std::unique_ptr<Move> moving;
+  bool InMove() const { return phase == Phase::kPreparing || phase == Phase::kYielding || phase == Phase::kTakingOver; }
   Move& move() {
     if (moving == nullptr) moving = std::make_unique<Move>();
     return *moving;
@@ -80,6 +84,7 @@ class Holders {
   void Pause();
   // Somebody else leads: who holds what is for agents to say when it is our turn again. After Pause.
   void Forget() {
+    ForgetOrders();
     holdings_.clear();
     load_.clear();
   }
@@ -99,9 +104,20 @@ class Holders {
   void OnAnnounced(Agent& agent);
   void OnConflicts(Agent& agent);
   void OnLeaving(Agent& agent);
+  void OnDrained(const std::string& node);
   void OnNodesChanged();
   void OnEndpointsChanged(const model::ObjectId& service);
   void OnNodeGone(const std::string& node);
+
+  // ---- orders (holders_moves.cc)
+  // Whether `address` can be moved to `node`. Errors: FailedPrecondition with the reason.
+  absl::Status CheckMove(const IpAddr& address, const std::string& node) const;
+  // After CheckMove. The order stands until it is carried out, or until that node can hold the address no longer.
+  void Move(const IpAddr& address, const std::string& node, const std::string& reason = "by order");
+  std::vector<plan::Shift> PlanRebalance() const;
+  // Carries such a plan out, one address each rebalance_interval; takes the place of one under way. What cannot move
+  // when its turn comes stays.
+  void Rebalance(std::vector<plan::Shift> plan);
 
   const IndexedMap<IpAddr, Holding>& all() const { return holdings_; }
   const Holding* Find(const IpAddr& address) const;
@@ -130,6 +146,9 @@ class Holders {
   void StartMove(Holding& h, const std::string& next);
   void CancelMove(Holding& h);
   void FinishMove(Holding& h);
+  void ForgetOrders();
+  void NextOfRebalance();
+  void TellWhetherItStays(Holding& h);
   void LoseHolder(Holding& h);
   void Unhold(Holding& h, const std::string& why);
   void Mute(Holding& h, const std::string& node);
@@ -160,6 +179,8 @@ class Holders {
   std::map<IpAddr, Release> releases_;
   std::map<IpAddr, std::set<std::string>> quarantine_;
   std::map<std::string, IpAddr> recheck_cursor_;
+  std::deque<plan::Shift> rebalance_;  // what waits for its turn
+  TimerQueue::Id rebalance_timer_ = 0;
   TimerQueue::Id recheck_timer_ = 0, quarantine_timer_ = 0;
   std::uint64_t last_probe_ = 0;
   mutable std::optional<std::map<std::string, plan::NodeView>> views_;

@@ -75,6 +75,7 @@ void Holders::AdoptFrom(Agent& agent) {
 
 void Holders::Pause() {
   probes_.Forget();
+  ForgetOrders();
   for (auto& [address, h] : holdings_) {
     for (const auto& [node, timer] : h.muted) ctx_.timers.Cancel(timer);
     h.muted.clear();

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/status_macros.h"
+
 namespace berth::core {
 namespace {
 
@@ -53,6 +55,7 @@ void CoreRunner::PostDrain() {
 }
 
 void CoreRunner::Drain() {
+  if (queue_.empty()) return;  // CatchUp was here
   // What happened is let go of before anything is done about it: a cluster's first delta is large.
   std::vector<Event> events = std::exchange(queue_, {});
   if (events.size() > kEventsOfOneTurn) {
@@ -60,6 +63,14 @@ void CoreRunner::Drain() {
     events.resize(kEventsOfOneTurn);
     PostDrain();
   }
+  Handle(std::move(events));
+}
+
+void CoreRunner::CatchUp() {
+  while (!queue_.empty()) Drain();
+}
+
+void CoreRunner::Handle(std::vector<Event> events) {
   const Effects effects = core_.Handle(std::exchange(events, {}), loop_.Now());
   for (const Effect& effect : effects) Do(effect);
   if (subscribers_.empty()) {
@@ -116,6 +127,35 @@ void CoreRunner::OnAgentMessage(StreamId stream, sync::AgentMessage message) {
   Queue(FromAgent{stream, std::move(message)});
 }
 void CoreRunner::OnStreamClosed(StreamId stream, const std::string& reason) { Queue(StreamClosed{stream, reason}); }
+
+absl::StatusOr<model::DrainView> CoreRunner::DrainNode(const std::string& node) {
+  CatchUp();
+  RETURN_IF_ERROR(core_.CheckDrain(node));
+  Handle({DrainOrder{node, true}});
+  return core_.DrainViewOf(node, WallOffset());
+}
+
+absl::StatusOr<model::AgentView> CoreRunner::UndrainNode(const std::string& node) {
+  CatchUp();
+  RETURN_IF_ERROR(core_.CheckDrain(node));
+  Handle({DrainOrder{node, false}});
+  return core_.AgentViewOf(node, WallOffset());
+}
+
+absl::StatusOr<model::AddressView> CoreRunner::MoveAddress(const IpAddr& address, const std::string& node) {
+  CatchUp();
+  RETURN_IF_ERROR(core_.CheckMove(address, node));
+  Handle({MoveOrder{address, node}});
+  return core_.AddressViewOf(address, WallOffset());
+}
+
+absl::StatusOr<std::vector<model::MoveView>> CoreRunner::Rebalance(bool dry_run) {
+  CatchUp();
+  RETURN_IF_ERROR(core_.CheckOrder());
+  std::vector<model::MoveView> moves = core_.RebalanceView();
+  if (!dry_run) Handle({RebalanceOrder{}});
+  return moves;
+}
 
 std::uint64_t CoreRunner::Subscribe(std::function<void(const std::vector<model::ChangeView>&)> on_change) {
   subscribers_[++last_subscriber_] = std::move(on_change);

@@ -60,6 +60,10 @@ class CoreRunner : public model::ClusterSource::Observer, public push::AgentPort
     return core_.AddressViewOf(address, WallOffset());
   }
   model::StatusView Status() const override { return core_.Status(); }
+  absl::StatusOr<model::DrainView> DrainNode(const std::string& node) override;
+  absl::StatusOr<model::AgentView> UndrainNode(const std::string& node) override;
+  absl::StatusOr<model::AddressView> MoveAddress(const IpAddr& address, const std::string& node) override;
+  absl::StatusOr<std::vector<model::MoveView>> Rebalance(bool dry_run) override;
   std::uint64_t Subscribe(std::function<void(const std::vector<model::ChangeView>&)> on_change) override;
   void Unsubscribe(std::uint64_t id) override { subscribers_.erase(id); }
 
@@ -67,6 +71,8 @@ class CoreRunner : public model::ClusterSource::Observer, public push::AgentPort
   void Queue(Event event);
   void PostDrain();
   void Drain();
+  void CatchUp();  // what has happened before an order is decided about first
+  void Handle(std::vector<Event> events);
   void Do(const Effect& effect);
   void Wake(absl::Time at);
   void Publish();

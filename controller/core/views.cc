@@ -125,8 +125,12 @@ model::AgentView ControllerCore::View(const Agent& agent, absl::Duration wall_of
     v.state = model::AgentState::kControlLost;
   } else if (!agent.connected()) {
     v.state = model::AgentState::kLost;
+    if (agents_.Drained(agent.node)) absl::StrAppend(&v.message, v.message.empty() ? "" : "; ", "drained");
   } else if (agent.leaving) {
     v.state = model::AgentState::kDraining;
+  } else if (agents_.Drained(agent.node)) {
+    v.state = model::AgentState::kDraining;
+    v.message = absl::StrCat("drained; berthctl undrain ", agent.node, " lets it hold addresses again");
   } else if (!agent.rejections.empty()) {
     v.state = model::AgentState::kReady;
     v.message = absl::StrCat(agent.rejections.size(),

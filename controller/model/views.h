@@ -75,6 +75,18 @@ struct ChangeView {
   std::optional<AgentView> agent;
 };
 
+// A node that is being drained: what leaves it, and what no other node can hold.
+struct DrainView {
+  AgentView agent;
+  std::vector<IpAddr> moving;
+  std::vector<AddressView> staying;  // `refusals` and `message` say why
+};
+// An address that changes its holder, or would.
+struct MoveView {
+  IpAddr address;
+  std::string from, to;
+};
+
 struct StatusView {
   bool leader = false;
   bool synced = false;   // caches complete
@@ -96,6 +108,14 @@ class AdminBackend {
   virtual absl::StatusOr<ServiceView> ExplainService(const ObjectId& id) const = 0;
   virtual absl::StatusOr<AddressView> ExplainAddress(const IpAddr& address) const = 0;
   virtual StatusView Status() const = 0;
+  // Orders. Taken at once, carried out within seconds. Errors: FailedPrecondition when this controller does not lead
+  // (its text names the leader), NotFound for a node or address that is not known.
+  virtual absl::StatusOr<DrainView> DrainNode(const std::string& node) = 0;
+  virtual absl::StatusOr<AgentView> UndrainNode(const std::string& node) = 0;
+  // FailedPrecondition also when that node cannot hold the address.
+  virtual absl::StatusOr<AddressView> MoveAddress(const IpAddr& address, const std::string& node) = 0;
+  // What moves; with `dry_run`, would move.
+  virtual absl::StatusOr<std::vector<MoveView>> Rebalance(bool dry_run) = 0;
   // Calls `on_change` on the loop thread for every later change until Unsubscribe; changes of one turn are coalesced.
   virtual std::uint64_t Subscribe(std::function<void(const std::vector<ChangeView>&)> on_change) = 0;
   virtual void Unsubscribe(std::uint64_t id) = 0;

@@ -9,6 +9,7 @@
 #ifndef BERTH_TESTS_FAKES_FAKE_ADMIN_BACKEND_H_
 #define BERTH_TESTS_FAKES_FAKE_ADMIN_BACKEND_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -52,6 +53,37 @@ class FakeAdminBackend final : public model::AdminBackend {
     return found->second;
   }
   model::StatusView Status() const override { return status; }
+
+  // Orders are noted and answered with what is there; `refuse` is the answer to all of them unless it is OK.
+  absl::Status refuse;
+  std::vector<std::string> orders;  // "drain node1", "move 192.0.2.1 node2", "rebalance", "rebalance --dry-run"
+  std::vector<IpAddr> moving;       // of a drain
+  std::vector<model::MoveView> moves;
+  absl::StatusOr<model::DrainView> DrainNode(const std::string& node) override {
+    if (!refuse.ok()) return refuse;
+    orders.push_back(absl::StrCat("drain ", node));
+    model::DrainView view{.agent = agents[node], .moving = moving, .staying = {}};
+    for (const auto& [address, a] : addresses) {
+      if (a.holder == node && std::find(moving.begin(), moving.end(), address) == moving.end())
+        view.staying.push_back(a);
+    }
+    return view;
+  }
+  absl::StatusOr<model::AgentView> UndrainNode(const std::string& node) override {
+    if (!refuse.ok()) return refuse;
+    orders.push_back(absl::StrCat("undrain ", node));
+    return agents[node];
+  }
+  absl::StatusOr<model::AddressView> MoveAddress(const IpAddr& address, const std::string& node) override {
+    if (!refuse.ok()) return refuse;
+    orders.push_back(absl::StrCat("move ", address.ToString(), " ", node));
+    return ExplainAddress(address);
+  }
+  absl::StatusOr<std::vector<model::MoveView>> Rebalance(bool dry_run) override {
+    if (!refuse.ok()) return refuse;
+    orders.push_back(dry_run ? "rebalance --dry-run" : "rebalance");
+    return moves;
+  }
   std::uint64_t Subscribe(std::function<void(const std::vector<model::ChangeView>&)> on_change) override {
     subscribers_[++last_id_] = std::move(on_change);
     return last_id_;

@@ -55,8 +55,9 @@ TEST_CASE("an address is explained with those of its Services that are known", "
   CHECK(response.services(0).name() == "web");
 }
 
-TEST_CASE("orders are judged before they are declined", "[unit]") {
+TEST_CASE("orders are judged before they are given on", "[unit]") {
   World w;
+  w.backend.refuse = absl::FailedPreconditionError("this controller is a standby: b leads");
   v1::MoveAddressRequest request;
   v1::MoveAddressResponse response;
   CHECK(Answer(w.context, request, response).code() == absl::StatusCode::kInvalidArgument);
@@ -67,7 +68,62 @@ TEST_CASE("orders are judged before they are declined", "[unit]") {
   request.set_node("Node 1");
   CHECK(Answer(w.context, request, response).code() == absl::StatusCode::kInvalidArgument);
   request.set_node("node1");
-  CHECK(Answer(w.context, request, response).code() == absl::StatusCode::kUnimplemented);
+  CHECK(Answer(w.context, request, response) == w.backend.refuse);
+  v1::DrainNodeRequest drain;
+  v1::DrainNodeResponse drained;
+  CHECK(Answer(w.context, drain, drained).code() == absl::StatusCode::kInvalidArgument);
+  drain.set_node("node1");
+  CHECK(Answer(w.context, drain, drained) == w.backend.refuse);
+  v1::UndrainNodeRequest undrain;
+  v1::UndrainNodeResponse undrained;
+  CHECK(Answer(w.context, undrain, undrained).code() == absl::StatusCode::kInvalidArgument);
+  undrain.set_node("node1");
+  CHECK(Answer(w.context, undrain, undrained) == w.backend.refuse);
+  v1::RebalanceResponse rebalanced;
+  CHECK(Answer(w.context, v1::RebalanceRequest(), rebalanced) == w.backend.refuse);
+  CHECK(w.backend.orders.empty());
+}
+
+TEST_CASE("orders are given on whole, and answered with what they do", "[unit]") {
+  World w;
+  w.backend.addresses[Ip("192.0.2.1")].holder = "node1";
+  w.backend.addresses[Ip("192.0.2.2")].address = Ip("192.0.2.2");
+  w.backend.addresses[Ip("192.0.2.2")].holder = "node1";
+  w.backend.addresses[Ip("192.0.2.2")].refusals = {"node2: no"};
+  w.backend.moving = {Ip("192.0.2.1")};
+  w.backend.moves = {{Ip("192.0.2.1"), "node1", "node2"}};
+  v1::DrainNodeRequest drain;
+  drain.set_node("node1");
+  v1::DrainNodeResponse drained;
+  REQUIRE(Answer(w.context, drain, drained).ok());
+  CHECK(drained.agent().node() == "node1");
+  REQUIRE(drained.moving_size() == 1);
+  CHECK(drained.moving(0) == "192.0.2.1");
+  REQUIRE(drained.staying_size() == 1);
+  CHECK(drained.staying(0).address() == "192.0.2.2");
+  CHECK(drained.staying(0).refusals(0) == "node2: no");
+  v1::UndrainNodeRequest undrain;
+  undrain.set_node("node1");
+  v1::UndrainNodeResponse undrained;
+  REQUIRE(Answer(w.context, undrain, undrained).ok());
+  CHECK(undrained.agent().node() == "node1");
+  v1::MoveAddressRequest move;
+  move.set_address("192.0.2.1");
+  move.set_node("node2");
+  v1::MoveAddressResponse moved;
+  REQUIRE(Answer(w.context, move, moved).ok());
+  CHECK(moved.address().address() == "192.0.2.1");
+  v1::RebalanceRequest rebalance;
+  v1::RebalanceResponse rebalanced;
+  REQUIRE(Answer(w.context, rebalance, rebalanced).ok());
+  REQUIRE(rebalanced.moves_size() == 1);
+  CHECK(rebalanced.moves(0).from() == "node1");
+  CHECK(rebalanced.moves(0).to() == "node2");
+  rebalance.set_dry_run(true);
+  v1::RebalanceResponse planned;
+  REQUIRE(Answer(w.context, rebalance, planned).ok());
+  CHECK(w.backend.orders == std::vector<std::string>{"drain node1", "undrain node1", "move 192.0.2.1 node2",
+                                                     "rebalance", "rebalance --dry-run"});
 }
 
 TEST_CASE("a dump has every object and the time it was taken", "[unit]") {

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of Agents that outlives contact with them, and the process: which nodes there are, by which MACs they speak,
+// and which of them are drained.
+#include <algorithm>
+#include <utility>
+
+#include "controller/core/agents.h"
+
+namespace berth::core {
+
+void Agents::Forget(const std::string& node) {
+  Agent* agent = Find(node);
+  if (agent == nullptr || agent->connected()) return;
+  agents_.erase(node);
+  known_.erase(node);
+  drained_.erase(node);
+}
+
+std::string Agents::NodeOfMac(const MacAddr& mac) const {
+  auto it = node_of_mac_.find(mac);
+  return it == node_of_mac_.end() ? std::string() : it->second;
+}
+
+void Agents::Remember(const std::vector<model::ClusterSource::KnownAgent>& known) {
+  for (const auto& k : known) {
+    if (!known_.try_emplace(k.node, k.macs).second) continue;  // what it told us itself is newer
+    for (const MacAddr& mac : k.macs) node_of_mac_[mac] = k.node;
+  }
+}
+
+std::vector<model::ClusterSource::KnownAgent> Agents::Known() const {
+  std::vector<model::ClusterSource::KnownAgent> out;
+  for (const auto& [node, macs] : known_) out.push_back({node, macs, drained_.count(node) != 0});
+  return out;
+}
+
+void Agents::Recall(const std::vector<model::ClusterSource::KnownAgent>& known) {
+  Remember(known);
+  drained_.clear();
+  for (const auto& k : known) {
+    if (k.drained) drained_.insert(k.node);
+  }
+}
+
+void Agents::SetDrained(const std::string& node, bool drained) {
+  if (drained) {
+    drained_.insert(node);
+  } else {
+    drained_.erase(node);
+  }
+}
+
+void Agents::LearnMacs(Agent& agent) {
+  std::vector<MacAddr> macs = agent.Macs();
+  std::sort(macs.begin(), macs.end());
+  auto it = known_.find(agent.node);
+  if (it != known_.end() && it->second == macs) return;
+  if (it != known_.end()) {
+    for (const MacAddr& mac : it->second) node_of_mac_.erase(mac);
+  }
+  for (const MacAddr& mac : macs) node_of_mac_[mac] = agent.node;
+  known_[agent.node] = std::move(macs);
+  observer_.on_known_changed(agent);
+}
+
+}  // namespace berth::core
