@@ -167,27 +167,49 @@ TEST_CASE("errors have the code and name the object", "[contract]") {
 
 TEST_CASE("orders that this controller cannot follow are declined in words", "[contract]") {
   AdminStage stage(FillSmallCluster);
-  v1::DrainNodeRequest drain;
-  drain.set_node("node1");
-  v1::DrainNodeResponse drained;
-  const grpc::Status status = stage.Call(&Stub::DrainNode, drain, drained);
-  CHECK(status.error_code() == grpc::StatusCode::UNIMPLEMENTED);
-  CHECK(absl::StrContains(status.error_message(), "drain a node"));
-  v1::UndrainNodeRequest undrain;
-  undrain.set_node("node1");
-  v1::UndrainNodeResponse undrained;
-  CHECK(stage.Call(&Stub::UndrainNode, undrain, undrained).error_code() == grpc::StatusCode::UNIMPLEMENTED);
-  v1::RebalanceResponse rebalanced;
-  CHECK(stage.Call(&Stub::Rebalance, v1::RebalanceRequest(), rebalanced).error_code() ==
-        grpc::StatusCode::UNIMPLEMENTED);
   v1::DoctorResponse findings;
   CHECK(stage.Call(&Stub::Doctor, v1::DoctorRequest(), findings).error_code() == grpc::StatusCode::UNIMPLEMENTED);
   v1::MoveAddressRequest move;
   move.set_address("192.168.50.50");
   v1::MoveAddressResponse moved;
   CHECK(stage.Call(&Stub::MoveAddress, move, moved).error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+  stage.OnLoop([](FakeAdminBackend& backend) {
+    backend.refuse = absl::FailedPreconditionError("this controller is a standby: b leads");
+  });
+  v1::DrainNodeRequest drain;
+  drain.set_node("node1");
+  v1::DrainNodeResponse drained;
+  const grpc::Status status = stage.Call(&Stub::DrainNode, drain, drained);
+  CHECK(status.error_code() == grpc::StatusCode::FAILED_PRECONDITION);
+  CHECK(status.error_message() == "this controller is a standby: b leads");
+}
+
+TEST_CASE("orders reach the controller, and come back with what they do", "[contract]") {
+  AdminStage stage(FillSmallCluster);
+  v1::DrainNodeRequest drain;
+  drain.set_node("node1");
+  v1::DrainNodeResponse drained;
+  REQUIRE(stage.Call(&Stub::DrainNode, drain, drained).ok());
+  CHECK(drained.agent().node() == "node1");
+  CHECK(drained.staying_size() == 1);
+  v1::UndrainNodeRequest undrain;
+  undrain.set_node("node1");
+  v1::UndrainNodeResponse undrained;
+  REQUIRE(stage.Call(&Stub::UndrainNode, undrain, undrained).ok());
+  v1::MoveAddressRequest move;
+  move.set_address("192.168.50.50");
   move.set_node("node2");
-  CHECK(stage.Call(&Stub::MoveAddress, move, moved).error_code() == grpc::StatusCode::UNIMPLEMENTED);
+  v1::MoveAddressResponse moved;
+  REQUIRE(stage.Call(&Stub::MoveAddress, move, moved).ok());
+  CHECK(moved.address().holder() == "node1");
+  v1::RebalanceRequest rebalance;
+  rebalance.set_dry_run(true);
+  v1::RebalanceResponse planned;
+  REQUIRE(stage.Call(&Stub::Rebalance, rebalance, planned).ok());
+  stage.OnLoop([](FakeAdminBackend& backend) {
+    CHECK(backend.orders ==
+          std::vector<std::string>{"drain node1", "undrain node1", "move 192.168.50.50 node2", "rebalance --dry-run"});
+  });
 }
 
 TEST_CASE("ten thousand addresses come in pages, in order, each once", "[contract]") {

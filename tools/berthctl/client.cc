@@ -40,8 +40,10 @@ Outcome Client::Connect(const ConnectOptions& options) {
   return Outcome::Done();
 }
 
-Outcome Client::Watch(const v1::WatchRequest& request, const std::function<bool(const v1::Change&)>& on_change) {
+Outcome Client::Watch(const v1::WatchRequest& request, const std::function<bool(const v1::Change&)>& on_change,
+                      std::chrono::system_clock::time_point deadline) {
   grpc::ClientContext context;
+  context.set_deadline(deadline);
   const std::unique_ptr<grpc::ClientReader<v1::Change>> reader = stub_->Watch(&context, request);
   v1::Change change;
   while (reader->Read(&change)) {

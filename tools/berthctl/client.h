@@ -65,8 +65,10 @@ class Client {
     }
   }
 
-  // Until the server ends the stream, or `on_change` returns false.
-  Outcome Watch(const v1::WatchRequest& request, const std::function<bool(const v1::Change&)>& on_change);
+  // Until the server ends the stream, `on_change` returns false, or `deadline` has come (kNotReachable). `on_change`
+  // may make calls.
+  Outcome Watch(const v1::WatchRequest& request, const std::function<bool(const v1::Change&)>& on_change,
+                std::chrono::system_clock::time_point deadline = std::chrono::system_clock::time_point::max());
 
  private:
   static constexpr int kPageSize = 5000;

@@ -24,10 +24,6 @@ Outcome PrintText(const absl::StatusOr<std::string>& text, const Console& consol
   return Outcome::Done();
 }
 
-Outcome PrintMessage(const google::protobuf::Message& message, const Console& console) {
-  return PrintText(ForPrograms(message, console.output), console);
-}
-
 std::string NameOf(const v1::Pool& pool) { return pool.name(); }
 std::string NameOf(const v1::Service& service) { return absl::StrCat(service.namespace_(), "/", service.name()); }
 std::string NameOf(const v1::Address& address) { return address.address(); }
@@ -75,18 +71,11 @@ Outcome NotAServiceName(const std::string& text) {
       absl::StrCat("a Service is named NAMESPACE/NAME, for example default/web, not ", Quote(text)));
 }
 
-// "done" for people, the answer for programs.
-template <typename Request, typename Response>
-Outcome Order(Client& client, const Console& console, Client::Method<Request, Response> method, const Request& request,
-              const std::string& done) {
-  Response response;
-  if (Outcome outcome = client.Call(method, request, response); !outcome.ok()) return outcome;
-  if (IsForPrograms(console.output)) return PrintMessage(response, console);
-  console.out << done << "\n";
-  return Outcome::Done();
-}
-
 }  // namespace
+
+Outcome PrintMessage(const google::protobuf::Message& message, const Console& console) {
+  return PrintText(ForPrograms(message, console.output), console);
+}
 
 Outcome Get(Client& client, const Console& console, const std::string& kind, const std::string& name) {
   const absl::Time now = absl::Now();
@@ -152,39 +141,6 @@ Outcome WatchChanges(Client& client, const Console& console, bool initial) {
     return printed.ok() && console.out.good();
   });
   return printed.ok() ? ended : printed;
-}
-
-Outcome Drain(Client& client, const Console& console, const std::string& node) {
-  v1::DrainNodeRequest request;
-  request.set_node(node);
-  return Order(client, console, &Stub::DrainNode, request, absl::StrCat("node ", node, " is draining"));
-}
-
-Outcome Undrain(Client& client, const Console& console, const std::string& node) {
-  v1::UndrainNodeRequest request;
-  request.set_node(node);
-  return Order(client, console, &Stub::UndrainNode, request, absl::StrCat("node ", node, " may hold addresses again"));
-}
-
-Outcome Move(Client& client, const Console& console, const std::string& address, const std::string& node) {
-  v1::MoveAddressRequest request;
-  request.set_address(address);
-  request.set_node(node);
-  return Order(client, console, &Stub::MoveAddress, request, absl::StrCat(address, " is moving to ", node));
-}
-
-Outcome Rebalance(Client& client, const Console& console, bool dry_run) {
-  v1::RebalanceRequest request;
-  request.set_dry_run(dry_run);
-  v1::RebalanceResponse answer;
-  if (Outcome outcome = client.Call(&Stub::Rebalance, request, answer); !outcome.ok()) return outcome;
-  if (IsForPrograms(console.output)) return PrintMessage(answer, console);
-  if (answer.moves().empty()) {
-    console.err << "the load is even already\n";
-    return Outcome::Done();
-  }
-  console.out << FormatTable(MoveTable(answer));
-  return Outcome::Done();
 }
 
 Outcome Doctor(Client& client, const Console& console) {

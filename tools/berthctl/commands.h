@@ -19,16 +19,15 @@ struct Console {
   Output output = Output::kTable;
 };
 
+// In the form for programs that `console` names.
+Outcome PrintMessage(const google::protobuf::Message& message, const Console& console);
+
 // `kind`: "pools", "services", "addresses" or "agents". An empty `name` means all; a Service's is NAMESPACE/NAME.
 Outcome Get(Client& client, const Console& console, const std::string& kind, const std::string& name);
 // `kind`: "service" or "address".
 Outcome ExplainObject(Client& client, const Console& console, const std::string& kind, const std::string& name);
 // Ends when the server goes. `initial`: first all that exists.
 Outcome WatchChanges(Client& client, const Console& console, bool initial);
-Outcome Drain(Client& client, const Console& console, const std::string& node);
-Outcome Undrain(Client& client, const Console& console, const std::string& node);
-Outcome Move(Client& client, const Console& console, const std::string& address, const std::string& node);
-Outcome Rebalance(Client& client, const Console& console, bool dry_run);
 Outcome Doctor(Client& client, const Console& console);
 Outcome Dump(Client& client, const Console& console);
 // The server's; the tool's own is the caller's to print.

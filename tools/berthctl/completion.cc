@@ -8,7 +8,8 @@
 namespace berth::ctl {
 namespace {
 
-constexpr char kFlags[] = "--server --output --insecure --tls-cert --tls-key --tls-ca --help";
+constexpr char kFlags[] =
+    "--server --output --insecure --tls-cert --tls-key --tls-ca --no-wait --timeout --dry-run --help";
 
 std::string Names(const std::vector<CommandWords>& commands) {
   return absl::StrJoin(commands, " ", [](std::string* out, const CommandWords& c) { out->append(c.command); });

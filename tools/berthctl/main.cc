@@ -14,6 +14,7 @@
 #include "common/base/build_info.h"
 #include "tools/berthctl/commands.h"
 #include "tools/berthctl/completion.h"
+#include "tools/berthctl/orders.h"
 #include "tools/berthctl/probe.h"
 
 namespace berth::ctl {
@@ -29,6 +30,7 @@ Examples:
   berthctl explain service default/web
   berthctl explain address 192.168.50.50
   berthctl watch -o json
+  berthctl drain node1 && reboot-it node1; berthctl undrain node1
   berthctl --server=10.0.0.5:7444 --tls-ca=ca.crt --tls-cert=me.crt --tls-key=me.key get agents
 
 Exit codes: 0 done, 1 the server said no, 2 bad usage, 3 not reachable.
@@ -58,7 +60,8 @@ struct Arguments {
   ConnectOptions connect;
   std::string output = "table";
   std::string kind, name, node, shell, url;
-  bool changes_only = false, dry_run = false, client_only = false;
+  bool changes_only = false, dry_run = false, client_only = false, no_wait = false;
+  int limit_seconds = 60;
 };
 
 CLI::App* AddCommand(CLI::App& app, const std::string& name) {
@@ -91,12 +94,19 @@ void Declare(CLI::App& app, Arguments& args) {
       ->check(CLI::IsMember({"service", "address"}));
   explain->add_option("NAME", args.name, "NAMESPACE/NAME of the Service, or the address")->required();
   AddCommand(app, "watch")->add_flag("--changes-only", args.changes_only, "Not what exists already");
-  AddCommand(app, "drain")->add_option("NODE", args.node)->required();
+  const auto waits = [&args](CLI::App* command) {
+    command->add_flag("--no-wait", args.no_wait, "Only give the order");
+    command->add_option("--timeout", args.limit_seconds, "Wait no longer than so many seconds")
+        ->check(CLI::Range(1, 86400))
+        ->capture_default_str();
+    return command;
+  };
+  waits(AddCommand(app, "drain"))->add_option("NODE", args.node)->required();
   AddCommand(app, "undrain")->add_option("NODE", args.node)->required();
-  CLI::App* move = AddCommand(app, "move");
+  CLI::App* move = waits(AddCommand(app, "move"));
   move->add_option("ADDRESS", args.name)->required();
   move->add_option("NODE", args.node)->required();
-  AddCommand(app, "rebalance")->add_flag("--dry-run", args.dry_run, "Only say what would move");
+  waits(AddCommand(app, "rebalance"))->add_flag("--dry-run", args.dry_run, "Only say what would move");
   AddCommand(app, "doctor");
   AddCommand(app, "dump");
   AddCommand(app, "probe")->add_option("URL", args.url, "http://HOST:PORT/PATH")->required();
@@ -122,10 +132,11 @@ Outcome Run(const std::string& command, const Arguments& args, const Console& co
   if (command == "get") return Get(client, console, kKinds.at(args.kind), args.name);
   if (command == "explain") return ExplainObject(client, console, args.kind, args.name);
   if (command == "watch") return WatchChanges(client, console, !args.changes_only);
-  if (command == "drain") return Drain(client, console, args.node);
+  const Patience patience{!args.no_wait, std::chrono::seconds(args.limit_seconds)};
+  if (command == "drain") return Drain(client, console, args.node, patience);
   if (command == "undrain") return Undrain(client, console, args.node);
-  if (command == "move") return Move(client, console, args.name, args.node);
-  if (command == "rebalance") return Rebalance(client, console, args.dry_run);
+  if (command == "move") return Move(client, console, args.name, args.node, patience);
+  if (command == "rebalance") return Rebalance(client, console, args.dry_run, patience);
   if (command == "doctor") return Doctor(client, console);
   if (command == "dump") return Dump(client, console);
   return ServerVersion(client, console);
