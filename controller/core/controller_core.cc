@@ -149,6 +149,7 @@ void ControllerCore::On(const SourceSynced& e) {
   synced_ = true;
   // Known from before, so it makes sense to wait for them and no longer. In a new cluster nobody can tell who is
   // missing.
+  if (ctx_.active) return RecallLate(e.known_agents);
   expecting_ = !e.known_agents.empty();
   agents_.Recall(e.known_agents);
   if (leader_ && !ctx_.active) CloseGate();  // now it is known whom to wait for

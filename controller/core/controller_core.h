@@ -90,6 +90,7 @@ class ControllerCore {
 
   void OnContact(Agent& agent);
   void OnLost(Agent& agent);
+  void RecallLate(const std::vector<model::ClusterSource::KnownAgent>& known);
   void CloseGate();
   void TryOpenGate();
   void Exclude();

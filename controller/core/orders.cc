@@ -51,6 +51,15 @@ void ControllerCore::On(const DrainOrder& e) {
   holders_.OnNodesChanged();  // what no node could hold, this one may
 }
 
+// What is on record has been read only now. Orders given meanwhile stand beside it.
+void ControllerCore::RecallLate(const std::vector<model::ClusterSource::KnownAgent>& known) {
+  agents_.Remember(known);
+  ctx_.Emit(RememberAgents{agents_.Known()});
+  for (const auto& k : known) {
+    if (k.drained && !agents_.Drained(k.node)) On(DrainOrder{k.node, true});
+  }
+}
+
 void ControllerCore::On(const MoveOrder& e) {
   if (!ctx_.active || holders_.Find(e.address) == nullptr) return;
   ctx_.Info("address moves by order", {{"address", e.address.ToString()}, {"node", e.node}});

@@ -102,7 +102,8 @@ class ClusterSource {
    public:
     virtual ~Observer() = default;
     virtual void OnDelta(const ClusterDelta& delta) = 0;
-    virtual void OnSynced() = 0;  // once: everything that exists has been shown
+    // Everything that exists has been shown. Once; and again when the agents known could be read only later.
+    virtual void OnSynced() = 0;
     // Leadership with its fencing term, already durable. `leader` false: stop deciding at once. A files source leads as
     // long as it holds the lock of its state folder.
     virtual void OnLeadership(bool leader, std::uint64_t term, const std::string& leader_name) = 0;

@@ -53,15 +53,21 @@ AgentMemory::AgentMemory(EventLoop& loop, ApiClient& client, std::string ns,
 
 AgentMemory::~AgentMemory() {
   client_.Cancel(load_);
-  loop_.Cancel(load_timer_);
-  loop_.Cancel(write_timer_);
+  for (const TimerId timer : {load_timer_, again_timer_, write_timer_}) loop_.Cancel(timer);
 }
 
-void AgentMemory::Load(std::function<void()> done) {
+void AgentMemory::Load(std::function<void()> done, std::function<void()> on_late) {
   done_ = std::move(done);
-  client_.Cancel(load_);
+  on_late_ = std::move(on_late);
+  read_ = false;
   loop_.Cancel(load_timer_);
-  load_timer_ = loop_.RunAfter(kWait, [this] { Loaded(); });
+  load_timer_ = loop_.RunAfter(kWait, [this] { Proceed(); });
+  Read();
+}
+
+void AgentMemory::Read() {
+  client_.Cancel(load_);
+  loop_.Cancel(std::exchange(again_timer_, 0));
   ApiRequest request;
   request.verb = "get";
   request.resource = "configmaps";
@@ -69,19 +75,27 @@ void AgentMemory::Load(std::function<void()> done) {
   request.urgency = Urgency::kWrite;
   load_ = client_.Do(std::move(request),
                      [this, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
-                       if (alive.expired()) return;
-                       load_ = 0;
-                       on_problem_(absl::IsNotFound(response.status()) ? absl::OkStatus() : response.status());
-                       if (response.ok()) {
-                         exists_ = true;
-                         const json object = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
-                         known_ = DecodeAgents(StringAt(MapAt(object, "data"), kKey));
-                       }
-                       Loaded();
+                       if (!alive.expired()) OnRead(response);
                      });
 }
 
-void AgentMemory::Loaded() {
+void AgentMemory::OnRead(const absl::StatusOr<ApiResponse>& response) {
+  load_ = 0;
+  read_ = response.ok() || absl::IsNotFound(response.status());
+  on_problem_(read_ ? absl::OkStatus() : response.status());
+  if (response.ok()) {
+    exists_ = true;
+    const json object = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
+    known_ = DecodeAgents(StringAt(MapAt(object, "data"), kKey));
+  }
+  if (!read_) again_timer_ = loop_.RunAfter(kInterval, [this] { Read(); });
+  if (done_) return Proceed();
+  if (!read_) return;
+  on_late_();
+  if (changed_ && write_timer_ == 0 && !busy_) Write();
+}
+
+void AgentMemory::Proceed() {
   loop_.Cancel(std::exchange(load_timer_, 0));
   if (done_) std::exchange(done_, nullptr)();
 }
@@ -96,7 +110,7 @@ void AgentMemory::Remember(KnownAgents agents) {
 }
 
 void AgentMemory::Write() {
-  if (!std::exchange(changed_, false)) return;
+  if (!read_ || !std::exchange(changed_, false)) return;
   busy_ = true;
   const json data = {{kKey, EncodeAgents(known_)}};
   ApiRequest request;

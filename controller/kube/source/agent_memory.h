@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // controller/kube/source/agent_memory.h -- the agents that a leader has met, for the one after it: ConfigMap
-// berth-agents, key agents.json. Not the truth of anything: with it a new leader knows whom to wait for. Loop thread
+// berth-agents, key agents.json. With it a new leader knows whom to wait for, and which nodes are drained. Loop thread
 // only.
 #ifndef BERTH_CONTROLLER_KUBE_SOURCE_AGENT_MEMORY_H_
 #define BERTH_CONTROLLER_KUBE_SOURCE_AGENT_MEMORY_H_
@@ -33,14 +33,18 @@ class AgentMemory {
   AgentMemory(const AgentMemory&) = delete;
   AgentMemory& operator=(const AgentMemory&) = delete;
 
-  // Reads it, then calls `done`, in a turn of its own; after a second without an answer with what was known before.
-  void Load(std::function<void()> done);
+  // Reads it, then calls `done`, in a turn of its own; after a second without an answer, or when it cannot be read,
+  // with what was known before. In that case it is read until it can be, then `on_late` hears of it, and nothing is
+  // written before.
+  void Load(std::function<void()> done, std::function<void()> on_late = [] {});
   const KnownAgents& known() const { return known_; }
   // Writes it, at most once a second, and again until that has succeeded.
   void Remember(KnownAgents agents);
 
  private:
-  void Loaded();
+  void Read();
+  void OnRead(const absl::StatusOr<ApiResponse>& response);
+  void Proceed();
   void Write();
 
   EventLoop& loop_;
@@ -49,9 +53,10 @@ class AgentMemory {
   const std::function<void(const absl::Status&)> on_problem_;
   KnownAgents known_;
   bool exists_ = false, changed_ = false, busy_ = false;
-  std::function<void()> done_;
+  bool read_ = true;  // since the last Load
+  std::function<void()> done_, on_late_;
   RequestId load_ = 0;
-  TimerId load_timer_ = 0, write_timer_ = 0;
+  TimerId load_timer_ = 0, again_timer_ = 0, write_timer_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

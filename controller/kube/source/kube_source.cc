@@ -292,9 +292,14 @@ void KubeSource::OnLeadership(const LeaseElection::Leadership& now) {
   }
   if (!now.leader || led_) return TellLeadership();
   // Whoever led before has met agents that we have not.
-  memory_.Load([this, term = now.term, alive = std::weak_ptr<bool>(alive_)] {
-    if (!alive.expired() && election_.now().leader && election_.now().term >= term) TellLeadership();
-  });
+  const std::weak_ptr<bool> alive(alive_);
+  memory_.Load(
+      [this, term = now.term, alive] {
+        if (!alive.expired() && election_.now().leader && election_.now().term >= term) TellLeadership();
+      },
+      [this, alive] {
+        if (!alive.expired() && led_ && synced_) observer_->OnSynced();
+      });
 }
 
 void KubeSource::TellLeadership() {

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "controller/kube/source/agent_memory.h"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/match.h"
+#include "tests/fakes/manual_event_loop.h"
+#include "tests/unit/controller/kube/scripted_api.h"
+
+namespace berth::kube {
+namespace {
+
+using nlohmann::json;
+
+const KnownAgents kAgents = {{"node1", {*MacAddr::Parse("02:00:00:00:00:01")}},
+                             {"node2", {*MacAddr::Parse("02:00:00:00:00:02")}, true},
+                             {"node3", {}, true}};
+
+struct World {
+  World() {
+    api.answer = [this](const ApiRequest& r) -> absl::StatusOr<ApiResponse> {
+      if (!trouble.ok()) return trouble;
+      if (r.verb == "get") {
+        if (text.empty()) return absl::NotFoundError("no such ConfigMap");
+        return ApiResponse{200, json{{"data", {{"agents.json", text}}}}.dump()};
+      }
+      text = json::parse(r.body)["data"]["agents.json"].get<std::string>();
+      ++writes;
+      return ApiResponse{200, "{}"};
+    };
+  }
+  void Load() {
+    memory.Load([this] { ++done; }, [this] { ++late; });
+  }
+  void Run(absl::Duration d) {
+    loop.RunUntilIdle();
+    loop.Advance(d);
+  }
+
+  ManualEventLoop loop;
+  ScriptedApi api{loop};
+  std::string text;
+  absl::Status trouble;
+  absl::Status problem;
+  int writes = 0, done = 0, late = 0;
+  AgentMemory memory{loop, api, "ns", [this](const absl::Status& status) { problem = status; }};
+};
+
+TEST_CASE("agents are written as they are read, drained ones too", "[unit]") {
+  CHECK(DecodeAgents(EncodeAgents(kAgents)) == kAgents);
+  CHECK(EncodeAgents({kAgents[0]}) == R"({"node1":["02:00:00:00:00:01"]})");
+  CHECK(EncodeAgents({kAgents[1]}) == R"({"node2":{"drained":true,"macs":["02:00:00:00:00:02"]}})");
+  for (const char* junk : {"", "[]", "7", "{", "{\"node1\":7}", "{\"node1\":{\"drained\":\"yes\"}}"}) {
+    CAPTURE(junk);
+    for (const auto& agent : DecodeAgents(junk)) {
+      CHECK(agent.macs.empty());
+      CHECK_FALSE(agent.drained);
+    }
+  }
+}
+
+TEST_CASE("a leader knows what the one before has written", "[unit]") {
+  World w;
+  w.Load();
+  w.Run(absl::Milliseconds(10));
+  CHECK(w.done == 1);
+  w.memory.Remember(kAgents);
+  w.Run(absl::Seconds(2));
+  CHECK(w.writes == 1);
+  World next;
+  next.text = w.text;
+  next.Load();
+  next.Run(absl::Seconds(3));
+  CHECK(next.memory.known() == kAgents);
+  CHECK(next.done == 1);
+  CHECK(next.late == 0);
+  next.memory.Remember(kAgents);
+  next.Run(absl::Seconds(3));
+  CHECK(next.writes == 0);
+}
+
+TEST_CASE("what cannot be read is not written over, and told once it can be", "[unit]") {
+  const bool silent = GENERATE(true, false);
+  World w;
+  w.text = EncodeAgents(kAgents);
+  if (silent) {
+    w.api.hold = true;
+  } else {
+    w.trouble = absl::UnavailableError("busy");
+  }
+  w.Load();
+  w.Run(absl::Seconds(2));
+  CHECK(w.done == 1);  // to lead knowing less is better than not to lead
+  CHECK(w.memory.known().empty());
+  w.memory.Remember({kAgents[0]});
+  w.Run(absl::Seconds(5));
+  CHECK(w.writes == 0);
+  CHECK(w.problem.ok() == silent);
+  w.trouble = absl::OkStatus();
+  if (silent) w.api.Release();
+  w.Run(absl::Seconds(2));
+  CHECK(w.done == 1);
+  CHECK(w.late == 1);
+  CHECK(w.problem.ok());
+  CHECK(w.memory.known() == kAgents);
+  w.memory.Remember(kAgents);
+  w.Run(absl::Seconds(2));
+  CHECK(w.text == EncodeAgents(kAgents));
+}
+
+}  // namespace
+}  // namespace berth::kube
