@@ -90,7 +90,7 @@ TEST_CASE("an agent cut off from the controller alone keeps its addresses until 
   CHECK(Text(world.client.double_answers()) == "");
 }
 
-TEST_CASE("a node that comes back moves nothing", "[system]") {
+TEST_CASE("T141 a node that comes back moves nothing", "[system]") {
   World world;
   Prepare(world, 3, 6);
   const std::string victim = world.Holders().begin()->second;

@@ -34,6 +34,9 @@ constexpr std::array<const char*, kOps> kNames = {"Service",
                                                   "elect",
                                                   "freeze controller",
                                                   "isolate controller",
+                                                  "drain node",
+                                                  "move address",
+                                                  "rebalance",
                                                   "cut",
                                                   "reset",
                                                   "fault",
@@ -59,6 +62,8 @@ const std::vector<std::vector<Op>> kThemes = {
     {Op::kKillController, Op::kKillAgent, Op::kStartAgent},
     {Op::kPartition, Op::kCut, Op::kCarrier},
     {Op::kFault},
+    {Op::kDrain, Op::kMove, Op::kRebalance, Op::kEndAgent, Op::kElect},
+    {Op::kDrain, Op::kMove, Op::kFault},
 };
 
 class Maker {
@@ -137,6 +142,13 @@ class Maker {
       case Op::kFreezeController:
       case Op::kIsolateController:
         step.a = Below(history_.controllers);
+        break;
+      case Op::kDrain:
+      case Op::kMove:
+      case Op::kRebalance:
+        step.a = op == Op::kMove ? Below(12) : 1 + Below(history_.nodes);
+        step.b = 1 + Below(history_.nodes);
+        step.c = Below(history_.controllers);
         break;
       case Op::kFault:
         step.a = Below(2) == 0 ? 0 : 1 + Below(history_.nodes);

@@ -46,6 +46,10 @@ enum class Op : std::uint8_t {
   kElect,              // a leads from now on; whoever led is told
   kFreezeController,   // a: or goes on
   kIsolateController,  // a: hears nothing of the API server, not even that another leads; or is joined again
+  // ---- orders, to controller c
+  kDrain,      // a: the node is drained; or undrained
+  kMove,       // a: which address, b: to which node
+  kRebalance,  // the load is evened out
   // ---- messages and frames
   kCut,        // a: the node's streams lose everything; or the way is free again
   kReset,      // a: the node's streams end

@@ -14,8 +14,8 @@ namespace {
 
 // An agent that was leaving when peace came has ended by then.
 constexpr absl::Duration kFarewell = absl::Seconds(6);
-// Redials, a start gate, probes: with all that everything has its holder, also where a node was barred for half a minute,
-// and whoever held it before forwards no more.
+// Redials, a start gate, probes: with all that everything has its holder, also where a node was barred for half a
+// minute, and whoever held it before forwards no more.
 constexpr absl::Duration kHoldersSettle = absl::Seconds(75);
 // A stranger that is gone is asked about once a minute.
 constexpr absl::Duration kStrangerForgotten = absl::Seconds(35);

@@ -46,6 +46,7 @@ class Player {
   void DoNodeObject(const Step& step);
   void DoProcess(const Step& step);
   void DoController(const Step& step);
+  void DoOrder(const Step& step);
   void DoNetwork(const Step& step);
   model::Service MakeService(const Step& step) const;
   model::ObjectId ServiceId(int number) const;

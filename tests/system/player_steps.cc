@@ -29,6 +29,7 @@ void Player::Do(const Step& step) {
   if (step.op <= Op::kRemoveNode) return DoNodeObject(step);
   if (step.op <= Op::kReboot) return DoProcess(step);
   if (step.op <= Op::kIsolateController) return DoController(step);
+  if (step.op <= Op::kRebalance) return DoOrder(step);
   DoNetwork(step);
 }
 
@@ -213,6 +214,24 @@ void Player::DoController(const Step& step) {
       return controller.source.SetConnected(!controller.source.connected());
     default:
       return;
+  }
+}
+
+// ---- orders: those that cannot be followed are refused, which is an answer too
+
+void Player::DoOrder(const Step& step) {
+  const auto found = world_.controllers.find(ControllerName(step.c));
+  if (found == world_.controllers.end() || found->second->process.frozen()) return;
+  core::CoreRunner& controller = found->second->runner;
+  const std::string node = NodeName(step.op == Op::kMove ? step.b : step.a);
+  if (step.op == Op::kMove) {
+    (void)controller.MoveAddress(AnyAddress(step.a), node);
+  } else if (step.op == Op::kRebalance) {
+    (void)controller.Rebalance(false);
+  } else if (controller.core().agents().Drained(node)) {
+    (void)controller.UndrainNode(node);
+  } else {
+    (void)controller.DrainNode(node);
   }
 }
 

@@ -101,6 +101,17 @@ bool CanHold(World& world, const Node& node, const IpAddr& address) {
   return true;
 }
 
+// Drained nodes may keep what no other can hold, and need not take it: `able` is without them where others are.
+static bool OnlyDrained(World& world, std::vector<std::string>& able) {
+  std::vector<std::string> others;
+  for (const auto& agent : world.cluster.agents()) {
+    if (!agent.drained && std::count(able.begin(), able.end(), agent.node) != 0) others.push_back(agent.node);
+  }
+  if (others.empty()) return !able.empty();
+  able = std::move(others);
+  return false;
+}
+
 std::vector<std::string> WrongHolders(World& world) {
   std::vector<std::string> wrong;
   const std::set<IpAddr> used = Used(world);
@@ -112,9 +123,10 @@ std::vector<std::string> WrongHolders(World& world) {
     for (const auto& [name, node] : world.nodes) {
       if (CanHold(world, *node, address)) able.push_back(name);
     }
+    const bool only_drained = OnlyDrained(world, able);
     const auto announcers = world.Announcers(address);
     const auto& answers = world.client.queries(address).back().answers;
-    if (able.empty()) {
+    if (able.empty() || (only_drained && announcers.empty())) {
       if (!announcers.empty()) {
         wrong.push_back(
             absl::StrCat(text, " is announced by ", absl::StrJoin(announcers, ", "), ", who cannot hold it"));
@@ -142,6 +154,10 @@ std::vector<std::string> WrongAtRest(World& world) {
     return {"no controller leads and decides"};
   }
   const std::set<IpAddr> used = Used(world);
+  for (const auto& agent : world.cluster.agents()) {
+    if (agent.drained == world.Leader().runner.core().agents().Drained(agent.node)) continue;
+    wrong.push_back(absl::StrCat(agent.node, " is on record as ", agent.drained ? "" : "not ", "drained"));
+  }
   for (const auto& [name, node] : world.nodes) {
     const auto alive =
         std::count_if(node->agents.begin(), node->agents.end(), [](const auto& a) { return a->alive(); });
