@@ -57,7 +57,7 @@ class RbacTest(FaultTest):
     def _replace(self, pod):
         before = set(self.berth.controllers)
         self.cluster.api.delete(core("pods", NAMESPACE, pod.name))
-        wait_for("another pod", lambda: [p for p in self.berth.controllers if p not in before and p.containers[0].process], 30, 0.02)
+        wait_for("another pod", lambda: [p for p in self.berth.controllers if p not in before and p.containers[0].process], 90, 0.02)
 
     def no_lease(self):
         self.cluster.api.delete(LEASE)

@@ -22,8 +22,8 @@ class UninstallTest(FaultTest):
                      *(key for key in meta.get("annotations", {}) if key.startswith("berth.io/")),
                      *(c["type"] for c in thing.get("status", {}).get("conditions") or [])]
             self.assertFalse([mark for mark in marks if mark.startswith(OURS)], meta["name"])
-        left = self.cluster.kubectl("get", "all", "-n", NAMESPACE, "-o", "name")
-        self.assertEqual(left, "")
+        # What the Deployment owned goes after it, when Kubernetes' garbage collector comes by.
+        wait_for("nothing of the chart's", lambda: not self.cluster.kubectl("get", "all", "-n", NAMESPACE, "-o", "name"), 60, 0.2)
         return {name: ingress_of(thing) for name, thing in self.services().items()}
 
     def check_promises(self):
