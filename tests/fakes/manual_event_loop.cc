@@ -52,7 +52,13 @@ std::optional<absl::Time> ManualEventLoop::NextDeadline() const {
 
 std::size_t ManualEventLoop::RunPosted() {
   for (std::size_t ran = 0;; ++ran) {
-    if (ran > kMaxTasksAtOneMoment) AbortRunaway();
+    if (ran > kMaxTasksAtOneMoment) {
+      if (!on_runaway) AbortRunaway();
+      on_runaway();
+      std::lock_guard lock(mutex_);
+      posted_.clear();
+      return ran;
+    }
     std::function<void()> task;
     {
       std::lock_guard lock(mutex_);

@@ -55,6 +55,9 @@ class ManualEventLoop final : public EventLoop {
   absl::Status WatchFd(int fd, std::uint32_t epoll_events, std::function<void(std::uint32_t)> on_events) override;
   void UnwatchFd(int fd) override;
 
+  // Called when tasks go on posting tasks without time moving, which are then dropped; without it that ends the process.
+  std::function<void()> on_runaway;
+
  private:
   std::size_t RunPosted();
   bool RunOneDueTimer();

@@ -108,6 +108,7 @@ World::World(std::uint64_t seed, core::Options opts)
       options(std::move(opts)),
       client(loop, lan, "client", MacAddr({0x02, 0, 0, 0, 0, 0xc1}), Ip("192.168.50.200")),
       gateway(loop, lan, "gateway", MacAddr({0x02, 0, 0, 0, 0, 0x01}), Ip("192.168.50.1")) {
+  loop.on_runaway = [this] { Violation("tasks go on posting tasks without time moving"); };
   LogInit(Verbose() ? LogLevel::kDebug : LogLevel::kError, LogFormat::kText);
   cluster.Put(model::Namespace{.name = "default", .labels = {}});
   invariants_ = std::make_unique<Invariants>(*this);

@@ -11,7 +11,7 @@ namespace {
 
 using planted::Bug;
 
-constexpr std::uint64_t kMostSeeds = 600;
+constexpr std::uint64_t kMostSeeds = 2000;
 
 // Plays histories until one violates something.
 void Finds(Bug bug) {
