@@ -4,8 +4,9 @@
 
 A datagram goes from the client to the address each millisecond, through the client's real neighbour cache, and the node
 that gets it echoes it; beside it an ARP request each ten milliseconds. Of each kind of event several runs, on one LAN of
-three nodes: the longest gap between two echoes, how many datagrams were lost, the longest wait for an ARP answer. Goals
-are printed beside the figures; the exit code tells only whether it could be measured.
+three nodes: the longest gap between two echoes, how many datagrams were lost, the longest wait for an ARP answer. With
+--ipv6 the address is one of IPv6, and solicitations take the place of ARP. Goals are printed beside the figures; the exit
+code tells only whether it could be measured.
 """
 import argparse
 import contextlib
@@ -21,6 +22,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from capture import Capture  # noqa: E402
 from lab import Lab, eip, service  # noqa: E402
+from ndp_wire import IPV6_ONLY, NdpAsker, own_ipv6  # noqa: E402
 from netns import freeze, thaw, wait_for  # noqa: E402
 from udp_probe import ArpQueries, UdpProbe  # noqa: E402
 
@@ -72,8 +74,9 @@ def events():
 
 
 class Bench:
-    def __init__(self):
+    def __init__(self, ipv6=False):
         self.lab = Lab(nodes=3)
+        self.asker = self.lab.asker
         lab = self.lab
         try:
             lab.add_control_network(CONTROL)
@@ -83,8 +86,12 @@ class Bench:
                 node.start_agent()
                 node.start_udp_echo(PORT)
             lab.wait_agents(3)
-            lab.manifest("pool.yaml", eip())
-            lab.manifest("web.yaml", service("web", ports=((PORT, "UDP"),)))
+            if ipv6:
+                for host in lab.hosts:
+                    host.ip("addr", "add", f"{own_ipv6(host)}/64", "dev", "eth0", "nodad")
+                self.asker = NdpAsker(lab.client, own_ipv6(lab.client))
+            lab.manifest("pool.yaml", eip(address="fd00:50::100-fd00:50::10f") if ipv6 else eip())
+            lab.manifest("web.yaml", service("web", ports=((PORT, "UDP"),), extra=IPV6_ONLY if ipv6 else ""))
             (lab.vip,) = lab.wait_announced(1)
             self.settle()
         except BaseException:
@@ -92,7 +99,7 @@ class Bench:
             raise
 
     def echoes(self):
-        with self.lab.client.socket(2, 2) as sock:
+        with self.lab.client.socket(10 if ":" in self.lab.vip else 2, 2) as sock:
             sock.settimeout(0.2)
             sock.sendto(b"ping", (self.lab.vip, PORT))
             try:
@@ -109,7 +116,7 @@ class Bench:
     def run(self, event):
         lab = self.lab
         holder = lab.node(lab.wait_announced(1)[lab.vip])
-        probe, queries = UdpProbe(lab, lab.vip, PORT), ArpQueries(lab.asker, lab.vip)
+        probe, queries = UdpProbe(lab, lab.vip, PORT), ArpQueries(self.asker, lab.vip)
         time.sleep(0.3)
         struck = probe.sent
         with self.capture.change({holder.name: 1}) if event.vanishes else contextlib.nullcontext():
@@ -146,10 +153,11 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--only", default="", help="events whose name matches this regular expression")
+    parser.add_argument("--ipv6", action="store_true", help="an IPv6 address")
     parser.add_argument("--json", help="a file for the figures of every run")
     args = parser.parse_args()
     figures = {}
-    bench = Bench()
+    bench = Bench(args.ipv6)
     try:
         for event in events():
             if not re.search(args.only, event.name):

@@ -47,14 +47,14 @@ class Node(Host):
         self.web = self.spawn("python3", "-c", code, self.name)
 
     def start_udp_echo(self, port):
-        """Echoes datagrams with the address they were sent to as sender, on all addresses of the node."""
-        code = ("import socket,struct,sys\n"
-                "s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.setsockopt(0,8,1)\n"
-                "s.setsockopt(socket.SOL_SOCKET,33,1<<22); s.bind(('0.0.0.0',int(sys.argv[1])))\n"
+        """Echoes datagrams with the address they were sent to as sender, on all addresses of the node, of both families."""
+        code = ("import socket,sys\n"
+                "s=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM); s.setsockopt(41,26,0); s.setsockopt(41,49,1)\n"
+                "s.setsockopt(socket.SOL_SOCKET,33,1<<22); s.bind(('::',int(sys.argv[1])))\n"
                 "while True:\n"
-                "  data,anc,_,who=s.recvmsg(2048,64)\n"
-                "  to=anc[0][2][8:12]\n"
-                "  s.sendmsg([data],[(0,8,struct.pack('=I4s4s',0,to,bytes(4)))],0,who)\n")
+                "  data,anc,_,who=s.recvmsg(2048,256)\n"
+                "  to=next(data for level,kind,data in anc if (level,kind)==(41,50))[:16]\n"  # IPV6_PKTINFO
+                "  s.sendmsg([data],[(41,50,to+bytes(4))],0,who)\n")
         self.echo = self.spawn("python3", "-c", code, str(port))
 
     def agent_command(self, *flags):

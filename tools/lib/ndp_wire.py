@@ -10,11 +10,21 @@ import time
 from netns import inside_namespace, run, wait_for
 
 SOLICITATION, ADVERTISEMENT = 135, 136
+IPV6_ONLY = "  ipFamilies: [IPv6]\n  ipFamilyPolicy: SingleStack\n"  # of a Service's spec
 ALL_NODES, ALL_NODES_MAC = "ff02::1", "33:33:00:00:00:01"
+
+
+def own_ipv6(host):
+    """An IPv6 address for a host of a lab, by its IPv4 one."""
+    return f"fd00:50::{host.address.rpartition('.')[2]}"
 
 
 def packed(address):
     return socket.inet_pton(socket.AF_INET6, address)
+
+
+def unpacked(address):
+    return socket.inet_ntop(socket.AF_INET6, address)
 
 
 def group_of(address):
@@ -54,21 +64,25 @@ class NdpAsker:
     def ask(self, target, to=None):
         self.socket.send(solicitation(target, self.address, self.host.mac, to))
 
-    def who_has(self, target, seconds=0.3, to=None):
-        """MACs that answer, one for each answer, in order."""
-        self.drain()
-        self.ask(target, to)
-        macs, deadline = [], time.monotonic() + seconds
+    def frames(self, seconds):
+        """Answers to questions until `seconds` have passed, as Asker.frames tells ARP replies."""
+        deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self.socket.settimeout(left)
             try:
                 frame, (_, _, kind, _, _) = self.socket.recvfrom(2048)
             except (TimeoutError, BlockingIOError):
-                break
+                return
             if kind != socket.PACKET_OUTGOING and len(frame) >= 86 and frame[20] == 58 and frame[54] == ADVERTISEMENT \
-                    and frame[58] & 0x40 and frame[62:78] == packed(target):
-                macs.append(frame[80:86].hex(":"))
-        return macs
+                    and frame[58] & 0x40:
+                yield (time.monotonic(), 2, frame[80:86].hex(":"), unpacked(frame[62:78]), frame[:6].hex(":"),
+                       unpacked(frame[38:54]), frame[:6].hex(":"))
+
+    def who_has(self, target, seconds=0.3, to=None):
+        """MACs that answer, one for each answer, in order."""
+        self.drain()
+        self.ask(target, to)
+        return [mac for _, _, mac, address, _, _, _ in self.frames(seconds) if packed(address) == packed(target)]
 
     def drain(self):
         self.socket.setblocking(False)
@@ -155,5 +169,5 @@ class NdpCapture:
         self.process.stderr.close()
 
 
-__all__ = ["ADVERTISEMENT", "ALL_NODES", "ALL_NODES_MAC", "SOLICITATION", "NdpAsker", "NdpCapture", "group_of", "packed",
-           "solicitation"]
+__all__ = ["ADVERTISEMENT", "ALL_NODES", "ALL_NODES_MAC", "IPV6_ONLY", "SOLICITATION", "NdpAsker", "NdpCapture", "group_of",
+           "own_ipv6", "packed", "solicitation"]

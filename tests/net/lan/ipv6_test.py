@@ -1,95 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """IPv6 addresses on a LAN of real kernels: what is said on the wire, as tshark decodes it, and what a client makes of it."""
-from lan_case import *  # noqa: F403
-from ndp_wire import ADVERTISEMENT, ALL_NODES, ALL_NODES_MAC, SOLICITATION, NdpAsker, NdpCapture, group_of
-
-VIP = "fd00:50::100"
-V4 = "192.168.50.50"
-SIX = "  ipFamilies: [IPv6]\n  ipFamilyPolicy: SingleStack\n"
-PORT = 7000
-
-
-def own(host):
-    """The host's IPv6 address, by its IPv4 one."""
-    return f"fd00:50::{host.address.rpartition('.')[2]}"
-
-
-def neighbour(host, address):
-    """MAC and state of the host's own entry for `address`: ("02:...", "REACHABLE")."""
-    words = host.ip("-6", "neigh", "show", address, "dev", "eth0").split()
-    return (words[words.index("lladdr") + 1] if "lladdr" in words else None), (words[-1] if words else None)
-
-
-class Ipv6Test(LanTest):
-    def cluster6(self, nodes=3, services=1, flags=(), dual=False, families=SIX, taken=()):
-        """A running cluster whose Services all have an IPv6 address. `taken`: addresses that a printer has already."""
-        lab = self.new_lab(nodes)
-        for host in lab.hosts:
-            host.ip("addr", "add", f"{own(host)}/64", "dev", "eth0", "nodad")
-        if taken:
-            printer = lab.add_host("printer", "192.168.50.99")
-            for address in taken:
-                printer.ip("addr", "add", f"{address}/128", "dev", "eth0", "nodad")
-        self.wire = NdpCapture(lab)
-        self.addCleanup(self.wire.close)
-        lab.start_controller(lab.folder_of_manifests())
-        for node in lab.nodes:
-            self.serve(node)
-            node.start_agent(*flags)
-        lab.wait_agents(nodes)
-        lab.manifest("pool.yaml", eip("six", address="fd00:50::100-fd00:50::1ff"))
-        if dual:
-            lab.manifest("pool4.yaml", eip("four"))
-        lab.manifest("services.yaml", "---\n".join(
-            service(f"s{i}", pool=None if dual else "six", ports=((80, "TCP"), (PORT, "UDP")), extra=families)
-            for i in range(services)))
-        self.before = lab.wait_announced(services * (2 if dual else 1), 60)
-        self.asker = NdpAsker(lab.client, own(lab.client))
-        self.addCleanup(self.asker.close)
-        return lab
-
-    def serve(self, node):
-        """Tells its name to who connects to port 80 and to who sends a datagram to PORT, on all addresses."""
-        code = ("import socket,sys,threading\n"
-                "name=sys.argv[1].encode()\n"
-                "t=socket.create_server(('::',80),family=socket.AF_INET6,dualstack_ipv6=True)\n"
-                "u=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM); u.setsockopt(41,49,1); u.bind(('::',int(sys.argv[2])))\n"
-                "def tcp():\n"
-                "  while True:\n"
-                "    c,_=t.accept(); c.sendall(name); c.close()\n"
-                "threading.Thread(target=tcp,daemon=True).start()\n"
-                "while True:\n"
-                "  _,anc,_,who=u.recvmsg(2048,256)\n"
-                "  u.sendmsg([name],[(41,50,anc[0][2][:16]+bytes(4))],0,who)\n")  # IPV6_PKTINFO: from the address asked
-        node.spawn("python3", "-c", code, node.name, str(PORT))
-
-    def connect(self, address=VIP, timeout=5):
-        """The name of the node that a connection from the client's kernel ends at."""
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with self.lab.client.socket(family, socket.SOCK_STREAM) as sock:
-            sock.settimeout(timeout)
-            sock.connect((address, 80))
-            return sock.recv(64).decode()
-
-    def datagram(self, timeout=1):
-        with self.lab.client.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(timeout)
-            sock.sendto(b"x", (VIP, PORT))
-            return sock.recv(64).decode()
-
-    def holder(self, address=VIP):
-        return self.lab.node(self.lab.holders()[address])
-
-    def moved(self, old, address=VIP):
-        return self.lab.node(wait_for("another holder",
-                                      lambda: (h := self.lab.holders().get(address)) != old.name and h))
-
-    def assert_advertises(self, message, mac, **flags):
-        """What holds for every advertisement of ours, and its flags."""
-        self.assertEqual((message.checksum, message.complaint, message.hop_limit), ("1", "", "255"), message)
-        self.assertEqual((message.eth_src, message.source, message.option, message.mac), (mac, VIP, "2", mac), message)
-        self.assertEqual({"router": message.router, "solicited": message.solicited, "overrides": message.overrides},
-                         {"router": False, "solicited": False, "overrides": False, **flags}, message)
+from ipv6_case import *  # noqa: F403
 
 
 class Answered(Ipv6Test):
@@ -183,24 +94,6 @@ class TakeOver(Ipv6Test):
         wait_for("one answer", lambda: self.asker.who_has(VIP, 0.2) == [new.mac], 5)
 
 
-class HandOverSix(Ipv6Test):
-    """An agent that ends on SIGTERM hands an IPv6 address over and of the queries one after another hardly one waits"""
-
-    def test(self):
-        lab = self.cluster6()
-        old = self.holder()
-        self.assertEqual(self.connect(), old.name)
-        old.kill_agent(signal.SIGTERM, wait=False)
-        macs = []
-        until = time.monotonic() + 3
-        while time.monotonic() < until:
-            macs.append(self.asker.who_has(VIP, 0.05))
-        new = self.moved(old)
-        self.assertEqual(macs[-1], [new.mac])
-        self.assertLessEqual(longest_run(macs, lambda answer: not answer), 1)
-        self.assertEqual(self.connect(), new.name)
-
-
 class StillThere(Ipv6Test):
     """An agent that the controller has lost keeps its IPv6 address while it answers for it on the LAN"""
 
@@ -225,14 +118,6 @@ class StillThere(Ipv6Test):
         self.assertEqual(self.asker.who_has(VIP, 0.2), [holder.mac])
 
 
-def longest_run(items, condition):
-    longest = now = 0
-    for item in items:
-        now = now + 1 if condition(item) else 0
-        longest = max(longest, now)
-    return longest
-
-
 class KernelSilent(Ipv6Test):
     """With its addresses on eth0 itself no kernel answers for an IPv6 address, and would without our table"""
 
@@ -247,7 +132,7 @@ class KernelSilent(Ipv6Test):
         for _ in range(5):
             self.assertEqual(self.asker.who_has(VIP, 0.2), [new.mac])
             self.assertEqual(self.asker.who_has(VIP, 0.2, to=old.mac), [])
-        self.assertEqual(self.asker.who_has(own(old), 0.2), [old.mac])  # its own it does answer for
+        self.assertEqual(self.asker.who_has(own_ipv6(old), 0.2), [old.mac])  # its own it does answer for
         self.assertEqual(self.connect(), new.name)
 
         old.exec("nft", "delete", "table", "ip6", "berth")
@@ -276,12 +161,12 @@ class OldHolderStaysSilentSix(Ipv6Test):
         since = time.time()
         self.speak_from(old)
         asked = self.wire.wait_for("the old holder asks for the client",
-                                   lambda m: m.host == old.name and m.asked == own(lab.client), since)
+                                   lambda m: m.host == old.name and m.asked == own_ipv6(lab.client), since)
         self.assertEqual({m.checksum for m in asked}, {"1"})
         self.assertFalse([m for m in asked if m.source == VIP], "it asks in the address's name")
         time.sleep(0.3)
         self.assertEqual(neighbour(lab.client, VIP)[0], new.mac)
-        wait_for("the client's answer", lambda: neighbour(old, own(lab.client))[0] == lab.client.mac, 5)
+        wait_for("the client's answer", lambda: neighbour(old, own_ipv6(lab.client))[0] == lab.client.mac, 5)
 
         # Without the table it would.
         old.exec("nft", "delete", "table", "ip6", "berth")
@@ -292,7 +177,7 @@ class OldHolderStaysSilentSix(Ipv6Test):
         node.ip("-6", "neigh", "flush", "all")
         with node.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sender:
             sender.bind((VIP, 0))
-            sender.sendto(b"x", (own(self.lab.client), 9))
+            sender.sendto(b"x", (own_ipv6(self.lab.client), 9))
 
 
 class NobodyDoubts(Ipv6Test):
@@ -304,7 +189,7 @@ class NobodyDoubts(Ipv6Test):
         node.sysctl("net.ipv6.conf.eth0.accept_dad", "1")
         node.sysctl("net.ipv6.conf.eth0.ndisc_notify", "1")
         since = time.time()
-        lab.manifest("more.yaml", service("more", pool="six", address="fd00:50::1aa", extra=SIX))
+        lab.manifest("more.yaml", service("more", pool="six", address="fd00:50::1aa", extra=IPV6_ONLY))
         lab.wait_announced(2)
         time.sleep(1.5)
         said = [m for m in self.wire.messages(since) if m.host == node.name and m.target == "fd00:50::1aa"]
@@ -326,7 +211,7 @@ class LinkLocalInDoubt(Ipv6Test):
         holder.ip("addr", "add", f"{link_local}/64", "dev", "eth0")
         wait_for("the kernel finds it taken", lambda: "dadfailed" in holder.ip("-6", "addr", "show", "dev", "eth0"), 15)
         self.assertEqual(self.asker.who_has(VIP), [holder.mac])
-        lab.manifest("more.yaml", "---\n".join(service(f"m{i}", pool="six", extra=SIX) for i in range(6)))
+        lab.manifest("more.yaml", "---\n".join(service(f"m{i}", pool="six", extra=IPV6_ONLY) for i in range(6)))
         holders = lab.wait_announced(7)
         mine = [address for address, node in holders.items() if node == holder.name]
         self.assertGreater(len(mine), 1)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Planned moves of an IPv6 address, which no client notices."""
+from ipv6_case import *  # noqa: F403
+from udp_probe import ArpQueries, UdpProbe
+
+ECHO = 7001
+
+
+class Planned(Ipv6Test):
+    """Neither SIGTERM nor an order to move an IPv6 address costs a datagram of one a millisecond or an answer"""
+
+    def test(self):
+        lab = self.cluster6()
+        for node in lab.nodes:
+            node.start_udp_echo(ECHO)
+        wait_for("an echo", self.echoes)
+        old = self.holder()
+        self.unnoticed(lambda: old.kill_agent(signal.SIGTERM), old)
+        old.restart_agent()
+        lab.wait_agents(3)
+        old = self.holder()
+        new = next(node for node in lab.nodes if node is not old)
+        self.unnoticed(lambda: lab.ctl("move", VIP, new.name), old)
+        self.assertEqual(self.holder().name, new.name)
+
+    def echoes(self):
+        with self.lab.client.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(0.2)
+            sock.sendto(b"ping", (VIP, ECHO))
+            try:
+                return sock.recv(64) == b"ping"
+            except OSError:
+                return False
+
+    def unnoticed(self, strike, old):
+        probe, queries = UdpProbe(self.lab, VIP, ECHO), ArpQueries(self.asker, VIP)
+        time.sleep(0.5)
+        strike()
+        new = self.moved(old)
+        time.sleep(1.5)
+        lost = probe.end()
+        queries.end()
+        self.assertFalse(lost[:10], f"{len(lost)} datagrams lost of {probe.sent}")
+        self.assertGreater(probe.sent, 1000)
+        self.assertLessEqual(queries.longest_wait(), 0.05)
+        self.assertEqual(queries.answers[-1][1], new.mac)
+        self.assertEqual(neighbour(self.lab.client, VIP)[0], new.mac)
+
+
+if __name__ == "__main__":
+    unittest.main()
