@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "agent/effect/l2/ndp_packet.h"
+#include "common/base/status_macros.h"
 
 namespace berth::agent {
 namespace {
@@ -56,24 +58,37 @@ int GroupMembership::Report(const IpAddr& group) {
   return fd;
 }
 
-absl::Status GroupMembership::Set(const std::vector<IpAddr>& groups) {
-  absl::Status first;
-  std::erase_if(joined_, [&](const auto& each) {
-    const auto& [group, fd] = each;
-    if (std::binary_search(groups.begin(), groups.end(), group)) return false;
-    pcap_.SetMembership(MacOfGroup(group), false).IgnoreError();  // an interface that is gone has forgotten it
-    if (fd >= 0) SetReported(fd, ifindex_, group, false);
-    return true;
-  });
-  for (const IpAddr& group : groups) {
-    if (joined_.contains(group)) continue;
-    if (const absl::Status s = pcap_.SetMembership(MacOfGroup(group), true); !s.ok()) {
-      first.Update(s);
+void GroupMembership::Aim(std::vector<IpAddr> groups) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  aim_ = std::move(groups);
+}
+
+void GroupMembership::GiveUp() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  given_up_ = true;
+}
+
+absl::StatusOr<bool> GroupMembership::Approach(std::size_t steps) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (given_up_) return true;
+  for (auto it = joined_.begin(); it != joined_.end();) {
+    const auto& [group, fd] = *it;
+    if (std::binary_search(aim_.begin(), aim_.end(), group)) {
+      ++it;
       continue;
     }
+    if (steps-- == 0) return false;
+    pcap_.SetMembership(MacOfGroup(group), false).IgnoreError();  // an interface that is gone has forgotten it
+    if (fd >= 0) SetReported(fd, ifindex_, group, false);
+    it = joined_.erase(it);
+  }
+  for (const IpAddr& group : aim_) {
+    if (joined_.contains(group)) continue;
+    if (steps-- == 0) return false;
+    RETURN_IF_ERROR(pcap_.SetMembership(MacOfGroup(group), true));
     joined_.emplace(group, Report(group));
   }
-  return first;
+  return true;
 }
 
 }  // namespace berth::agent

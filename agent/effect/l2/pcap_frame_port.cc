@@ -15,6 +15,14 @@
 #include "common/base/quiet_thread.h"
 
 namespace berth::agent {
+namespace {
+
+// Groups joined or left by the caller of Publish, some 5 us each; the others by a worker, who gives way to the next
+// caller after so many.
+constexpr std::size_t kGroupsAtOnce = 200;
+constexpr std::size_t kGroupsInBetween = 20;
+
+}  // namespace
 
 PcapFramePort::Impl::~Impl() {
   if (inbox_ != nullptr) inbox_->Detach();
@@ -88,25 +96,40 @@ void PcapFramePort::Impl::SetPassing(std::map<int, Passing> passing) {
     if (gate.passing == wanted) continue;
     gate.passing = std::move(wanted);
     if (gate.open == nullptr) continue;
-    if (const absl::Status s = Attach(gate); !s.ok()) inbox_->PostError(index, s);
+    if (const absl::Status s = Attach(index, gate); !s.ok()) inbox_->PostError(index, s);
   }
 }
 
-absl::Status PcapFramePort::Impl::Attach(const Gate& gate) {
-  absl::Status status = gate.membership->Set(gate.passing.groups);
+absl::Status PcapFramePort::Impl::Attach(int ifindex, const Gate& gate) {
+  absl::Status status = Join(ifindex, gate);
   if (gate.open->Attach(CompileFilter(gate.passing.filter)).ok()) return status;
   // Too little memory for a large program is no reason to miss requests.
   status.Update(gate.open->Attach(CompileFilter(WidestFilter())));
   return status;
 }
 
+absl::Status PcapFramePort::Impl::Join(int ifindex, const Gate& gate) {
+  gate.membership->Aim(gate.passing.groups);
+  const absl::StatusOr<bool> done = gate.membership->Approach(kGroupsAtOnce);
+  if (!done.ok()) return done.status();
+  if (*done) return absl::OkStatus();
+  // The capture is closed by the same worker, hence later.
+  worker_->Submit([membership = gate.membership, inbox = inbox_, ifindex] {
+    absl::StatusOr<bool> there = false;
+    while (there.ok() && !*there) there = membership->Approach(kGroupsInBetween);
+    if (!there.ok()) inbox->PostError(ifindex, there.status());
+  });
+  return absl::OkStatus();
+}
+
 // From now on Publish sets the filter and the groups of this capture; null when it is about to be closed.
 absl::Status PcapFramePort::Impl::OpenGate(int ifindex, const PcapHandle* open) {
   const std::lock_guard<std::mutex> lock(gate_mutex_);
   Gate& gate = gates_[ifindex];
-  gate.membership = open == nullptr ? nullptr : std::make_unique<GroupMembership>(*open, ifindex);
+  if (gate.membership != nullptr) gate.membership->GiveUp();
+  gate.membership = open == nullptr ? nullptr : std::make_shared<GroupMembership>(*open, ifindex);
   gate.open = open;
-  return open == nullptr ? absl::OkStatus() : Attach(gate);
+  return open == nullptr ? absl::OkStatus() : Attach(ifindex, gate);
 }
 
 void PcapFramePort::Impl::AnswerUntil(absl::Time until) {

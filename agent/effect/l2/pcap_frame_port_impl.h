@@ -91,13 +91,14 @@ class PcapFramePort::Impl {
   struct Gate {
     Passing passing;
     const PcapHandle* open = nullptr;             // the lane's
-    std::unique_ptr<GroupMembership> membership;  // of `open`
+    std::shared_ptr<GroupMembership> membership;  // of `open`
   };
 
   void Wake();
   std::unique_lock<std::mutex> LockAnswers();
   void SetPassing(std::map<int, Passing> passing);
-  static absl::Status Attach(const Gate& gate);
+  absl::Status Attach(int ifindex, const Gate& gate);
+  absl::Status Join(int ifindex, const Gate& gate);
   absl::Status OpenGate(int ifindex, const PcapHandle* open);
 
   // Port thread.
