@@ -102,12 +102,13 @@ class NdpMessage:
               "checksum": "icmpv6.checksum.status", "asked": "icmpv6.nd.ns.target_address",
               "told": "icmpv6.nd.na.target_address", "router": "icmpv6.nd.na.flag.r", "solicited": "icmpv6.nd.na.flag.s",
               "overrides": "icmpv6.nd.na.flag.o", "option": "icmpv6.opt.type", "mac": "icmpv6.opt.linkaddr",
-              "complaint": "_ws.malformed"}
+              "port_src": "sll.src.eth", "complaint": "_ws.malformed"}
 
     def __init__(self, line, names):
         for name, value in zip(self.FIELDS, line.split("\t")):
             setattr(self, name, value)
         self.time = float(self.time)
+        self.eth_src = self.eth_src or self.port_src  # the switch's capture has the sender's alone
         self.type = int(self.type)
         self.target = self.asked or self.told
         self.host = names.get(int(self.port)) if self.port else None

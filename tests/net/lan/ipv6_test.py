@@ -233,6 +233,26 @@ class BothFamilies(Ipv6Test):
             self.assertEqual(self.connect(address), node.name)
 
 
+class Defended(Ipv6Test):
+    """A host that is given an IPv6 address of a Service finds by its own check that it is taken"""
+
+    def test(self):
+        lab = self.cluster6(nodes=2)
+        holder = self.holder()
+        self.assertEqual(self.connect(), holder.name)
+        greedy = lab.add_host("greedy", "192.168.50.98")
+        for interface in ("all", "eth0"):
+            greedy.sysctl(f"net.ipv6.conf.{interface}.accept_dad", "1")
+        since = time.time()
+        greedy.ip("addr", "add", f"{VIP}/64", "dev", "eth0")
+        wait_for("the kernel finds it taken", lambda: "dadfailed" in greedy.ip("-6", "addr", "show", "dev", "eth0"), 15)
+        answers = self.wire.wait_for("the answer", lambda m: m.told == VIP and not m.solicited and not m.overrides, since)
+        self.assertEqual({m.host for m in answers}, {holder.name})
+        self.assert_advertises(answers[0], holder.mac)
+        self.assertEqual(self.asker.who_has(VIP), [holder.mac])
+        self.assertEqual(neighbour(lab.client, VIP)[0], holder.mac)
+
+
 class Taken(Ipv6Test):
     """An IPv6 address that a host on the LAN has already is not given out"""
 
