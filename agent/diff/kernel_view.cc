@@ -76,6 +76,10 @@ std::vector<sync::InterfaceInfo> LanInterfaces(const KernelState& state) {
       if (!a.ours) info.prefixes.push_back(a.cidr);
     }
     info.gateways = link.gateways;
+    info.routes = link.routes;
+    std::stable_sort(info.routes.begin(), info.routes.end(),
+                     [](const Cidr& a, const Cidr& b) { return a.length() < b.length(); });
+    if (info.routes.size() > sync::kMaxRoutes) info.routes.resize(sync::kMaxRoutes);
     interfaces.push_back(std::move(info));
   }
   std::sort(interfaces.begin(), interfaces.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

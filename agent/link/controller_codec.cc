@@ -53,6 +53,7 @@ void Write(const sync::InterfaceInfo& info, v1::InterfaceInfo* out) {
   out->set_up(info.up);
   for (const Cidr& prefix : info.prefixes) out->add_prefixes(prefix.ToString());
   for (const IpAddr& gateway : info.gateways) out->add_gateways(gateway.ToString());
+  for (const Cidr& route : info.routes) out->add_routes(route.ToString());
 }
 
 void Write(const sync::AnnouncedAddress& announced, v1::AnnouncedAddress* out) {

@@ -142,12 +142,14 @@ std::uint64_t TermOf(const ControllerMessage& message);
 
 // ---- agent to controller ----------------------------------------------------------------------------------------------
 
+inline constexpr std::size_t kMaxRoutes = 64;  // of an interface, the widest
 struct InterfaceInfo {  // only what can carry addresses for the LAN: no loopback, no kube-ipvs0, not our own interface
   std::string name;
   MacAddr mac;
   bool up = false;  // administratively up and with carrier
   std::vector<Cidr> prefixes;       // the node's own addresses with their prefix; never Berth's
   std::vector<IpAddr> gateways;     // next hops of routes through it
+  std::vector<Cidr> routes;         // what is reached by a gateway on it, 0.0.0.0/0 for the default; see kMaxRoutes
   friend bool operator==(const InterfaceInfo&, const InterfaceInfo&) = default;
 };
 struct AnnouncedAddress {  // an address this agent answers for now

@@ -86,6 +86,8 @@ sync::InterfaceInfo Read(WireReader& in, const Path& at, const v1::InterfaceInfo
   out.prefixes = in.List({&at, "prefixes"}, m.prefixes(), sync::kMaxInterfaces,
                          [&](const Path& p, const std::string& text) { return in.Prefix(p, text); });
   out.gateways = in.Addresses({&at, "gateways"}, m.gateways(), sync::kMaxInterfaces);
+  out.routes = in.List({&at, "routes"}, m.routes(), sync::kMaxRoutes,
+                       [&](const Path& p, const std::string& text) { return in.Prefix(p, text); });
   return out;
 }
 

@@ -138,6 +138,7 @@ void FakeKernel::SetLink(Link link) {
   std::sort(link.addresses.begin(), link.addresses.end(),
             [](const LinkAddress& a, const LinkAddress& b) { return a.cidr < b.cidr; });
   std::sort(link.gateways.begin(), link.gateways.end());
+  std::sort(link.routes.begin(), link.routes.end());
   const int index = link.index;
   links_[index] = std::move(link);
   Changed();

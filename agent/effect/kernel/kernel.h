@@ -41,6 +41,7 @@ struct Link {
   int master = 0;                        // index of the bridge or bond it is a port of, 0 if none
   std::vector<LinkAddress> addresses{};  // sorted
   std::vector<IpAddr> gateways{};        // next hops of routes through this link, sorted
+  std::vector<Cidr> routes{};            // destinations of those of the main table for which no link is better, sorted
   friend bool operator==(const Link&, const Link&) = default;
 };
 

@@ -10,7 +10,8 @@ namespace berth::agent {
 TEST_CASE("the first state shows links, addresses and gateways before Start returns", "[net]") {
   Lab lab;
   lab.Node(
-      "ip route add default via 10.9.0.1 && ip route add fd99::/64 via fd00::1 && "
+      "ip route add default via 10.9.0.1 && ip route add default via 10.9.0.3 metric 500 && "
+      "ip route add 10.79.0.0/16 via 10.9.0.1 table 77 && ip route add fd99::/64 via fd00::1 && "
       "ip route add 10.77.0.0/16 nexthop via 10.9.0.3 dev eth0 nexthop via 10.9.0.4 dev eth0 && "
       "ip route add 10.78.0.0/16 via inet6 fd00::9 dev eth0");
   LinuxKernel kernel(lab.loop());
@@ -29,12 +30,31 @@ TEST_CASE("the first state shows links, addresses and gateways before Start retu
   CHECK(std::none_of(eth0->addresses.begin(), eth0->addresses.end(), [](const LinkAddress& a) { return a.ours; }));
   CHECK(eth0->gateways ==
         std::vector<IpAddr>{Ip("10.9.0.1"), Ip("10.9.0.3"), Ip("10.9.0.4"), Ip("fd00::1"), Ip("fd00::9")});
+  // Each once, in order, though of several tables and metrics there are more.
+  std::vector<std::string> routes;
+  for (const Cidr& c : eth0->routes) routes.push_back(c.ToString());
+  CHECK(routes == std::vector<std::string>{"0.0.0.0/0", "10.77.0.0/16", "10.78.0.0/16", "fd99::/64"});
   const Link* lo = lab.Link("lo");
   REQUIRE(lo != nullptr);
   CHECK(lo->loopback);
   CHECK_FALSE(lo->ethernet);
   CHECK(lab.observer().state->Find(eth0->index) == eth0);
   CHECK(lab.observer().state->Find(12345) == nullptr);
+}
+
+TEST_CASE("of two links with the same destination the one with the lower metric has it", "[net]") {
+  Lab lab;
+  lab.Node(
+      "ip link add eth1 type veth peer name eth1p && ip link set eth1 up && ip link set eth1p up && "
+      "ip addr add 10.10.0.2/24 dev eth1 && ip route add default via 10.9.0.1 metric 200 && "
+      "ip route add default via 10.10.0.1 metric 100");
+  LinuxKernel kernel(lab.loop());
+  REQUIRE(kernel.Start(lab.observer()).ok());
+  CHECK(lab.Link("eth0")->routes.empty());
+  CHECK(lab.Link("eth1")->routes == std::vector<Cidr>{*Cidr::Parse("0.0.0.0/0")});
+  lab.Node("ip route del default via 10.10.0.1");
+  CHECK(lab.Await([&] { return lab.Link("eth0")->routes == std::vector<Cidr>{*Cidr::Parse("0.0.0.0/0")}; }));
+  CHECK(lab.Link("eth1")->routes.empty());
 }
 
 TEST_CASE("links coming, going, losing carrier and changing are told without being asked", "[net]") {

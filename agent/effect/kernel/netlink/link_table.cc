@@ -17,7 +17,7 @@ LinkTable::Change LinkTable::Apply(const nlmsghdr& message) {
       return Change::kNone;
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
-      return DecodeRoute(message).empty() ? Change::kNone : Change::kRoutes;
+      return DecodeRoute(message).hops.empty() ? Change::kNone : Change::kRoutes;
     default:
       return Change::kNone;
   }
@@ -27,7 +27,7 @@ LinkTable::Change LinkTable::ApplyLink(LinkMessage message) {
   const int index = message.link.index;
   if (message.gone) {
     addresses_.erase(index);
-    gateways_.erase(index);
+    routes_.Forget(index);
     return links_.erase(index) == 0 ? Change::kNone : Change::kStateAndRoutes;
   }
   Entry& entry = links_[index];
@@ -57,12 +57,6 @@ LinkTable::Change LinkTable::Apply(const AddressMessage& message) {
 
 void LinkTable::ClearAddresses() { addresses_.clear(); }
 
-bool LinkTable::ReplaceGateways(std::map<int, std::set<IpAddr>> gateways) {
-  if (gateways == gateways_) return false;
-  gateways_ = std::move(gateways);
-  return true;
-}
-
 KernelState LinkTable::Snapshot() const {
   KernelState state;
   state.links.reserve(links_.size());
@@ -78,9 +72,8 @@ KernelState LinkTable::Snapshot() const {
         }
       }
     }
-    if (const auto it = gateways_.find(index); it != gateways_.end()) {
-      link.gateways.assign(it->second.begin(), it->second.end());
-    }
+    link.gateways = routes_.GatewaysOf(index);
+    link.routes = routes_.DestinationsOf(index);
   }
   return state;
 }

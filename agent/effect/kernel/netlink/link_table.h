@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "agent/effect/kernel/kernel.h"
+#include "agent/effect/kernel/netlink/link_routes.h"
 #include "agent/effect/kernel/netlink/netlink_messages.h"
 
 namespace berth::agent {
@@ -32,8 +33,8 @@ class LinkTable {
 
   void ClearLinks() { links_.clear(); }
   void ClearAddresses();
-  // The gateways of a whole dump, put in place of the former ones. True when they differ.
-  bool ReplaceGateways(std::map<int, std::set<IpAddr>> gateways);
+  // The routes of a whole dump, put in place of the former ones. True when they differ.
+  bool ReplaceRoutes(LinkRoutes routes) { return std::exchange(routes_, std::move(routes)) != routes_; }
 
   KernelState Snapshot() const;
 
@@ -61,7 +62,7 @@ class LinkTable {
   std::map<int, Entry> links_;
   // Apart from links_: an address message may overtake its link's after a resync. Ordered by cidr, then peer.
   std::map<int, std::map<std::pair<Cidr, IpAddr>, Traits>> addresses_;
-  std::map<int, std::set<IpAddr>> gateways_;
+  LinkRoutes routes_;
 };
 
 }  // namespace berth::agent

@@ -75,14 +75,14 @@ std::optional<IpAddr> GatewayIn(const Attributes& attributes) {
   return address.ok() ? std::optional<IpAddr>(*address) : std::nullopt;
 }
 
-void AddHops(const Attributes& attributes, RouteGateways* gateways) {
+void AddHops(const Attributes& attributes, GatewayRoute* route) {
   nlattr* multipath = attributes[RTA_MULTIPATH];
   auto* hop = static_cast<rtnexthop*>(nla_data(multipath));
   int rest = nla_len(multipath);
   while (rest >= static_cast<int>(sizeof(rtnexthop)) && hop->rtnh_len >= sizeof(rtnexthop) && hop->rtnh_len <= rest) {
     auto* first = reinterpret_cast<nlattr*>(RTNH_DATA(hop));
     const Attributes hop_attributes(first, hop->rtnh_len - static_cast<int>(RTNH_LENGTH(0)));
-    if (const auto gateway = GatewayIn(hop_attributes)) gateways->emplace_back(hop->rtnh_ifindex, *gateway);
+    if (const auto gateway = GatewayIn(hop_attributes)) route->hops.emplace_back(hop->rtnh_ifindex, *gateway);
     rest -= static_cast<int>(RTNH_ALIGN(hop->rtnh_len));
     hop = RTNH_NEXT(hop);
   }
@@ -139,18 +139,24 @@ std::optional<AddressMessage> DecodeAddress(const nlmsghdr& message) {
   return out;
 }
 
-RouteGateways DecodeRoute(const nlmsghdr& message) {
-  RouteGateways gateways;
-  if (message.nlmsg_type != RTM_NEWROUTE && message.nlmsg_type != RTM_DELROUTE) return gateways;
+GatewayRoute DecodeRoute(const nlmsghdr& message) {
+  GatewayRoute route;
+  if (message.nlmsg_type != RTM_NEWROUTE && message.nlmsg_type != RTM_DELROUTE) return route;
   const auto attributes = Attributes::Of(message, sizeof(rtmsg));
-  if (!attributes) return gateways;
+  if (!attributes) return route;
   const auto& header = *static_cast<const rtmsg*>(nlmsg_data(&message));
-  if (header.rtm_type != RTN_UNICAST || (header.rtm_flags & RTM_F_CLONED) != 0) return gateways;
+  if (header.rtm_type != RTN_UNICAST || (header.rtm_flags & RTM_F_CLONED) != 0) return route;
+  const IpAddr any = header.rtm_family == AF_INET6 ? IpAddr::V6(0) : IpAddr::V4(0);
+  const absl::StatusOr<Cidr> destination = Cidr::Make(attributes->Address(RTA_DST).value_or(any), header.rtm_dst_len);
+  if (!destination.ok()) return route;
+  route.destination = *destination;
+  route.metric = attributes->U32(RTA_PRIORITY).value_or(0);
+  route.main_table = attributes->U32(RTA_TABLE).value_or(header.rtm_table) == RT_TABLE_MAIN;
   if (const auto gateway = GatewayIn(*attributes)) {
-    gateways.emplace_back(static_cast<int>(attributes->U32(RTA_OIF).value_or(0)), *gateway);
+    route.hops.emplace_back(static_cast<int>(attributes->U32(RTA_OIF).value_or(0)), *gateway);
   }
-  if ((*attributes)[RTA_MULTIPATH] != nullptr) AddHops(*attributes, &gateways);
-  return gateways;
+  if ((*attributes)[RTA_MULTIPATH] != nullptr) AddHops(*attributes, &route);
+  return route;
 }
 
 }  // namespace berth::agent

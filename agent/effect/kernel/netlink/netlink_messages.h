@@ -35,15 +35,20 @@ struct AddressMessage {
   IpAddr peer;  // part of the address's identity on point-to-point links; else equal to the address
 };
 
-// Next hops (interface index, gateway) of one route.
-using RouteGateways = std::vector<std::pair<int, IpAddr>>;
+// One route by way of a gateway, or of several.
+struct GatewayRoute {
+  std::vector<std::pair<int, IpAddr>> hops;  // interface index, gateway; empty: it is none
+  Cidr destination;
+  std::uint32_t metric = 0;  // smaller is better
+  bool main_table = false;
+};
 
 // nullopt for messages of another type, malformed ones, and those that say nothing about a link as such (bridge port
 // and wireless notifications, which come over the same group and lack most attributes).
 std::optional<LinkMessage> DecodeLink(const nlmsghdr& message);
 std::optional<AddressMessage> DecodeAddress(const nlmsghdr& message);
-// Empty for routes without gateway, and for local, broadcast, multicast, unreachable and cached ones.
-RouteGateways DecodeRoute(const nlmsghdr& message);
+// Without hops for routes without gateway, and for local, broadcast, multicast, unreachable and cached ones.
+GatewayRoute DecodeRoute(const nlmsghdr& message);
 
 }  // namespace berth::agent
 

@@ -77,22 +77,20 @@ absl::Status NetlinkWatch::DumpLinksAndAddresses() {
 
 absl::Status NetlinkWatch::DumpRoutes() {
   const absl::Time begin = loop_.Now();
-  std::map<int, std::set<IpAddr>> gateways;
+  LinkRoutes routes;
   for (const unsigned char family : {AF_INET, AF_INET6}) {
-    std::map<int, std::set<IpAddr>> of_family;
+    LinkRoutes of_family;
     rtmsg header{};
     header.rtm_family = family;
     header.rtm_type = RTN_UNICAST;  // else every address of our own comes along as a local route
     RETURN_IF_ERROR(requests_.Dump(
-        RTM_GETROUTE, &header, sizeof(header), [&] { of_family.clear(); },
-        [&](const nlmsghdr& message) {
-          for (const auto& [index, gateway] : DecodeRoute(message)) of_family[index].insert(gateway);
-        }));
-    for (auto& [index, addresses] : of_family) gateways[index].merge(addresses);
+        RTM_GETROUTE, &header, sizeof(header), [&] { of_family = LinkRoutes(); },
+        [&](const nlmsghdr& message) { of_family.Add(DecodeRoute(message)); }));
+    routes.Merge(of_family);
   }
   routes_stale_ = false;
   next_route_dump_ = loop_.Now() + std::max(kMinInterval, 10 * (loop_.Now() - begin));
-  changed_ |= table_.ReplaceGateways(std::move(gateways));
+  changed_ |= table_.ReplaceRoutes(std::move(routes));
   return absl::OkStatus();
 }
 

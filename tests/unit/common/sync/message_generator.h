@@ -137,7 +137,8 @@ class MessageGenerator {
             .mac = Mac(),
             .up = Flip(),
             .prefixes = Several(&MessageGenerator::Prefix),
-            .gateways = Several(&MessageGenerator::Address)};
+            .gateways = Several(&MessageGenerator::Address),
+            .routes = Several(&MessageGenerator::Prefix)};
   }
   AnnouncedAddress AnyAnnounced() {
     return {.address = Address(),
