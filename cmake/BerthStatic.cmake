@@ -20,7 +20,7 @@ endif()
 set(BERTH_ARCHIVES grpc++_reflection grpc++ grpc gpr address_sorting upb protobuf ssl crypto cares re2 z
   nl-route-3 nl-3 nftnl xxhash yaml-cpp)
 # And the targets they stand for.
-set(BERTH_ARCHIVED "^(absl|gRPC|protobuf|OpenSSL)::|^PkgConfig::(LIBNL|LIBNFTNL|XXHASH)$|^yaml-cpp$")
+set(BERTH_ARCHIVED "^(absl|gRPC|protobuf|OpenSSL)::|^PkgConfig::(LIBNL|LIBNFTNL|RE2|XXHASH)$|^yaml-cpp$")
 
 # Sets OUT to the paths of all archives, or to nothing with the reason in WHY.
 function(berth_find_archives OUT WHY)

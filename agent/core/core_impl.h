@@ -23,6 +23,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "agent/core/agent_core.h"
@@ -30,6 +31,7 @@
 #include "agent/core/conflicts.h"
 #include "agent/core/prober.h"
 #include "agent/diff/kernel_view.h"
+#include "common/sync/interface_rule.h"
 
 namespace berth::agent {
 
@@ -125,8 +127,12 @@ class AgentCore::Impl {
   void CheckVip();
   void LoseVip();
   using Meaning = std::variant<std::shared_ptr<const PortInterface>, sync::Rejection>;
-  using Links = std::map<std::string, Meaning>;  // rule -> what it means here
-  const Meaning& MeaningOf(const std::string& rule, Links& links) const;
+  // What rules mean here, as found in one turn: one name the same for all addresses.
+  struct Links {
+    std::map<std::string, absl::StatusOr<sync::InterfaceRule>> rules;
+    std::map<std::pair<std::string, IpAddr>, Meaning> found;  // no address: for all
+  };
+  const Meaning& MeaningOf(const std::string& rule, const IpAddr& address, Links& links) const;
   void Judge(Entry& entry, Links& links);
   void Localize(Entry& entry, std::size_t& drifted);
   void RemoveLeftovers();

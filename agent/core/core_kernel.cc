@@ -85,10 +85,21 @@ void AgentCore::Impl::LoseVip() {
   vip_.reset();
 }
 
-const AgentCore::Impl::Meaning& AgentCore::Impl::MeaningOf(const std::string& rule, Links& links) const {
-  const auto [it, fresh] = links.try_emplace(rule);
+const AgentCore::Impl::Meaning& AgentCore::Impl::MeaningOf(const std::string& rule, const IpAddr& address,
+                                                           Links& links) const {
+  auto parsed = links.rules.find(rule);
+  if (parsed == links.rules.end()) parsed = links.rules.emplace(rule, sync::InterfaceRule::Parse(rule)).first;
+  const bool for_all = !parsed->second.ok() || parsed->second->IsOneName();
+  const auto [it, fresh] = links.found.try_emplace({rule, for_all ? IpAddr() : address});
   if (!fresh) return it->second;
-  std::variant<PortInterface, sync::Rejection> resolved = ResolveInterface(rule, *kernel_);
+  if (!parsed->second.ok()) {
+    it->second = sync::Rejection{.address = {},
+                                 .code = RejectCode::kInterfaceMissing,
+                                 .message = std::string(parsed->second.status().message()),
+                                 .rival = {}};
+    return it->second;
+  }
+  auto resolved = ResolveInterface(*parsed->second, address, *kernel_, view_.interfaces);
   if (auto* port = std::get_if<PortInterface>(&resolved)) {
     it->second = std::make_shared<const PortInterface>(std::move(*port));
   } else {
@@ -118,7 +129,7 @@ void AgentCore::Impl::Judge(Entry& entry, Links& links) {
                                "\", take it out of the Eip"));
   }
   entry.wants_local = true;
-  const Meaning& link = MeaningOf(a.interface, links);
+  const Meaning& link = MeaningOf(a.interface, a.address, links);
   if (const auto* rejection = std::get_if<sync::Rejection>(&link)) {
     reject(rejection->code, rejection->message);
   } else {

@@ -26,7 +26,7 @@ void AgentCore::Impl::Obey(const sync::ProbeRequest& m) {
       not_asked(target.address, "this node's interfaces are not known yet");
       continue;
     }
-    const Meaning& link = MeaningOf(target.interface, links);
+    const Meaning& link = MeaningOf(target.interface, target.address, links);
     if (const auto* rejection = std::get_if<sync::Rejection>(&link)) {
       not_asked(target.address, rejection->message);
       continue;

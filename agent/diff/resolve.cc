@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/diff/resolve.h"
 
-#include <vector>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "agent/diff/kernel_view.h"
 
 namespace berth::agent {
 namespace {
@@ -13,47 +12,40 @@ namespace {
 using sync::RejectCode;
 using sync::Rejection;
 
-std::string NamesOf(const KernelState& state) {
-  constexpr std::size_t kMost = 12;  // a node with many pods has hundreds of links
-  std::vector<std::string> names;
-  for (const sync::InterfaceInfo& i : LanInterfaces(state)) names.push_back(i.name);
-  if (names.empty()) return "none";
-  const std::size_t more = names.size() > kMost ? names.size() - kMost : 0;
-  names.resize(names.size() - more);
-  return absl::StrCat(absl::StrJoin(names, ", "), more > 0 ? absl::StrCat(" and ", more, " more") : "");
+Rejection Refuse(RejectCode code, std::string message) {
+  return Rejection{.address = {}, .code = code, .message = std::move(message), .rival = {}};
+}
+
+// One that is here by that name all the same, though no LAN is behind it: why it is not meant.
+Rejection WhyNotThis(const Link& link, const KernelState& state, const std::string& otherwise) {
+  const std::string quoted = absl::StrCat("interface \"", link.name, "\" ");
+  if (link.loopback || !link.ethernet) {
+    return Refuse(RejectCode::kInterfaceMissing,
+                  absl::StrCat(quoted, "is no Ethernet interface with ARP: ", otherwise));
+  }
+  if (link.master == 0) return Refuse(RejectCode::kInterfaceMissing, otherwise);
+  const Link* master = state.Find(link.master);
+  return Refuse(
+      RejectCode::kInterfaceMissing,
+      absl::StrCat(quoted, "is a port of \"", master != nullptr ? master->name : "another link", "\", name that one"));
 }
 
 }  // namespace
 
-std::variant<PortInterface, Rejection> ResolveInterface(const std::string& rule, const KernelState& state) {
-  const Link* link = state.Find(rule);
-  if (link == nullptr) {
-    return Rejection{
-        .address = {},
-        .code = RejectCode::kInterfaceMissing,
-        .message = absl::StrCat("interface \"", rule, "\" does not exist, this node has: ", NamesOf(state)),
-        .rival = {}};
+std::variant<PortInterface, Rejection> ResolveInterface(const sync::InterfaceRule& rule, const IpAddr& address,
+                                                        const KernelState& state,
+                                                        const std::vector<sync::InterfaceInfo>& lan) {
+  const absl::StatusOr<const sync::InterfaceInfo*> chosen = rule.Choose(address, lan);
+  if (!chosen.ok()) {
+    const std::string why = absl::StrCat("this node has ", chosen.status().message());
+    const Link* named = rule.IsOneName() ? state.Find(rule.text()) : nullptr;
+    return named != nullptr ? WhyNotThis(*named, state, why) : Refuse(RejectCode::kInterfaceMissing, why);
   }
-  if (link->loopback || !link->ethernet) {
-    return Rejection{.address = {},
-                     .code = RejectCode::kInterfaceMissing,
-                     .message = absl::StrCat("interface \"", rule,
-                                             "\" is no Ethernet interface with ARP, this node has: ", NamesOf(state)),
-                     .rival = {}};
-  }
-  if (link->master != 0) {
-    const Link* master = state.Find(link->master);
-    return Rejection{.address = {},
-                     .code = RejectCode::kInterfaceMissing,
-                     .message = absl::StrCat("interface \"", rule, "\" is a port of \"",
-                                             master != nullptr ? master->name : "another link", "\", name that one"),
-                     .rival = {}};
-  }
+  const Link* link = state.Find((*chosen)->name);
+  if (link == nullptr) return Refuse(RejectCode::kInterfaceMissing, absl::StrCat((*chosen)->name, " is gone"));
   if (!link->up || !link->carrier) {
-    return Rejection{.address = {},
-                     .code = RejectCode::kInterfaceDown,
-                     .message = absl::StrCat("interface \"", rule, "\" ", link->up ? "has no carrier" : "is down"),
-                     .rival = {}};
+    return Refuse(RejectCode::kInterfaceDown,
+                  absl::StrCat("interface \"", link->name, "\" ", link->up ? "has no carrier" : "is down"));
   }
   return PortInterface{.index = link->index, .name = link->name, .mac = link->mac};
 }

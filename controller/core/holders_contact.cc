@@ -227,9 +227,11 @@ void Holders::OnNodeGone(const std::string& node) {
 std::string Holders::ProberFor(const IpAddr& address, const std::string& interface, const std::string& except) const {
   std::string best;
   std::uint64_t best_weight = 0;
+  const auto rule = sync::InterfaceRule::Parse(interface);
+  if (!rule.ok()) return best;
   for (const auto& [name, view] : NodeViews()) {
     if (!view.connected || view.leaving || name == except) continue;
-    auto found = plan::ResolveInterface(interface, view);
+    auto found = plan::ResolveInterface(*rule, address, view);
     if (!found.ok() || !(*found)->up) continue;
     const std::uint64_t weight = plan::Weight(name, address);
     if (best.empty() || weight > best_weight) {

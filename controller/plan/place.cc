@@ -14,11 +14,13 @@ namespace berth::plan {
 namespace {
 
 // CanHold without the question whether the node is leaving or drained.
-absl::Status CanServe(const AddressView& address, const NodeView& node, const Rules& rules) {
+absl::Status CanServe(const AddressView& address, const absl::StatusOr<sync::InterfaceRule>& rule, const NodeView& node,
+                      const Rules& rules) {
   const auto no = [](const std::string& why) { return absl::FailedPreconditionError(why); };
   if (!node.connected)
     return no("its agent is not connected; check that berth-agent runs there and reaches the controller");
-  const absl::StatusOr<const sync::InterfaceInfo*> interface = ResolveInterface(address.interface, node);
+  if (!rule.ok()) return no(absl::StrCat("spec.interface of its Eip: ", rule.status().message()));
+  const absl::StatusOr<const sync::InterfaceInfo*> interface = ResolveInterface(*rule, address.address, node);
   if (!interface.ok()) return no(std::string(interface.status().message()));
   if (!(*interface)->up) return no(absl::StrCat("interface ", (*interface)->name, " is down or has no carrier"));
   if (node.node.network_unavailable) return no("condition NetworkUnavailable of the Node is True");
@@ -35,8 +37,20 @@ absl::Status CanServe(const AddressView& address, const NodeView& node, const Ru
   return absl::OkStatus();
 }
 
+absl::Status CanHold(const AddressView& address, const absl::StatusOr<sync::InterfaceRule>& rule, const NodeView& node,
+                     const Rules& rules) {
+  RETURN_IF_ERROR(CanServe(address, rule, node, rules));
+  if (node.leaving) return absl::FailedPreconditionError("its agent is ending and hands its addresses over");
+  if (node.drained) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the node is drained; berthctl undrain ", node.name, " lets it hold addresses again"));
+  }
+  return absl::OkStatus();
+}
+
 bool CanKeepWhileLeaving(const AddressView& address, const NodeView& node, const Rules& rules) {
-  return (node.leaving || node.drained) && CanServe(address, node, rules).ok();
+  return (node.leaving || node.drained) &&
+         CanServe(address, sync::InterfaceRule::Parse(address.interface), node, rules).ok();
 }
 
 // Which nodes can hold an address: a matter of its Eip and Services, not of the address itself.
@@ -47,8 +61,9 @@ struct Eligible {
 
 Eligible FindEligible(const AddressView& address, const std::map<std::string, NodeView>& nodes, const Rules& rules) {
   Eligible eligible;
+  const auto rule = sync::InterfaceRule::Parse(address.interface);
   for (const auto& entry : nodes) {
-    const absl::Status status = CanHold(address, entry.second, rules);
+    const absl::Status status = CanHold(address, rule, entry.second, rules);
     if (status.ok()) {
       eligible.able.push_back(&entry);
     } else {
@@ -112,29 +127,29 @@ bool KeepsHolder(const AddressView& address, const Ranking& ranking, const std::
 
 }  // namespace
 
-absl::StatusOr<const sync::InterfaceInfo*> ResolveInterface(const std::string& rule, const NodeView& node) {
-  for (const sync::InterfaceInfo& interface : node.interfaces) {
-    if (interface.name == rule) return &interface;
-  }
-  const std::string has =
-      absl::StrJoin(node.interfaces, ", ", [](std::string* out, const sync::InterfaceInfo& i) { out->append(i.name); });
-  return absl::NotFoundError(
-      absl::StrCat("node ", node.name, " has no interface ", rule.empty() ? "\"\"" : rule,
-                   has.empty() ? std::string(" (it has none)") : absl::StrCat(" (it has ", has, ")")));
+absl::StatusOr<const sync::InterfaceInfo*> ResolveInterface(const sync::InterfaceRule& rule, const IpAddr& address,
+                                                            const NodeView& node) {
+  absl::StatusOr<const sync::InterfaceInfo*> chosen = rule.Choose(address, node.interfaces);
+  if (chosen.ok()) return chosen;
+  return absl::NotFoundError(absl::StrCat("node ", node.name, " has ", chosen.status().message()));
+}
+
+absl::StatusOr<const sync::InterfaceInfo*> ResolveInterface(const std::string& rule, const IpAddr& address,
+                                                            const NodeView& node) {
+  ASSIGN_OR_RETURN(const sync::InterfaceRule parsed, sync::InterfaceRule::Parse(rule));
+  return ResolveInterface(parsed, address, node);
 }
 
 absl::Status CanHold(const AddressView& address, const NodeView& node, const Rules& rules) {
-  RETURN_IF_ERROR(CanServe(address, node, rules));
-  if (node.leaving) return absl::FailedPreconditionError("its agent is ending and hands its addresses over");
-  if (node.drained) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the node is drained; berthctl undrain ", node.name, " lets it hold addresses again"));
-  }
-  return absl::OkStatus();
+  return CanHold(address, sync::InterfaceRule::Parse(address.interface), node, rules);
 }
 
 bool SameNodes(const AddressView& a, const AddressView& b) {
-  return a.interface == b.interface && a.node_selector == b.node_selector && a.endpoint_nodes == b.endpoint_nodes;
+  if (a.interface != b.interface || a.node_selector != b.node_selector || a.endpoint_nodes != b.endpoint_nodes) {
+    return false;
+  }
+  // Other rules may mean another interface for each address.
+  return a.address == b.address || (a.interface != "auto" && a.interface.find_first_of(":,") == std::string::npos);
 }
 
 std::uint64_t Weight(const std::string& node, const IpAddr& address) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "common/sync/interface_rule.h"
 #include "common/sync/messages.h"
 #include "controller/model/objects.h"
 #include "controller/plan/rules.h"
@@ -48,14 +49,18 @@ struct Refusal {
   friend bool operator==(const Refusal&, const Refusal&) = default;
 };
 
-// The interface (its InterfaceInfo) that `rule` means on a node, or why there is none. Rules: a name.
+// The interface (its InterfaceInfo) that `rule` means on a node for `address`, or why there is none.
 // Errors: NotFound "node node2 has no interface eth9 (it has eth0, eth1)".
-absl::StatusOr<const sync::InterfaceInfo*> ResolveInterface(const std::string& rule, const NodeView& node);
+absl::StatusOr<const sync::InterfaceInfo*> ResolveInterface(const sync::InterfaceRule& rule, const IpAddr& address,
+                                                            const NodeView& node);
+// The same for a rule that has not been read yet; errors also those of InterfaceRule::Parse.
+absl::StatusOr<const sync::InterfaceInfo*> ResolveInterface(const std::string& rule, const IpAddr& address,
+                                                            const NodeView& node);
 
 // Whether a node can hold an address; OK, or FailedPrecondition with the reason.
 absl::Status CanHold(const AddressView& address, const NodeView& node, const Rules& rules);
 
-// Whether the same nodes can hold both, whatever these are.
+// Whether the same nodes can hold both, as far as can be told without the nodes.
 bool SameNodes(const AddressView& a, const AddressView& b);
 
 struct Ranking {

@@ -9,11 +9,11 @@
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/net/quote.h"
+#include "common/sync/interface_rule.h"
 
 namespace berth::plan {
 namespace {
 
-constexpr std::size_t kMaxInterfaceName = 15;  // IFNAMSIZ less the terminating zero
 constexpr std::size_t kMaxListedUsers = 10;
 
 std::string Described(const model::Pool& pool) { return absl::StrCat("Eip ", Quote(pool.name)); }
@@ -37,20 +37,10 @@ absl::Status ValidateInterface(const model::Pool& pool) {
         "if protocol is layer2 or vip, interface should not be empty: ", Described(pool), ": spec.protocol is ",
         model::ProtocolName(pool.protocol), " and spec.interface is empty; name an interface such as eth0"));
   }
-  const std::string field = absl::StrCat(Described(pool), ": spec.interface ", Quote(pool.interface), ": ");
-  const absl::string_view text = pool.interface;
-  if (text.find_first_of(":,*+?^$()[]{}|\\/ \t\r\n") != absl::string_view::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(field, "only an interface name is supported; write one such as eth0"));
-  }
-  if (text == "lo") {
-    return absl::InvalidArgumentError(absl::StrCat(field, "invalid interface lo; name one that reaches the LAN"));
-  }
-  if (text.size() > kMaxInterfaceName || text == "." || text == "..") {
-    return absl::InvalidArgumentError(absl::StrCat(field, "no Linux interface can have that name; names have 1 to ",
-                                                   kMaxInterfaceName, " characters"));
-  }
-  return absl::OkStatus();
+  const absl::Status status = sync::InterfaceRule::Parse(pool.interface).status();
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(
+      absl::StrCat(Described(pool), ": spec.interface ", Quote(pool.interface), ": ", status.message()));
 }
 
 absl::Status ValidateNodeSelector(const model::Pool& pool) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <catch2/catch.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "agent/diff/address_ops.h"
 #include "agent/diff/kernel_view.h"
 #include "agent/diff/resolve.h"
@@ -31,8 +32,13 @@ Link Loopback() {
 
 KernelState State(std::vector<Link> links) { return {std::move(links)}; }
 
+std::variant<PortInterface, sync::Rejection> Resolve(const std::string& rule, const KernelState& state,
+                                                     const std::string& address = "192.0.2.100") {
+  return ResolveInterface(*sync::InterfaceRule::Parse(rule), Ip(address), state, LanInterfaces(state));
+}
+
 TEST_CASE("a rule names one usable interface, by index and MAC", "[unit]") {
-  const auto found = ResolveInterface("eth0", State({Loopback(), Make(2, "eth0")}));
+  const auto found = Resolve("eth0", State({Loopback(), Make(2, "eth0")}));
   REQUIRE(std::holds_alternative<PortInterface>(found));
   CHECK(std::get<PortInterface>(found).index == 2);
   CHECK(std::get<PortInterface>(found).mac == MacAddr({2, 0, 0, 0, 0, 2}));
@@ -45,20 +51,38 @@ TEST_CASE("an interface that cannot be used is refused with what exists or what 
   unplugged.carrier = false;
   Link port = Make(5, "port");
   port.master = 6;
-  const KernelState state = State({Loopback(), Make(2, "eth0"), down, unplugged, port, Make(6, "br0")});
+  Link tunnel = Make(7, "wg0");
+  tunnel.ethernet = false;
+  const KernelState state = State({Loopback(), Make(2, "eth0"), down, unplugged, port, Make(6, "br0"), tunnel});
   const auto [rule, code, words] = GENERATE(table<std::string, sync::RejectCode, std::string>({
-      {"eth7", sync::RejectCode::kInterfaceMissing, "this node has: br0, down, eth0, unplugged"},
-      {"", sync::RejectCode::kInterfaceMissing, "does not exist"},
-      {"lo", sync::RejectCode::kInterfaceMissing, "no Ethernet interface"},
+      {"eth7", sync::RejectCode::kInterfaceMissing,
+       "this node has no interface eth7 (it has br0, down, eth0, unplugged)"},
+      {"wg0", sync::RejectCode::kInterfaceMissing, "no Ethernet interface"},
+      {"auto", sync::RejectCode::kInterfaceMissing, "no interface whose subnet has 192.0.2.100"},
       {"down", sync::RejectCode::kInterfaceDown, "is down"},
       {"unplugged", sync::RejectCode::kInterfaceDown, "has no carrier"},
       {"port", sync::RejectCode::kInterfaceMissing, "a port of \"br0\""},
   }));
   CAPTURE(rule);
-  const auto found = ResolveInterface(rule, state);
+  const auto found = Resolve(rule, state);
   REQUIRE(std::holds_alternative<sync::Rejection>(found));
   CHECK(std::get<sync::Rejection>(found).code == code);
   CHECK(std::get<sync::Rejection>(found).message.find(words) != std::string::npos);
+}
+
+TEST_CASE("T125 neither a port of a bridge or bond nor what belongs to pods is meant by a pattern", "[unit]") {
+  Link slave = Make(2, "eth0");
+  slave.master = 4;
+  Link port = Make(3, "eth2");
+  port.master = 5;
+  const KernelState state = State({Loopback(), slave, port, Make(4, "bond0", {Own("192.0.2.1/24")}), Make(5, "br0"),
+                                   Make(6, "cali1"), Make(7, "kube-ipvs0"), Make(8, "berth0")});
+  CHECK(std::get<PortInterface>(Resolve("regex:.*", state)).name == "bond0");
+  CHECK(std::get<PortInterface>(Resolve("auto", state)).name == "bond0");
+  CHECK(std::get<PortInterface>(Resolve("can_reach:192.0.2.9", state)).name == "bond0");
+  CHECK(std::get<PortInterface>(Resolve("regex:(eth|br).*", state)).name == "br0");
+  CHECK(std::holds_alternative<sync::Rejection>(Resolve("regex:eth.*|cali.*|kube.*|berth0|lo", state)));
+  CHECK(std::get<sync::Rejection>(Resolve("kube-ipvs0", state)).code == sync::RejectCode::kInterfaceMissing);
 }
 
 TEST_CASE("silence covers kube-ipvs0, berth0 and what is marked, and nothing the node owns", "[unit]") {
@@ -112,6 +136,8 @@ TEST_CASE("interfaces are told without loopback, ports, our own ones and our add
   port.master = 2;
   Link eth0 = Make(2, "eth0", {Own("192.0.2.1/24"), Ours("192.0.2.20/32")});
   eth0.gateways = {Ip("192.0.2.254")};
+  for (int i = 0; i < 70; ++i) eth0.routes.push_back(*Cidr::Parse(absl::StrCat("10.", i, ".0.0/", i < 65 ? 24 : 16)));
+  eth0.routes.push_back(*Cidr::Parse("::/0"));
   Link aaa = Make(7, "aaa");
   aaa.carrier = false;
   const auto told = LanInterfaces(State({Loopback(), eth0, Make(3, "kube-ipvs0"), Make(4, "berth0"), port, aaa}));
@@ -121,6 +147,9 @@ TEST_CASE("interfaces are told without loopback, ports, our own ones and our add
   CHECK(told[1].name == "eth0");
   CHECK(told[1].prefixes == std::vector<Cidr>{*Cidr::Parse("192.0.2.1/24")});
   CHECK(told[1].gateways == eth0.gateways);
+  REQUIRE(told[1].routes.size() == sync::kMaxRoutes);
+  CHECK(told[1].routes[0] == *Cidr::Parse("::/0"));
+  CHECK(told[1].routes[5] == *Cidr::Parse("10.69.0.0/16"));
 }
 
 TEST_CASE("a view tells what is on the VIP interface and who speaks for this node", "[unit]") {

@@ -69,15 +69,16 @@ TEST_CASE("the weight of a node for an address never changes between versions", 
 
 TEST_CASE("an interface is meant by its name, and a miss tells which there are", "[unit]") {
   const Nodes nodes = MakeNodes(2);
-  const auto found = ResolveInterface("eth1", nodes.at("node2"));
+  const auto found = ResolveInterface("eth1", Ip("10.0.0.1"), nodes.at("node2"));
   REQUIRE(found.ok());
   CHECK((*found)->name == "eth1");
-  const auto missing = ResolveInterface("eth9", nodes.at("node2"));
+  const auto missing = ResolveInterface("eth9", Ip("10.0.0.1"), nodes.at("node2"));
   CHECK(missing.status().code() == absl::StatusCode::kNotFound);
   CHECK(missing.status().message() == "node node2 has no interface eth9 (it has eth0, eth1)");
   NodeView bare;
   bare.name = "bare";
-  CHECK(ResolveInterface("eth0", bare).status().message() == "node bare has no interface eth0 (it has none)");
+  CHECK(ResolveInterface("eth0", Ip("10.0.0.1"), bare).status().message() ==
+        "node bare has no interface eth0 (it has none)");
 }
 
 TEST_CASE("T117 T131 T135 T136 a node that cannot hold an address is refused with the reason", "[unit]") {

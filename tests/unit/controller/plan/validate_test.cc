@@ -31,20 +31,29 @@ TEST_CASE("T010 E3 layer2 and vip need an interface", "[unit]") {
               {"Eip \"e\"", "spec.interface"});
 }
 
-TEST_CASE("F14 only an interface name is understood", "[unit]") {
+TEST_CASE("F14 an interface rule that can mean nothing is refused, field, value and what to write named", "[unit]") {
   model::Pool pool = MakePool("e", "10.0.0.0/24");
-  pool.interface = GENERATE(std::string("can_reach:10.0.0.1"), "eth0,eth1", "eth.*", "^eth0$", "eth 0", "eth0|eth1");
-  CAPTURE(pool.interface);
-  CheckDenied(ValidatePool(pool), "Eip \"e\": spec.interface", {pool.interface, "only an interface name is supported"});
+  const auto [rule, why] = GENERATE(table<std::string, std::string>({
+      {"lo", "invalid interface lo"},
+      {"haha:hahah", "invalid interface string"},
+      {"can_reach:hahah", "invalid can_reach address"},
+      {"can_reach:127.0.0.1", "invalid interface lo"},
+      {"eth.*", "regex:eth[0-9]+"},
+      {"eth 0", "write a name such as eth0"},
+      {"eth0,", "names have 1 to 15 characters"},
+      {"sixteen-chars-xx", "15"},
+      {"regex:eth(", "cannot be read"},
+  }));
+  pool.interface = rule;
+  CAPTURE(rule);
+  CheckDenied(ValidatePool(pool), "Eip \"e\": spec.interface", {rule, why});
 }
 
-TEST_CASE("names that no usable interface can have are refused", "[unit]") {
+TEST_CASE("each form of an interface rule is taken", "[unit]") {
   model::Pool pool = MakePool("e", "10.0.0.0/24");
-  pool.interface = "lo";
-  CheckDenied(ValidatePool(pool), "Eip \"e\": spec.interface \"lo\"", {"invalid interface lo"});
-  pool.interface = "sixteen-chars-xx";
-  CheckDenied(ValidatePool(pool), "Eip \"e\": spec.interface", {"15"});
-  pool.interface = "fifteen-chars-x";
+  pool.interface = GENERATE(as<std::string>(), "eth0", "fifteen-chars-x", "eth0.100", "eth1,eth2", "regex:^eth[0-9]+$",
+                            "regex:en(p|s).*", "can_reach:10.0.0.1", "can_reach:2001:db8::1", "auto");
+  CAPTURE(pool.interface);
   CHECK(ValidatePool(pool).ok());
 }
 
