@@ -348,6 +348,7 @@ void Holders::Changed(Holding& h, Phase phase) {
   if (phase == Phase::kHeld) h.told_unheld = false;
   if (phase == Phase::kHeld && (was == Phase::kAnnouncing || was == Phase::kTakingOver)) {
     const std::unique_ptr<Holding::Move> move = std::move(h.moving);
+    TellWhenOutside(h);
     if (move == nullptr || move->from.empty()) {
       MoveEvents(h, absl::StrCat("success to add nexthops [", h.holder, "] for ", h.address.ToString()));
     } else {

@@ -149,6 +149,7 @@ class Holders {
   void ForgetOrders();
   void NextOfRebalance();
   void TellWhetherItStays(Holding& h);
+  void TellWhenOutside(const Holding& h);
   void LoseHolder(Holding& h);
   void Unhold(Holding& h, const std::string& why);
   void Mute(Holding& h, const std::string& node);
@@ -176,6 +177,7 @@ class Holders {
   IndexedMap<IpAddr, Holding> holdings_;
   std::map<std::string, std::size_t> load_;  // addresses that each node holds or will; kept by Changed
   std::set<IpAddr> dirty_;
+  std::set<std::string> told_outside_;  // Eips as they are, some address of which is in no subnet of its interface
   std::map<IpAddr, Release> releases_;
   std::map<IpAddr, std::set<std::string>> quarantine_;
   std::map<std::string, IpAddr> recheck_cursor_;

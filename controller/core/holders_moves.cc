@@ -8,10 +8,7 @@
 
 namespace berth::core {
 namespace {
-
 using Phase = Holding::Phase;
-constexpr char kStays[] = "its node is drained, but no other node can hold it: it stays";
-
 }  // namespace
 
 void Holders::StartMove(Holding& h, const std::string& next) {
@@ -48,20 +45,6 @@ void Holders::FinishMove(Holding& h) {
   h.message.clear();
   Mute(h, from);
   Changed(h, Phase::kHeld);
-}
-
-// A drained node keeps what no other can hold.
-void Holders::TellWhetherItStays(Holding& h) {
-  const bool stays = agents_.Drained(h.holder);
-  if (stays == (h.message == kStays)) return;
-  h.message = stays ? kStays : "";
-  observer_.on_changed(h.address);
-  if (!stays) return;
-  for (const plan::Claim& claim : ctx_.ledger.OwnersOf(h.address)) {
-    ctx_.ServiceEvent(claim.service, true, "SetBalancer",
-                      absl::StrCat("address ", h.address.ToString(), " stays with ", h.holder,
-                                   ", which is drained: no other node can hold it"));
-  }
 }
 
 void Holders::OnDrained(const std::string& node) {

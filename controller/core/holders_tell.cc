@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of Holders that tells people of what is allowed and yet perhaps not what they meant.
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "controller/core/holders.h"
+
+namespace berth::core {
+namespace {
+
+constexpr char kStays[] = "its node is drained, but no other node can hold it: it stays";
+
+}  // namespace
+
+// A drained node keeps what no other can hold.
+void Holders::TellWhetherItStays(Holding& h) {
+  const bool stays = agents_.Drained(h.holder);
+  if (stays == (h.message == kStays)) return;
+  h.message = stays ? kStays : "";
+  observer_.on_changed(h.address);
+  if (!stays) return;
+  for (const plan::Claim& claim : ctx_.ledger.OwnersOf(h.address)) {
+    ctx_.ServiceEvent(claim.service, true, "SetBalancer",
+                      absl::StrCat("address ", h.address.ToString(), " stays with ", h.holder,
+                                   ", which is drained: no other node can hold it"));
+  }
+}
+
+// Once for each Eip as it is: routed ranges are in no subnet on purpose, and it may as well be a typing error.
+void Holders::TellWhenOutside(const Holding& h) {
+  const model::Pool* pool = ctx_.ledger.PoolOf(h.address);
+  const Agent* holder = agents_.Find(h.holder);
+  if (pool == nullptr || holder == nullptr) return;
+  const std::string as_it_is = absl::StrJoin({pool->name, pool->interface, pool->address_text}, "\n");
+  if (told_outside_.count(as_it_is) != 0) return;
+  const auto rule = sync::InterfaceRule::Parse(pool->interface);
+  if (!rule.ok()) return;
+  const auto interface = rule->Choose(h.address, holder->hello.interfaces);
+  if (!interface.ok()) return;
+  std::vector<std::string> subnets;
+  for (const Cidr& prefix : (*interface)->prefixes) {
+    if (prefix.Contains(h.address)) return;
+    const bool same_kind = prefix.address().family() == h.address.family() && !prefix.address().is_link_local();
+    if (same_kind) subnets.push_back(prefix.ToString());
+  }
+  told_outside_.insert(as_it_is);
+  ctx_.PoolEvent(
+      pool->name, true, "OutsideSubnet",
+      absl::StrCat("address ", h.address.ToString(), " is in no subnet of interface ", (*interface)->name, " of ",
+                   h.holder, " (", subnets.empty() ? std::string("it has none") : absl::StrJoin(subnets, ", "),
+                   "): it is announced there all the same; clients reach it only if their router has a route for it"));
+}
+
+}  // namespace berth::core
