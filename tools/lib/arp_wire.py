@@ -88,6 +88,7 @@ class Tap:
     _FILTER = struct.pack("HBBI" * 4, 0x28, 0, 0, 12, 0x15, 0, 1, ETH_P_ARP, 0x06, 0, 0, 0x40000, 0x06, 0, 0, 0)
 
     def __init__(self, lab):
+        self._lab = lab
         self.port_to_name = {host.port: host.name for host in lab.hosts}
         with inside_namespace(lab.switch_ns):
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
@@ -110,7 +111,7 @@ class Tap:
                 continue
             except OSError:
                 return
-            name = self.port_to_name.get(port)
+            name = self.port_to_name.get(port) or self._lab.names_of_ports.get(port)
             if name is None or len(frame) < 42:
                 continue
             found = ArpFrame(time.monotonic(), name, frame)

@@ -103,6 +103,7 @@ class Lab:
             run("ip", "netns", "add", self.switch_ns)
             run("ip", "-n", self.switch_ns, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
             run("ip", "-n", self.switch_ns, "link", "set", "br0", "up")
+            self.names_of_ports = {}  # of further ports
             self.controller_host = self._add(Host, "ctl", f"{network}.2")
             self.controller_address = self.controller_host.address
             self.client = self._add(Host, "client", f"{network}.19")
@@ -150,6 +151,13 @@ class Lab:
         """And here with all the others again."""
         for host in hosts:
             run("ip", "-n", self.switch_ns, "link", "set", host.port, "master", "br0")
+
+    def add_port(self, node, interface):
+        """A further interface of a node, down, with a switch port of its own; taps tell it as "node1/eth1"."""
+        port = f"{interface}-{node.name}"[:15]
+        run("ip", "-n", self.switch_ns, "link", "add", port, "type", "veth", "peer", "name", interface, "netns", node.ns)
+        run("ip", "-n", self.switch_ns, "link", "set", port, "master", "br0", "up")
+        self.names_of_ports[port] = f"{node.name}/{interface}"
 
     def tap(self):
         """Begins to collect the ARP frames that hosts send."""

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""spec.interface of an Eip on real interfaces: which of them answers for its addresses, and which never does."""
+from lan_case import *  # noqa: F403
+
+VIP = "192.168.50.50"
+
+
+class InterfaceTest(LanTest):
+    def start(self, interface, nodes=1, address="192.168.50.50-192.168.50.60"):
+        """A cluster with one Service, whose Eip has this rule; not waited for."""
+        lab = self.lab
+        lab.start_controller(lab.folder_of_manifests())
+        for node in lab.nodes:
+            node.start_agent()
+        lab.wait_agents(nodes)
+        self.set_rule(interface, address)
+        lab.manifest("services.yaml", service("web"))
+        self.tap = lab.tap()
+        self.census = Census(lab, self.tap)
+
+    def set_rule(self, interface, address="192.168.50.50-192.168.50.60"):
+        self.address = address
+        self.lab.manifest("pool.yaml", eip(address=address, interface=f'"{interface}"'))
+
+    def add(self, node, interface, *settings):
+        """A further interface of the node on the LAN, up; returns its MAC."""
+        self.lab.add_port(node, interface)
+        for setting in settings:
+            node.ip(*setting.split())
+        node.ip("link", "set", interface, "up")
+        return self.mac(node, interface)
+
+    def mac(self, node, interface):
+        return json.loads(node.ip("-j", "link", "show", interface))[0]["address"]
+
+    def assert_answered_by(self, host, mac=None, timeout=5):
+        """By that host (or "node1/eth1") and nobody else, whoever asks how often, with that MAC."""
+        self.lab.wait_announced(1)
+        wait_for(f"an answer by {host}", lambda: self.census.who_answers([VIP], timeout=0.3)[VIP] == [host], timeout, 0)
+        since = time.monotonic()
+        for _ in range(20):
+            self.census.ask(VIP)
+            time.sleep(0.005)
+        time.sleep(0.3)
+        self.assertEqual([hosts for _, _, hosts in self.census.answers(since)], [[host]] * 20)
+        if mac is not None:
+            self.assertEqual({f.sender_mac for f in self.tap.replies(since)}, {mac})
+
+
+class OnlyOnItsInterface(InterfaceTest):
+    """T116 F15 a rule means one interface of several on one LAN, and requests that arrive on another find no answer"""
+
+    def test(self):
+        lab = self.new_lab(1)
+        node = lab.nodes[0]
+        eth1 = self.add(node, "eth1")
+        self.start("eth9,eth1")
+        self.assert_answered_by("node1/eth1", eth1)
+        # By the subnet, which eth0 has.
+        for rule in ("auto", "can_reach:192.168.50.1", "regex:eth[0-9]"):
+            self.set_rule(rule)
+            self.assert_answered_by("node1", node.mac)
+            self.set_rule("eth1")
+            self.assert_answered_by("node1/eth1", eth1)
+        # eth1 has a narrower subnet with the address in it now.
+        self.set_rule("auto")
+        self.assert_answered_by("node1", node.mac)
+        node.ip("addr", "add", "192.168.50.62/27", "dev", "eth1")
+        self.assert_answered_by("node1/eth1", eth1)
+
+
+class HotPlug(InterfaceTest):
+    """T124 an interface that is made while the agent runs, and matches, answers within two seconds"""
+
+    def test(self):
+        lab = self.new_lab(2)
+        self.start("regex:eth9", nodes=2)
+        wait_for("the address, held by nobody", lambda: [a for a in lab.get("addresses") if a["state"] == "UNHELD"], 10)
+        self.assertEqual(self.census.who_answers([VIP], timeout=0.5)[VIP], [])
+        found = json.loads(lab.ctl("explain", "address", VIP, "-o", "json").stdout)["address"]
+        self.assertIn("node node1 has no interface that matches regex:eth9 (it has eth0)", " ".join(found["refusals"]))
+        made = time.monotonic()
+        mac = self.add(lab.nodes[1], "eth9")
+        self.assert_answered_by("node2/eth9", mac)
+        first = next(f.time for f in self.tap.replies(made) if f.sender_ip == VIP)
+        self.assertLess(first - made, 2)
+        # Renamed, it matches no more; another name again, and it does.
+        node = lab.nodes[1]
+        for name, answers in (("spare", []), ("eth9", ["node2/eth9"])):
+            old = "eth9" if name == "spare" else "spare"
+            node.ip("link", "set", old, "down")
+            node.ip("link", "set", old, "name", name)
+            node.ip("link", "set", name, "up")
+            wait_for(f"{answers}", lambda answers=answers: self.census.who_answers([VIP], timeout=0.3)[VIP] == answers, 5, 0)
+
+
+class NeverOnPorts(InterfaceTest):
+    """T125 a bridge answers, and neither its ports nor what belongs to pods, though the pattern matches them all"""
+
+    def test(self):
+        lab = self.new_lab(1)
+        node = lab.nodes[0]
+        for name in ("cali1", "veth9"):  # before the port exists, so that they would be found first
+            node.ip("link", "add", name, "type", "veth", "peer", "name", f"{name}p")
+            node.ip("link", "set", name, "up")
+            node.ip("link", "set", f"{name}p", "up")
+        for name in ("docker0", "cni0"):
+            node.ip("link", "add", name, "type", "bridge")
+            node.ip("link", "set", name, "up")
+        node.add_kube_ipvs0()
+        node.ip("link", "add", "zlan0", "address", "02:00:00:00:07:07", "type", "bridge", "mcast_snooping", "0")
+        node.ip("link", "set", "zlan0", "up")
+        self.add(node, "eth2", "link set eth2 master zlan0")
+        # All but eth0, of which the address's subnet is.
+        self.start("regex:([^e].*|eth[1-9])")
+        self.assert_answered_by("node1/eth2", "02:00:00:00:07:07")
+
+
+class Macvlan(InterfaceTest):
+    """A macvlan interface answers with its own MAC, on request of a list in which others are down"""
+
+    def test(self):
+        lab = self.new_lab(1)
+        node = lab.nodes[0]
+        self.add(node, "eth1")
+        node.ip("link", "add", "mv0", "link", "eth1", "address", "02:00:00:00:08:08", "type", "macvlan", "mode", "bridge")
+        node.ip("link", "set", "mv0", "up")
+        lab.add_port(node, "eth2")  # down
+        self.start("eth2,mv0")
+        self.assert_answered_by("node1/eth1", "02:00:00:00:08:08")
+
+
+class OutsideSubnet(InterfaceTest):
+    """F16 addresses in no subnet of the interface are answered for, and one warning says so"""
+
+    def test(self):
+        lab = self.new_lab(1)
+        self.start("eth0", address="10.9.0.1-10.9.0.9")
+        lab.manifest("more.yaml", service("web2"))
+        lab.wait_announced(2)
+        found = self.census.who_answers(["10.9.0.1", "10.9.0.2"])
+        self.assertEqual(found, {"10.9.0.1": ["node1"], "10.9.0.2": ["node1"]})
+        with open(lab.controller_log) as f:
+            self.assertEqual(f.read().count("is in no subnet of interface eth0 of node1 (192.168.50.11/24)"), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
