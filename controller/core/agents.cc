@@ -32,6 +32,13 @@ bool Agent::Settled(const IpAddr& address) const {
          std::find(in_flight->addresses.begin(), in_flight->addresses.end(), address) == in_flight->addresses.end();
 }
 
+bool Agent::MayHave(const IpAddr& address) const {
+  if (desired.count(address) != 0 || dirty.count(address) != 0 || announced.count(address) != 0) return true;
+  if (connected() && !Settled(address)) return true;
+  // One that stood still says that it announces nothing, and announces again what it finds unanswered once it is alone.
+  return fresh && std::find(hello.local.begin(), hello.local.end(), address) != hello.local.end();
+}
+
 void Agents::OnOpened(StreamId stream, const StreamPeer& peer) { streams_[stream].peer = peer.address; }
 
 void Agents::OnMessage(StreamId stream, const sync::AgentMessage& message) {
@@ -150,6 +157,9 @@ void Agents::OnAnswered(Agent& agent, std::uint64_t term, std::uint64_t version,
     }
   }
   agent.acked = version;
+  const std::set<IpAddr> settled(done.addresses.begin(), done.addresses.end());
+  std::erase_if(agent.hello.local,
+                [&](const IpAddr& a) { return settled.count(a) != 0 && agent.desired.count(a) == 0; });
   for (const IpAddr& address : done.addresses) {
     auto it = no.find(address);
     const sync::Rejection* rejection = it == no.end() ? nullptr : it->second;

@@ -46,6 +46,9 @@ struct Agent {
   std::vector<MacAddr> Macs() const;
   // Whether nothing about `address` is on its way: what the agent has is what it shall have.
   bool Settled(const IpAddr& address) const;
+  // Whether it has `address`, for all that is known: it was told to, said so, or has not acknowledged that it shall
+  // not.
+  bool MayHave(const IpAddr& address) const;
 };
 
 class Agents {

@@ -286,11 +286,7 @@ void Holders::Withdraw(const IpAddr& address, std::function<void()> done) {
   auto it = holdings_.find(address);
   if (it != holdings_.end()) it->second.withdrawing = true;
   for (auto& [node, agent] : agents_.all()) {
-    const bool told = agent.desired.count(address) != 0;
-    const bool untold = agent.dirty.count(address) != 0;  // an earlier withdrawal has not reached it
-    const bool has =
-        told || untold || agent.announced.count(address) != 0 || (agent.connected() && !agent.Settled(address));
-    if (has) release.waiting.insert(node);
+    if (agent.MayHave(address)) release.waiting.insert(node);
   }
   if (it != holdings_.end()) Unhold(it->second, "being released");
   for (const std::string& node : release.waiting) {

@@ -177,5 +177,34 @@ TEST_CASE("whoever can hold an address again asks first, when its last holder ne
   CHECK(world.GratuitousSince(able, vip) == 0);
 }
 
+TEST_CASE("an address is not given on while an agent that said nothing of it has it on its disk still", "[system]") {
+  World world;
+  Prepare(world, 2, 1);
+  const IpAddr vip = world.AddressOf("svc1");
+  const std::string holder = world.HolderOf(vip);
+  world.KillAgent(holder == "node1" ? "node2" : "node1");
+  world.Run(absl::Seconds(2));
+  world.AgentOf(holder).Freeze();
+  world.Run(absl::Seconds(5));
+  world.cluster.Grant(world.Leader().source);  // a new term, which waits 3 s for the other agent
+  world.Run(absl::Milliseconds(100));
+  world.AgentOf(holder).Thaw();  // mute: it says that it announces nothing
+  REQUIRE(world.RunUntil([&] { return world.AgentState(holder) == model::AgentState::kReady; }, absl::Seconds(1)));
+  world.wire.Cut(holder, true);
+  world.DeleteService("svc1");
+  model::Service next = World::MakeService("svc2");
+  next.load_balancer_ip = vip.ToString();
+  world.AddService(next);
+  // It is alone, finds nobody who answers, and announces; then the controller begins to decide.
+  REQUIRE(world.RunUntil([&] { return world.HolderOf(vip) == holder; }, absl::Seconds(3)));
+  world.Run(absl::Seconds(5));
+  CHECK(world.HolderOf(vip) == holder);
+  CHECK(world.AddressOf("svc2") != vip);
+  world.wire.Cut(holder, false);
+  world.Run(absl::Seconds(10));
+  CHECK(world.AddressOf("svc2") == vip);
+  CHECK(world.HolderOf(vip) == holder);
+}
+
 }  // namespace
 }  // namespace berth::system
