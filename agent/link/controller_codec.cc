@@ -133,6 +133,14 @@ struct PayloadWriter {
       v1::ConflictList* list = to->mutable_conflicts();
       for (const sync::Conflict& conflict : *m.conflicts) Write(conflict, list->add_conflicts());
     }
+    if (m.peers.has_value()) {
+      v1::PeerList* list = to->mutable_peers();
+      for (const sync::PeerState& peer : *m.peers) {
+        v1::PeerState* to_peer = list->add_peers();
+        to_peer->set_node(WireName(peer.node));
+        to_peer->set_heard(peer.heard);
+      }
+    }
     to->set_leaving(m.leaving);
   }
 };
@@ -162,8 +170,10 @@ sync::Role Read(WireReader& in, const Path& at, v1::Role role) {
       return sync::Role::kAnnounce;
     case v1::ROLE_MUTE:
       return sync::Role::kMute;
+    case v1::ROLE_STANDBY:
+      return sync::Role::kStandby;
     default:
-      in.Fail(at, "must be PREPARE, ANNOUNCE or MUTE");
+      in.Fail(at, "must be PREPARE, ANNOUNCE, MUTE or STANDBY");
       return {};
   }
 }
@@ -184,9 +194,17 @@ absl::Duration Read(WireReader& in, const Path& at, const google::protobuf::Dura
   return in.Time(at, m.seconds(), m.nanos());
 }
 
+sync::PeerKey Read(WireReader& in, const Path& at, const v1::PeerKey& m) {
+  if (m.id() == 0) in.Fail({&at, "id"}, "must not be 0");
+  if (m.secret().size() != sync::kPeerSecretSize) in.Fail({&at, "secret"}, "must have 32 bytes");
+  return {.id = m.id(), .secret = m.secret()};
+}
+
 sync::Settings Read(WireReader& in, const Path& at, const v1::Settings& m) {
   return {.heartbeat = Read(in, {&at, "heartbeat"}, m.heartbeat()),
-          .agent_timeout = Read(in, {&at, "agent_timeout"}, m.agent_timeout())};
+          .agent_timeout = Read(in, {&at, "agent_timeout"}, m.agent_timeout()),
+          .peer_keys = in.List({&at, "peer_keys"}, m.peer_keys(), sync::kMaxPeerKeys,
+                               [&](const Path& p, const v1::PeerKey& key) { return Read(in, p, key); })};
 }
 
 sync::Candidate Read(WireReader& in, const Path& at, const v1::Candidate& m) {

@@ -6,10 +6,15 @@
 #ifndef BERTH_COMMON_SYNC_MESSAGES_H_
 #define BERTH_COMMON_SYNC_MESSAGES_H_
 
+#include <algorithm>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -28,6 +33,8 @@ enum class Role : std::uint8_t {
   kPrepare,   // make it local, stay silent, acknowledge: the next holder of a planned move, or of a failover under probe
   kAnnounce,  // make it local, send gratuitous frames on gaining it, answer for it
   kMute,      // keep it local and go on forwarding, but do not answer: the former holder of a planned move
+  kStandby,   // not local, silent: watch the candidates before this one, and take over without a leader's word when all
+              // of them are silent and no leader is heard (docs/candidates-chain.md)
 };
 
 // Orders states across leaders: the term of leadership, then the version within it. Between rivals the higher wins.
@@ -41,7 +48,37 @@ struct Candidate {
   std::string node;
   std::vector<MacAddr> macs;    // of the interfaces that carry the address; what the LAN sees this node speak with
   std::string probe_endpoint;   // HOST:PORT for agent-to-agent probes, may be empty
-  friend bool operator==(const Candidate&, const Candidate&) = default;
+  friend auto operator<=>(const Candidate&, const Candidate&) = default;
+};
+
+// Candidates of an address, best first. Thousands of addresses have the same few lists: a copy shares the list.
+class CandidateList {
+ public:
+  using List = std::vector<Candidate>;
+  CandidateList() = default;
+  CandidateList(List list) {  // NOLINT(google-explicit-constructor): a list is one
+    if (!list.empty()) list_ = std::make_shared<const List>(std::move(list));
+  }
+  CandidateList(std::initializer_list<Candidate> list) : CandidateList(List(list)) {}
+
+  const Candidate* begin() const { return list_ == nullptr ? nullptr : list_->data(); }
+  const Candidate* end() const { return begin() + size(); }
+  std::size_t size() const { return list_ == nullptr ? 0 : list_->size(); }
+  bool empty() const { return list_ == nullptr; }
+  const Candidate& operator[](std::size_t i) const { return (*list_)[i]; }
+  // Of all copies of one list the same, and of no other list while one of them is there.
+  const void* identity() const { return list_.get(); }
+  bool shared() const { return list_.use_count() > 1; }
+
+  friend bool operator==(const CandidateList& a, const CandidateList& b) {
+    return a.list_ == b.list_ || std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
+  friend bool operator<(const CandidateList& a, const CandidateList& b) {
+    return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
+  }
+
+ private:
+  std::shared_ptr<const List> list_;
 };
 
 struct PortRef {
@@ -62,7 +99,7 @@ struct Assignment {
   std::string interface;  // the Eip's rule, for example "eth0"; each agent resolves it against its own links
   Role role = Role::kPrepare;
   Stamp since;            // the state in which this role was decided
-  std::vector<Candidate> candidates;  // best first; an agent's rank is its place in it
+  CandidateList candidates;  // best first; an agent's rank is its place in it. The holder is first once there is one
   // For a holder that is being relieved: mute as soon as one of these MACs announces the address.
   std::vector<MacAddr> yield_to;
   std::vector<ServiceRef> services;
@@ -77,9 +114,17 @@ struct Removal {
   friend bool operator==(const Removal&, const Removal&) = default;
 };
 
+// A secret by which agents know each other's probes.
+struct PeerKey {
+  std::uint64_t id = 0;  // a newer key has a higher one
+  std::string secret;    // 32 bytes
+  friend bool operator==(const PeerKey&, const PeerKey&) = default;
+};
+
 struct Settings {
   absl::Duration heartbeat = absl::Milliseconds(200);
   absl::Duration agent_timeout = absl::Milliseconds(600);
+  std::vector<PeerKey> peer_keys;  // newest first; none: agents do not probe each other
   friend bool operator==(const Settings&, const Settings&) = default;
 };
 
@@ -176,7 +221,7 @@ struct Hello {  // always first on a stream
   std::vector<InterfaceInfo> interfaces;
   std::vector<AnnouncedAddress> announced;
   std::vector<IpAddr> local;   // addresses Berth made local on this node and that are there still
-  std::string probe_endpoint;  // HOST:PORT of --peer-listen, may be empty
+  std::string probe_endpoint;  // of --peer-listen: HOST:PORT, ":PORT" for all its addresses, or empty
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 struct Heartbeat {
@@ -216,10 +261,16 @@ struct ProbeResult {
   std::vector<ProbeAnswer> answers;
   friend bool operator==(const ProbeResult&, const ProbeResult&) = default;
 };
+struct PeerState {  // another agent, as this one finds it by probes
+  std::string node;
+  bool heard = false;  // it answers on every interface on which it is probed
+  friend bool operator==(const PeerState&, const PeerState&) = default;
+};
 struct Report {  // sections that are absent have not changed since the last Hello or Report
   std::optional<std::vector<InterfaceInfo>> interfaces;
   std::optional<std::vector<AnnouncedAddress>> announced;
   std::optional<std::vector<Conflict>> conflicts;
+  std::optional<std::vector<PeerState>> peers;  // by node
   bool leaving = false;   // SIGTERM: hand my addresses over, then I end
   friend bool operator==(const Report&, const Report&) = default;
 };

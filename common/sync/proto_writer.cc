@@ -27,6 +27,8 @@ v1::Role ToProto(Role role) {
       return v1::ROLE_ANNOUNCE;
     case Role::kMute:
       return v1::ROLE_MUTE;
+    case Role::kStandby:
+      return v1::ROLE_STANDBY;
   }
   return v1::ROLE_UNSPECIFIED;
 }
@@ -58,6 +60,11 @@ void Write(absl::Duration value, google::protobuf::Duration* out) {
 void Write(const Settings& settings, v1::Settings* out) {
   Write(settings.heartbeat, out->mutable_heartbeat());
   Write(settings.agent_timeout, out->mutable_agent_timeout());
+  for (const PeerKey& key : settings.peer_keys) {
+    v1::PeerKey* out_key = out->add_peer_keys();
+    out_key->set_id(key.id);
+    out_key->set_secret(key.secret);
+  }
 }
 
 void Write(const Assignment& assignment, v1::Assignment* out) {

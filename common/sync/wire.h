@@ -38,6 +38,8 @@ inline constexpr int kMaxAddresses = 65536;  // in one list of a message
 inline constexpr int kMaxInterfaces = 1024;  // of a node; also prefixes and gateways of one interface
 inline constexpr int kMaxMacs = 64;          // also candidates of an address, and interfaces that announce it
 inline constexpr int kMaxServices = 1024;    // of an address; also ports of one Service
+inline constexpr int kMaxPeerKeys = 8;
+inline constexpr std::size_t kPeerSecretSize = 32;
 inline constexpr absl::Duration kMinDuration = absl::Milliseconds(1);
 inline constexpr absl::Duration kMaxDuration = absl::Hours(1);
 

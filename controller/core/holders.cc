@@ -97,10 +97,12 @@ sync::Assignment Holders::MakeAssignment(const Holding& h, sync::Role role) cons
   a.address = h.address;
   a.interface = ViewOf(h).interface;
   a.role = role;
+  std::vector<sync::Candidate> candidates;
   for (const std::string& node : h.candidates) {
     const Agent* agent = agents_.Find(node);
-    if (agent != nullptr) a.candidates.push_back({node, agent->Macs(), agent->hello.probe_endpoint});
+    if (agent != nullptr) candidates.push_back({node, agent->Macs(), agent->hello.probe_endpoint});
   }
+  a.candidates = std::move(candidates);
   for (const plan::Claim& claim : ctx_.ledger.OwnersOf(h.address)) {
     sync::ServiceRef ref{claim.service.ns, claim.service.name, {}};
     for (const model::ServicePort& p : claim.ports) ref.ports.push_back({p.protocol, p.port});

@@ -151,6 +151,10 @@ sync::ProbeAnswer Read(WireReader& in, const Path& at, const v1::ProbeAnswer& m)
   return out;
 }
 
+sync::PeerState Read(WireReader& in, const Path& at, const v1::PeerState& m) {
+  return {.node = in.Name({&at, "node"}, m.node()), .heard = m.heard()};
+}
+
 // A list of messages, each read by the overload of Read for it.
 template <typename Entries>
 auto ReadList(WireReader& in, const Path& at, const Entries& list, int max) {
@@ -198,6 +202,10 @@ sync::Report Read(WireReader& in, const Path& at, const v1::Report& m) {
   if (m.has_conflicts()) {
     const Path list{&at, "conflicts"};
     out.conflicts = ReadList(in, {&list, "conflicts"}, m.conflicts().conflicts(), sync::kMaxAddresses);
+  }
+  if (m.has_peers()) {
+    const Path list{&at, "peers"};
+    out.peers = ReadList(in, {&list, "peers"}, m.peers().peers(), sync::kMaxAddresses);
   }
   out.leaving = m.leaving();
   return out;

@@ -12,6 +12,7 @@
 
 #include "absl/numeric/int128.h"
 #include "common/sync/messages.h"
+#include "common/sync/wire.h"
 
 namespace berth::sync {
 
@@ -111,7 +112,14 @@ class MessageGenerator {
     return MacAddr(bytes);
   }
   Stamp AnyStamp() { return {Number(), Number()}; }
-  Settings AnySettings() { return {.heartbeat = Time(), .agent_timeout = Time()}; }
+  PeerKey AnyKey() {
+    PeerKey key{.id = Number() | 1, .secret = std::string(kPeerSecretSize, 'x')};
+    for (char& c : key.secret) c = static_cast<char>(random_());
+    return key;
+  }
+  Settings AnySettings() {
+    return {.heartbeat = Time(), .agent_timeout = Time(), .peer_keys = Several(&MessageGenerator::AnyKey)};
+  }
   Candidate AnyCandidate() {
     return {.node = Name(), .macs = Several(&MessageGenerator::Mac), .probe_endpoint = Flip() ? "" : "[2001:db8::1]:1"};
   }
@@ -124,7 +132,7 @@ class MessageGenerator {
     return {.address = Address(),
             .protocol = static_cast<Protocol>(Below(3)),
             .interface = Flip() ? "" : Name(),
-            .role = static_cast<Role>(Below(3)),
+            .role = static_cast<Role>(Below(4)),
             .since = AnyStamp(),
             .candidates = Several(&MessageGenerator::AnyCandidate),
             .yield_to = Several(&MessageGenerator::Mac),
@@ -156,12 +164,14 @@ class MessageGenerator {
   ProbeAnswer AnyProbeAnswer() {
     return {.address = Address(), .probed = Flip(), .macs = Several(&MessageGenerator::Mac), .message = Text()};
   }
+  PeerState AnyPeer() { return {.node = Name(), .heard = Flip()}; }
   Report AnyReport() {
     Report out;
     if (Flip()) out.interfaces = Several(&MessageGenerator::AnyInterface);
     if (Flip()) out.announced = Several(&MessageGenerator::AnyAnnounced);
     if (Flip()) out.conflicts = Several(&MessageGenerator::AnyConflict);
     out.leaving = Flip();
+    if (Flip()) out.peers = Several(&MessageGenerator::AnyPeer);
     return out;
   }
 
