@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <cstring>
 #include <ctime>
 #include <functional>
 #include <memory>
@@ -16,9 +17,11 @@
 #include "agent/effect/kernel/linux_kernel.h"
 #include "agent/effect/l2/pcap_frame_port.h"
 #include "agent/link/controller_link.h"
+#include "agent/peer/udp_peer_port.h"
 #include "common/base/atomic_file.h"
 #include "common/base/build_info.h"
 #include "common/base/heap.h"
+#include "common/base/random_bytes.h"
 #include "common/base/real_event_loop.h"
 #include "common/base/status_macros.h"
 #include "common/obs/http_server.h"
@@ -64,6 +67,10 @@ absl::StatusOr<AgentConfig> MakeConfig(const AppOptions& options) {
   config.started_ns = BootTimeNs();
   config.version = std::string(BuildVersion());
   config.vip_interface = options.vip_interface;
+  if (options.peer_listen.has_value()) config.probe_endpoint = options.peer_listen->ToString();
+  const std::string process = RandomBytes(sizeof config.peer_process);
+  std::memcpy(&config.peer_process, process.data(), process.size());
+  config.peer_seed = RandomBytes(32);
   return config;
 }
 
@@ -77,7 +84,9 @@ class App {
         trimmer_(loop),
         kernel_(loop),
         frames_(loop),
-        disk_(loop, options.state_dir) {}
+        disk_(loop, options.state_dir) {
+    if (options.peer_listen.has_value()) peers_ = std::make_unique<UdpPeerPort>(loop, *options.peer_listen);
+  }
   ~App() {
     if (retry_ != 0) loop_.Cancel(retry_);
     if (http_retry_ != 0) loop_.Cancel(http_retry_);
@@ -97,6 +106,7 @@ class App {
   void End(int code);
   void OnSignal();
   std::vector<std::string> Unready() const;
+  void CollectPeers(const AgentStatus& status, MetricSink& out) const;
   void Collect(MetricSink& out) const;
 
   const AppOptions options_;
@@ -107,6 +117,7 @@ class App {
   LinuxKernel kernel_;
   PcapFramePort frames_;
   FileStore disk_;
+  std::unique_ptr<UdpPeerPort> peers_;  // null without --peer-listen
   std::unique_ptr<ControllerLink> link_;
   std::unique_ptr<AgentRunner> runner_;
   std::unique_ptr<HttpServer> http_;
@@ -161,9 +172,14 @@ absl::Status App::StartAgent() {
   ASSIGN_OR_RETURN(link.credentials,
                    ChannelCredentials(options_.tls, options_.controllers, kControllerTlsName, link.channel_arguments));
   link_ = std::make_unique<ControllerLink>(loop_, std::move(link));
-  runner_ = std::make_unique<AgentRunner>(
-      config_, AgentSeams{.loop = loop_, .kernel = kernel_, .frames = frames_, .controller = *link_, .disk = disk_},
-      [this](int code) { End(code); });
+  runner_ = std::make_unique<AgentRunner>(config_,
+                                          AgentSeams{.loop = loop_,
+                                                     .kernel = kernel_,
+                                                     .frames = frames_,
+                                                     .controller = *link_,
+                                                     .disk = disk_,
+                                                     .peers = peers_.get()},
+                                          [this](int code) { End(code); });
   // From here on an error is final: the seams are started once.
   if (absl::Status s = runner_->Start(); !s.ok()) {
     return absl::FailedPreconditionError(absl::StrCat("the agent cannot start: ", s.message()));
@@ -227,6 +243,23 @@ std::vector<std::string> App::Unready() const {
   return {absl::StrCat("waiting for credentials: ", waiting_for_.ToString())};
 }
 
+void App::CollectPeers(const AgentStatus& status, MetricSink& out) const {
+  out.Gauge("berth_agent_standby_addresses", "Addresses of other nodes that this agent would take over", {},
+            static_cast<double>(status.standbys));
+  out.Gauge("berth_agent_peers", "Other agents probed, by interface", {{"state", "heard"}},
+            static_cast<double>(status.peers.heard));
+  out.Gauge("berth_agent_peers", "Other agents probed, by interface", {{"state", "silent"}},
+            static_cast<double>(status.peers.silent));
+  out.Counter("berth_agent_peer_probes_total", "Questions sent to other agents", {},
+              static_cast<double>(status.peers.probes));
+  out.Counter("berth_agent_peer_answers_total", "Answers of other agents to them", {},
+              static_cast<double>(status.peers.answers));
+  out.Counter("berth_agent_peer_refused_total", "Packets of other agents that were not authentic, or too many", {},
+              static_cast<double>(status.peers.refused));
+  out.Counter("berth_agent_take_overs_total", "Addresses taken over while no leader was heard", {},
+              static_cast<double>(runner_->take_overs()));
+}
+
 void App::Collect(MetricSink& out) const {
   if (runner_ == nullptr) return;
   const AgentStatus status = runner_->core().status();
@@ -238,6 +271,7 @@ void App::Collect(MetricSink& out) const {
               static_cast<double>(runner_->conflicts()));
   out.Counter("berth_agent_drift_repairs_total", "Times that something Berth had set was put right again", {},
               static_cast<double>(runner_->drift_repairs()));
+  CollectPeers(status, out);
   for (const PortStats& s : frames_.Stats()) {
     const MetricSink::Labels labels = {{"interface", s.interface}};
     out.Counter("berth_agent_arp_requests_total", "Well-formed ARP requests that passed the kernel's filter", labels,

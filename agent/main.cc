@@ -15,6 +15,7 @@
 #include "common/base/heap.h"
 #include "common/base/real_event_loop.h"
 #include "common/base/status_macros.h"
+#include "common/net/ip_addr.h"
 #include "common/obs/log.h"
 #include "common/tls/grpc_log.h"
 
@@ -102,6 +103,9 @@ absl::StatusOr<berth::agent::AppOptions> ToOptions(const Flags& flags) {
   if (!flags.peer_listen.empty()) {
     const absl::StatusOr<berth::HostPort> peer = berth::ParseListenAddress(flags.peer_listen);
     if (!peer.ok()) return Annotate(peer.status(), "--peer-listen");
+    if (peer->port == 0 || (!peer->host.empty() && !berth::IpAddr::Parse(peer->host).ok())) {
+      return absl::InvalidArgumentError("--peer-listen: other agents need an address and a port from 1 to 65535");
+    }
     options.peer_listen = *peer;
   }
   return options;

@@ -10,10 +10,12 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/build_info.h"
 #include "common/base/heap.h"
+#include "common/base/random_bytes.h"
 #include "common/base/real_event_loop.h"
 #include "common/base/status_macros.h"
 #include "common/obs/http_server.h"
 #include "common/obs/metrics.h"
+#include "common/sync/wire.h"
 #include "common/tls/grpc_log.h"
 #include "controller/admin/admin_server.h"
 #include "controller/admission/core_view.h"
@@ -142,6 +144,7 @@ absl::Status App::StartCore() {
   options.rules = flags_.rules;
   options.heartbeat = flags_.heartbeat;
   options.agent_timeout = flags_.agent_timeout;
+  options.make_peer_key = [] { return RandomBytes(sync::kPeerSecretSize); };
   options.absent_endpoints_are_ready = folder_ != nullptr;
   options.record_reasons = kubernetes_ != nullptr;
   push::AgentPort& port = gate_ != nullptr ? *gate_ : static_cast<push::AgentPort&>(*agents_);

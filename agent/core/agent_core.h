@@ -26,16 +26,19 @@
 #include "absl/time/time.h"
 #include "agent/core/effects.h"
 #include "agent/core/events.h"
+#include "agent/peer/peers.h"
 
 namespace berth::agent {
 
 struct AgentConfig {
   std::string node;
-  std::string instance_id;      // unique per process
-  std::string boot_id;          // of the node's kernel
-  std::int64_t started_ns = 0;  // CLOCK_BOOTTIME at process start
-  std::string version;          // software
-  std::string probe_endpoint;   // HOST:PORT of --peer-listen, may be empty
+  std::string instance_id;         // unique per process
+  std::string boot_id;             // of the node's kernel
+  std::int64_t started_ns = 0;     // CLOCK_BOOTTIME at process start
+  std::string version;             // software
+  std::string probe_endpoint;      // --peer-listen: HOST:PORT, ":PORT", or empty for no probes among agents
+  std::uint64_t peer_process = 0;  // random, tells this process from others in probes
+  std::string peer_seed;           // random bytes, kept secret: nonces are made from them
   std::string vip_interface = "auto";
 };
 
@@ -47,6 +50,8 @@ struct AgentStatus {
   std::size_t announced = 0;  // addresses answered for (layer 2)
   sync::Stamp state;          // newest state held
   std::uint64_t highest_term = 0;
+  std::size_t standbys = 0;  // addresses that others hold, watched
+  peer::PeerCounts peers;
   std::vector<std::string> unready;  // what keeps the agent from being ready, one phrase each
 };
 

@@ -11,6 +11,7 @@ using sync::RejectCode;
 using sync::Role;
 
 constexpr absl::Duration kDiskGrace = absl::Milliseconds(300);  // for a leader's word, before the disk's counts
+constexpr absl::Duration kAskAfterStart = absl::Seconds(1);     // about what others hold
 constexpr absl::Duration kTermPatience = absl::Seconds(1);      // for the disk to take a new term
 constexpr absl::Duration kStoreInterval = absl::Milliseconds(100);
 
@@ -80,9 +81,7 @@ void AgentCore::Impl::Obey(const sync::Snapshot& m) {
   const bool first_word = !leader_heard_;
   leader_heard_ = true;
   standby_ = false;
-  settings_ = Sane(m.settings);
-  next_heartbeat_ = std::min(next_heartbeat_, now_ + settings_.heartbeat);
-  next_tick_ = now_;
+  Adopt(m.settings);
   authoritative_ = true;
   disk_decides_ = absl::InfiniteFuture();
   prober_.CancelOwn();
@@ -99,6 +98,9 @@ void AgentCore::Impl::Obey(const sync::Snapshot& m) {
     if (!named.contains(address)) gone.push_back(address);
   }
   for (const IpAddr& address : gone) Drop(address);
+  for (auto it = standbys_.begin(); it != standbys_.end();) {
+    it = named.contains(it->first) ? std::next(it) : standbys_.erase(it);
+  }
   for (const sync::Assignment& a : m.assignments) Upsert(a, first_word);
 }
 
@@ -119,10 +121,16 @@ void AgentCore::Impl::Obey(const sync::Delta& m) {
 }
 
 void AgentCore::Impl::Obey(const sync::SettingsUpdate& m) {
-  settings_ = Sane(m.settings);
+  Adopt(m.settings);
+  store_dirty_ = true;
+}
+
+void AgentCore::Impl::Adopt(const sync::Settings& settings) {
+  settings_ = Sane(settings);
+  peers_.SetKeys(settings_.peer_keys, now_);
+  PacePeers();
   next_heartbeat_ = std::min(next_heartbeat_, now_ + settings_.heartbeat);
   next_tick_ = now_;
-  store_dirty_ = true;
 }
 
 void AgentCore::Impl::Obey(const sync::NotLeader& m) {
@@ -136,6 +144,7 @@ void AgentCore::Impl::Obey(const sync::NotLeader& m) {
   if (!leader_heard_) return;
   leader_heard_ = false;
   unacked_.reset();
+  BeginAlone();
 }
 
 void AgentCore::Impl::Obey(const sync::Superseded& m) {
@@ -149,7 +158,9 @@ void AgentCore::Impl::Obey(const sync::Cleanup&) {
   cleaning_ = true;
   for (auto& [address, entry] : entries_) Hush(entry);
   entries_.clear();
+  standbys_.clear();
   decisions_.clear();
+  Emit(SetPeerInterfaces{});
   unacked_.reset();
   kernel_out_.push_back(RemoveEverything{});
 }
@@ -159,17 +170,36 @@ void AgentCore::Impl::Upsert(const sync::Assignment& assignment, bool first_word
   released_.erase(address);
   unacked_->waiting.insert(address);
   unacked_->touched.insert(address);
+  if (assignment.role == Role::kStandby) {
+    Drop(address);
+    StandBy(assignment, peer::Seat::Watching(0));
+    return;
+  }
+  standbys_.erase(address);
   const auto [it, fresh] = entries_.try_emplace(address);
   Entry& entry = it->second;
   const bool newer = fresh || assignment.since > entry.assignment.since;
   // Whoever spoke for the successor when this one was told to yield is the successor still.
   const bool confirmed = first_word && !(entry.mute == Mute::kYielded && !assignment.yield_to.empty());
-  entry.assignment = assignment;
-  const auto us = std::find_if(assignment.candidates.begin(), assignment.candidates.end(),
-                               [&](const sync::Candidate& c) { return c.node == config_.node; });
-  entry.rank = static_cast<std::uint32_t>(us - assignment.candidates.begin());
+  Fill(entry, assignment);
   if (entry.mute != Mute::kNone && (newer || confirmed || assignment.role != Role::kAnnounce)) Unmute(entry);
   entry.retried_rival = entry.retried_rival && !newer;
+}
+
+void AgentCore::Impl::Fill(Entry& entry, const sync::Assignment& assignment) {
+  entry.assignment = assignment;
+  entry.group = GroupOf(entry.assignment);
+  entry.rank = entry.group->rank;
+}
+
+void AgentCore::Impl::StandBy(const sync::Assignment& assignment, const peer::Seat& seat) {
+  sync::Assignment shared = assignment;
+  Standby& standby = standbys_[assignment.address];
+  standby.group = GroupOf(shared);
+  standby.since = assignment.since;
+  standby.services = std::move(shared.services);
+  standby.seat = seat;
+  standby.protocol = assignment.protocol;
 }
 
 void AgentCore::Impl::Drop(const IpAddr& address) {
@@ -177,6 +207,7 @@ void AgentCore::Impl::Drop(const IpAddr& address) {
     unacked_->waiting.insert(address);
     unacked_->touched.insert(address);
   }
+  standbys_.erase(address);
   const auto it = entries_.find(address);
   if (it == entries_.end()) return;
   Hush(it->second);
@@ -186,6 +217,8 @@ void AgentCore::Impl::Drop(const IpAddr& address) {
 
 void AgentCore::Impl::Begin(sync::Stamp stamp) {
   state_ = stamp;
+  own_version_ = 0;
+  peers_.Heed(stamp);
   store_dirty_ = true;
   reconcile_ = true;
   if (!unacked_.has_value()) unacked_.emplace();
@@ -240,14 +273,20 @@ void AgentCore::Impl::AdoptStored(const StoredState& stored) {
     return;
   }
   state_ = stored.state;
-  settings_ = Sane(stored.settings);
+  Adopt(stored.settings);
+  peers_.Heed(state_);
   disk_decides_ = now_ + kDiskGrace;
   for (const sync::Assignment& a : stored.assignments) {
+    // What others have done since the disk was written only the LAN knows.
+    const absl::Time ask_at = now_ + kAskAfterStart;
+    peers_.Heed(a.since);  // perhaps of our own making
+    if (a.role == Role::kStandby) {
+      StandBy(a, peer::Seat::Pausing(ask_at));
+      continue;
+    }
     Entry& entry = entries_[a.address];
-    entry.assignment = a;
-    const auto us = std::find_if(a.candidates.begin(), a.candidates.end(),
-                                 [&](const sync::Candidate& c) { return c.node == config_.node; });
-    entry.rank = static_cast<std::uint32_t>(us - a.candidates.begin());
+    Fill(entry, a);
+    entry.seat = peer::Seat::Pausing(ask_at);
     if (a.role == Role::kAnnounce) MuteEntry(entry, Mute::kUnconfirmed, disk_decides_);
   }
   Write(Log::Level::kInfo, "state found on disk",
@@ -262,8 +301,19 @@ void AgentCore::Impl::StoreNow() {
                      .state = state_,
                      .settings = settings_,
                      .assignments = {}};
-  stored.assignments.reserve(entries_.size());
-  for (const auto& [address, entry] : entries_) stored.assignments.push_back(entry.assignment);
+  stored.settings.peer_keys = peers_.keys();
+  stored.assignments.reserve(entries_.size() + standbys_.size());
+  auto standby = standbys_.begin();
+  const auto standbys_before = [&](const IpAddr* address) {
+    for (; standby != standbys_.end() && (address == nullptr || standby->first < *address); ++standby) {
+      stored.assignments.push_back(AssignmentOf(standby->first, standby->second));
+    }
+  };
+  for (const auto& [address, entry] : entries_) {
+    standbys_before(&address);
+    stored.assignments.push_back(entry.assignment);
+  }
+  standbys_before(nullptr);
   store_dirty_ = false;
   next_store_ = now_ + kStoreInterval;
   Emit(Store{++store_number_, std::move(stored)});

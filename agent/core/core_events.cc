@@ -61,10 +61,11 @@ void AgentCore::Impl::NoticeFreeze() {
     if (entry.assignment.role != sync::Role::kAnnounce || entry.mute == Mute::kYielded) continue;
     MuteEntry(entry, Mute::kFrozen, now_ + kLeaderGrace);
   }
+  ForgetChain();
   if (!link_up_) return;
   stream_stale_ = true;
   held_.clear();  // from before: others may have been told otherwise since
-  leader_heard_ = false;
+  if (std::exchange(leader_heard_, false)) BeginAlone();
   Emit(Redial{});
 }
 
@@ -92,11 +93,12 @@ void AgentCore::Impl::On(const LinkDown& e) {
 
 // Nobody will say what becomes of muted addresses: find out ourselves.
 void AgentCore::Impl::LoseLeader() {
-  leader_heard_ = false;
+  const bool was_led = std::exchange(leader_heard_, false);
   unacked_.reset();
   held_.clear();
   prober_.CancelForLeader();
   next_heartbeat_ = absl::InfiniteFuture();
+  if (was_led) BeginAlone();
   for (auto& [address, entry] : entries_) {
     const bool open = entry.mute == Mute::kFrozen || (entry.mute == Mute::kRival && !entry.outranked);
     if (open && entry.decide_at == absl::InfiniteFuture()) MuteEntry(entry, entry.mute, now_ + kLeaderGrace);
@@ -248,8 +250,10 @@ void AgentCore::Impl::On(const Terminate&) {
 // Draws the consequences, in the order in which the world must see them.
 void AgentCore::Impl::Settle() {
   RunDue();
+  StepChain();
   if (reconcile_) Reconcile();
   AskLan();
+  if (reconcile_) Reconcile();  // what has just been found to be ours
   Speak();
   UpdatePorts();
   PublishTable();
@@ -311,6 +315,11 @@ absl::Time AgentCore::Impl::NextWake() const {
   absl::Time next = std::min({next_tick_, held_until_, disk_decides_, conflicts_.Next(), announcer_.Next(now_),
                               std::max(prober_.Next(now_), verdicts_at_), leave_by_});
   if (!decisions_.empty()) next = std::min(next, decisions_.begin()->first);
+  if (!cleaning_) next = std::min(next, peers_.Next());
+  if (!cleaning_ && !leader_heard_ && kernel_ != nullptr) {
+    next = std::min(next, chain_dirty_ ? now_ : chain_next_);
+    if (!doubtful_.empty()) next = std::min(next, claims_next_);
+  }
   for (const auto& [ifindex, bad] : bad_ports_) next = std::min({next, bad.retry_at, bad.good_at});
   if (link_up_ && !stream_stale_ && !cleaning_) {
     next = std::min(next, next_heartbeat_);
@@ -338,6 +347,8 @@ AgentStatus AgentCore::Impl::status() const {
                      .announced = 0,
                      .state = state_,
                      .highest_term = highest_term_,
+                     .standbys = standbys_.size(),
+                     .peers = peers_.counts(),
                      .unready = {}};
   for (const auto& [address, entry] : entries_) status.announced += entry.voice == Voice::kSpeaking ? 1 : 0;
   if (passive_) status.unready.push_back("this agent has ended its work");

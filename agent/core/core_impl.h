@@ -4,6 +4,7 @@
 //   core_events.cc   one function per event, and the order in which consequences are drawn (Settle)
 //   core_desired.cc  what the controller wants: terms, snapshots, deltas, acknowledgements, the disk
 //   core_kernel.cc   what the kernel has: the VIP interface, silence, addresses
+//   core_chain.cc    the other agents, and what becomes of addresses while no leader is heard
 //   core_voice.cc    what we answer for: gaining, muting, rivals and strangers
 //   core_probe.cc    asking the LAN, for a leader or for ourselves
 //   core_report.cc   what we tell: Hello, Report, Heartbeat, the log
@@ -21,6 +22,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -31,6 +33,9 @@
 #include "agent/core/conflicts.h"
 #include "agent/core/prober.h"
 #include "agent/diff/kernel_view.h"
+#include "agent/peer/peers.h"
+#include "agent/peer/seat.h"
+#include "common/sync/candidate_pool.h"
 #include "common/sync/interface_rule.h"
 
 namespace berth::agent {
@@ -53,9 +58,30 @@ enum class Voice : std::uint8_t {
   kSpeaking,  // in the answer table
 };
 
+// Addresses with the same candidates and the same interface: most have one of a few such groups.
+struct Group {
+  sync::CandidateList candidates;
+  std::string rule;
+  IpAddr sample;  // one of its addresses: what the rule means for it, it means for the others with the same list
+  std::uint32_t rank = 0;                                // ours among the candidates
+  std::shared_ptr<const PortInterface> where;            // what the rule means here; null when it means nothing usable
+  std::vector<std::shared_ptr<const peer::Path>> paths;  // by candidate; null: not probed
+};
+
+// An address that others hold, and this agent may come to. There are more of these than of any other: kept small.
+struct Standby {
+  std::shared_ptr<Group> group;
+  sync::Stamp since;
+  std::vector<sync::ServiceRef> services;
+  peer::Seat seat;
+  sync::Protocol protocol = sync::Protocol::kLayer2;
+};
+
 // There are thousands: what is the same in many of them is shared.
 struct Entry {
   sync::Assignment assignment;
+  std::shared_ptr<Group> group;                // null before the first Upsert only
+  peer::Seat seat;                             // decides while no leader is heard, where other agents are probed
   std::uint32_t rank = 0;                      // ours among the candidates
   bool wants_local = false;                    // may and shall be made local here
   std::shared_ptr<const PortInterface> where;  // the interface it is to be announced on; null when none is usable
@@ -72,7 +98,8 @@ struct Entry {
 
 class AgentCore::Impl {
  public:
-  explicit Impl(AgentConfig config) : config_(std::move(config)) {}
+  explicit Impl(AgentConfig config)
+      : config_(std::move(config)), peers_(config_.node, config_.peer_process, config_.peer_seed) {}
   void Handle(const Event& event, absl::Time now, Effects& out);
   AgentStatus status() const;
   std::vector<sync::AnnouncedAddress> announced() const;
@@ -91,6 +118,7 @@ class AgentCore::Impl {
   void On(const CleanupDone& e);
   void On(const Seen& e);
   void On(const PortError& e);
+  void On(const PeerReceived& e);
   void On(const Stored& e);
   void On(const Timer& e);
   void On(const Terminate& e);
@@ -115,6 +143,9 @@ class AgentCore::Impl {
   void Upsert(const sync::Assignment& assignment, bool first_word);
   void Drop(const IpAddr& address);
   void Begin(sync::Stamp stamp);
+  void Adopt(const sync::Settings& settings);
+  void StandBy(const sync::Assignment& assignment, const peer::Seat& seat);
+  void Fill(Entry& entry, const sync::Assignment& assignment);
   bool IsSettled(const IpAddr& address) const;
   void Acknowledge();
   void StoreNow();
@@ -141,6 +172,31 @@ class AgentCore::Impl {
   bool IsSilenced(const IpAddr& address) const;
   void UpdateSilence();
   bool NeedsVip() const { return config_.vip_interface != "none"; }
+
+  // ---- core_chain.cc
+  peer::Self Self() const;
+  std::shared_ptr<Group> GroupOf(sync::Assignment& assignment);
+  void UpdateGroups(Links& links);
+  bool Chained(const Group* group) const;
+  peer::Scene SceneOf(const Group& group) const;
+  sync::Stamp NextStamp();
+  void BeginAlone();
+  void ForgetChain();
+  void PacePeers();
+  void StepChain();
+  void StepSeats();
+  std::vector<Prober::Target> GatewaysOf(const PortInterface& port) const;
+  bool EndChainProbe(const IpAddr& address, const sync::ProbeAnswer& answer, bool proven);
+  void TakeOver(const IpAddr& address);
+  static sync::Assignment AssignmentOf(const IpAddr& address, const Standby& standby);
+  void Doubtful(const IpAddr& address);
+  void DoubtAll(const peer::Path& path);
+  peer::Claim ClaimOf(const Entry& entry) const;
+  void AskClaims();
+  void HearQuestion(const peer::Incoming& in, std::vector<PeerPacket>& out);
+  void HearClaimOf(const peer::Path& path, const peer::AddressClaim& told);
+  void MuteInSeat(Entry& entry, Mute mute);
+  void SendPeers(std::vector<PeerPacket> packets);
 
   // ---- core_voice.cc
   bool MaySpeak(const Entry& entry) const;
@@ -203,9 +259,10 @@ class AgentCore::Impl {
   sync::Stamp state_;
   sync::Settings settings_;
   std::map<IpAddr, Entry> entries_;
-  std::set<IpAddr> released_;   // whose last Service is gone: may leave shared interfaces too
-  bool sweep_ = false;          // the disk's word has just begun to count
-  bool authoritative_ = false;  // a leader's or the disk's word says what is not ours any more
+  absl::btree_map<IpAddr, Standby> standbys_;  // none of those in entries_
+  std::set<IpAddr> released_;                  // whose last Service is gone: may leave shared interfaces too
+  bool sweep_ = false;                         // the disk's word has just begun to count
+  bool authoritative_ = false;                 // a leader's or the disk's word says what is not ours any more
   absl::Time disk_decides_ = absl::InfiniteFuture();
   struct Unacknowledged {
     sync::Stamp stamp;
@@ -252,6 +309,23 @@ class AgentCore::Impl {
   Conflicts conflicts_;
   std::set<std::pair<absl::Time, IpAddr>> decisions_;
   std::uint64_t own_rounds_ = 0;
+  std::map<std::uint64_t, std::set<Prober::Key>> proofs_;  // of own rounds: gateways asked, one of which must answer
+
+  // The other agents.
+  peer::Peers peers_;
+  const peer::Timing timing_;
+  sync::CandidatePool lists_;
+  std::map<std::pair<const void*, std::string>, std::weak_ptr<Group>> groups_;  // by list and rule
+  bool peers_paced_led_ = false;   // they are probed as while a leader is heard
+  std::uint64_t own_version_ = 0;  // the highest that we made up ourselves
+  bool chain_dirty_ = false;       // something that seats depend on changed
+  absl::Time chain_next_ = absl::InfiniteFuture();
+  std::set<IpAddr> doubtful_;  // whose seats want claims of others
+  IpAddr claims_cursor_;       // the last of those asked about
+  absl::Time claims_next_ = absl::InfiniteFuture();
+  std::vector<PeerInterface> peer_interfaces_told_;
+  bool peers_dirty_ = false;
+  std::vector<sync::PeerState> peers_told_;
   std::map<int, PortInterface> ports_;  // every interface needed so far that is up
   std::vector<PortInterface> ports_told_;
   struct BadPort {

@@ -52,6 +52,7 @@ void AgentCore::Impl::Reconcile() {
   }
   ReviewOps();
   Links links;
+  UpdateGroups(links);
   for (auto& [address, entry] : entries_) Judge(entry, links);
   UpdateSilence();
   std::size_t drifted = 0;

@@ -51,7 +51,23 @@ void AgentCore::Impl::Obey(const sync::ProbeRequest& m) {
 // Asks whether somebody else took over what we would announce.
 void AgentCore::Impl::ProbeOwn(const std::vector<IpAddr>& addresses) {
   std::vector<Prober::Target> targets;
+  std::set<Prober::Key> gateways;
   for (const IpAddr& address : addresses) {
+    const auto standby = standbys_.find(address);
+    const std::shared_ptr<Group> group =
+        standby != standbys_.end() ? standby->second.group : entries_.at(address).group;
+    if (Chained(group.get())) {
+      if (group->where == nullptr) {
+        EndChainProbe(address, {.address = address, .probed = false, .macs = {}, .message = {}}, false);
+        continue;
+      }
+      UsePort(*group->where);
+      targets.push_back({address, group->where->index});
+      for (const Prober::Target& gateway : GatewaysOf(*group->where)) {
+        if (gateways.insert({gateway.ifindex, gateway.address}).second) targets.push_back(gateway);
+      }
+      continue;
+    }
     Entry& entry = entries_.at(address);
     if (entry.where != nullptr && entry.problem == nullptr) {
       UsePort(*entry.where);
@@ -62,11 +78,27 @@ void AgentCore::Impl::ProbeOwn(const std::vector<IpAddr>& addresses) {
   }
   if (targets.empty()) return;
   prober_.Start({.term = 0, .number = ++own_rounds_}, sync::ProbeKind::kTakeOver, kOwnTimeout, targets, {});
+  if (!gateways.empty()) proofs_[own_rounds_] = std::move(gateways);
 }
 
 void AgentCore::Impl::EndOwnProbe(const Prober::Round& round) {
+  const auto proof = proofs_.extract(round.id.number);
+  std::erase_if(proofs_, [&](const auto& p) { return p.first < round.id.number; });  // of rounds that were cancelled
+  const auto is_gateway = [&](const IpAddr& address) {
+    return !proof.empty() && std::any_of(proof.mapped().begin(), proof.mapped().end(),
+                                         [&](const Prober::Key& k) { return k.second == address; });
+  };
+  const bool proven = proof.empty() || std::any_of(round.answers.begin(), round.answers.end(), [&](const auto& a) {
+                        return is_gateway(a.address) && !a.macs.empty();
+                      });
+  std::vector<IpAddr> again;
   for (const sync::ProbeAnswer& answer : round.answers) {
+    if (is_gateway(answer.address)) continue;
     const auto it = entries_.find(answer.address);
+    if (it == entries_.end() ? standbys_.contains(answer.address) : Chained(it->second.group.get())) {
+      if (EndChainProbe(answer.address, answer, proven)) again.push_back(answer.address);
+      continue;
+    }
     if (it == entries_.end()) continue;
     Entry& entry = it->second;
     if (entry.mute == Mute::kNone || entry.mute == Mute::kYielded) continue;
@@ -82,6 +114,7 @@ void AgentCore::Impl::EndOwnProbe(const Prober::Round& round) {
     if (entry.decide_at == absl::InfiniteFuture()) MuteEntry(entry, entry.mute, now_ + kAskAgain);
     WriteAddress("somebody else answers for an address", answer.address, "mac", answer.macs.front().ToString());
   }
+  if (!again.empty()) ProbeOwn(again);
 }
 
 void AgentCore::Impl::AskLan() {

@@ -33,6 +33,8 @@ void AgentCore::Impl::SayHello() {
   interfaces_told_ = view_.interfaces;
   announced_dirty_ = announced_urgent_ = false;
   conflicts_dirty_ = !conflicts_.list().empty();
+  peers_told_.clear();
+  peers_dirty_ = true;
   Send(sync::Hello{.node = config_.node,
                    .instance_id = config_.instance_id,
                    .boot_id = config_.boot_id,
@@ -59,7 +61,12 @@ void AgentCore::Impl::ReportChanges(bool gains_due) {
     report.conflicts = conflicts_.list();
     conflicts_dirty_ = false;
   }
-  if (report.interfaces.has_value() || report.announced.has_value() || report.conflicts.has_value()) {
+  if (std::exchange(peers_dirty_, false)) {
+    std::vector<sync::PeerState> peers = peers_.States();
+    if (peers != peers_told_) report.peers = peers_told_ = std::move(peers);
+  }
+  if (report.interfaces.has_value() || report.announced.has_value() || report.conflicts.has_value() ||
+      report.peers.has_value()) {
     Send(std::move(report));
   }
 }

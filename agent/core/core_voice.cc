@@ -79,6 +79,11 @@ void AgentCore::Impl::MuteEntry(Entry& entry, Mute mute, absl::Time decide_at) {
   const IpAddr& address = entry.assignment.address;
   decisions_.erase({entry.decide_at, address});
   entry.mute = mute;
+  if (Chained(entry.group.get())) {  // then the seat decides
+    entry.seat = peer::Seat::Pausing(decide_at);
+    chain_next_ = std::min(chain_next_, decide_at);
+    decide_at = absl::InfiniteFuture();
+  }
   entry.decide_at = decide_at;
   if (decide_at != absl::InfiniteFuture()) decisions_.insert({decide_at, address});
   Hush(entry);
@@ -101,6 +106,11 @@ void AgentCore::Impl::Decide() {
     Entry& entry = entries_.at(address);
     entry.decide_at = absl::InfiniteFuture();
     if (leader_heard_) continue;
+    if (Chained(entry.group.get())) {  // it was not when it was muted
+      entry.seat = peer::Seat::Pausing(now_);
+      chain_dirty_ = true;
+      continue;
+    }
     if (link_up_ && !standby_ && !stream_stale_ && now_ < linked_at_ + kLeaderSpeaks) {
       // A controller is listening to all agents before it speaks: two that come back at once must not both take it.
       MuteEntry(entry, entry.mute, now_ + kLookAgain);
@@ -147,6 +157,13 @@ void AgentCore::Impl::HearClaim(Entry& entry, const Sighting& sighting) {
   if (rival != a.candidates.end()) {
     WriteAddress("another candidate claims an address", a.address, "node", rival->node);
     const auto rank = static_cast<std::uint32_t>(rival - a.candidates.begin());
+    if (!leader_heard_ && Chained(entry.group.get())) {  // its claim is asked for
+      if (!entry.seat.Holds()) entry.seat = peer::Seat::Speaking();
+      entry.seat.RivalSpoke(static_cast<int>(rank), SceneOf(*entry.group), timing_, now_);
+      MuteInSeat(entry, Mute::kRival);
+      Doubtful(a.address);
+      return;
+    }
     entry.outranked = rank < entry.rank || entry.retried_rival;
     const bool alone = !leader_heard_ && !entry.outranked;
     MuteEntry(entry, Mute::kRival, alone ? now_ + absl::Seconds(1) : absl::InfiniteFuture());

@@ -16,6 +16,7 @@
 #include "agent/desired/stored_state.h"
 #include "agent/effect/kernel/kernel.h"
 #include "agent/effect/l2/frame_port.h"
+#include "agent/peer/peer_port.h"
 #include "common/sync/messages.h"
 
 namespace berth::agent {
@@ -48,6 +49,13 @@ struct SendFrame {
   int ifindex = 0;
   std::string frame;
 };
+// ---- other agents
+struct SetPeerInterfaces {
+  std::vector<PeerInterface> interfaces;
+};
+struct SendPeer {
+  PeerPacket packet;
+};
 // ---- the controller
 struct ToController {
   sync::AgentMessage message;
@@ -68,16 +76,16 @@ struct Log {
   std::vector<std::pair<std::string, std::string>> fields;  // at most 4
 };
 struct Count {
-  enum class What : std::uint8_t { kConflict, kDriftRepair };
+  enum class What : std::uint8_t { kConflict, kDriftRepair, kTakeOver };
   What what = What::kConflict;
 };
 struct Exit {  // nothing follows it; what was sent to the controller before shall still reach it
   int code = 0;
 };
 
-using Effect =
-    std::variant<EnsureVipInterface, AddAddress, RemoveAddress, ApplySilence, RemoveEverything, SetInterfaces, Publish,
-                 AnswerUntil, SendFrame, ToController, Redial, Store, WakeAt, Log, Count, Exit>;
+using Effect = std::variant<EnsureVipInterface, AddAddress, RemoveAddress, ApplySilence, RemoveEverything,
+                            SetInterfaces, Publish, AnswerUntil, SendFrame, SetPeerInterfaces, SendPeer, ToController,
+                            Redial, Store, WakeAt, Log, Count, Exit>;
 using Effects = std::vector<Effect>;
 
 // Exit codes of berth-agent beyond 0 (done) and 2 (bad flags).

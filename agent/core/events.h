@@ -14,6 +14,7 @@
 #include "agent/desired/stored_state.h"
 #include "agent/effect/kernel/kernel.h"
 #include "agent/effect/l2/frame_port.h"
+#include "agent/peer/peer_port.h"
 #include "common/sync/messages.h"
 
 namespace berth::agent {
@@ -61,6 +62,9 @@ struct PortError {
   int ifindex = 0;
   absl::Status status;
 };
+struct PeerReceived {
+  PeerPacket packet;
+};
 // ---- from the disk, the clock and the people
 struct Stored {  // outcome of the Store with this number, or of a newer one that overtook it
   std::uint64_t number = 0;
@@ -69,8 +73,9 @@ struct Stored {  // outcome of the Store with this number, or of a newer one tha
 struct Timer {};      // the time asked for by the last WakeAt has come
 struct Terminate {};  // SIGTERM; the second one ends at once
 
-using Event = std::variant<Started, LinkUp, LinkDown, FromController, KernelChanged, SilenceDisturbed, VipInterfaceDone,
-                           AddressesDone, SilenceDone, CleanupDone, Seen, PortError, Stored, Timer, Terminate>;
+using Event =
+    std::variant<Started, LinkUp, LinkDown, FromController, KernelChanged, SilenceDisturbed, VipInterfaceDone,
+                 AddressesDone, SilenceDone, CleanupDone, Seen, PortError, PeerReceived, Stored, Timer, Terminate>;
 
 }  // namespace berth::agent
 

@@ -37,6 +37,7 @@ class Prober {
     IpAddr address;
     int ifindex = 0;
   };
+  using Key = std::pair<int, IpAddr>;  // interface and address
   struct Round {
     Id id;
     std::vector<sync::ProbeAnswer> answers;  // in the order of the request
@@ -81,7 +82,6 @@ class Prober {
     std::vector<sync::ProbeAnswer> known;
   };
   using Slot = std::pair<Id, std::size_t>;  // a target of a round
-  using Key = std::pair<int, IpAddr>;       // interface and address
 
   void Finish(Running& round, Asked& asked);
   template <typename Pred>

@@ -46,6 +46,7 @@ absl::Status AgentRunner::Start() {
   Feed(Started{stored.ok() ? *std::move(stored) : std::nullopt});
   if (absl::Status s = seams_.kernel.Start(*this); !s.ok()) return s;
   if (absl::Status s = seams_.frames.Start(*this); !s.ok()) return s;
+  if (seams_.peers != nullptr) seams_.peers->Start(*this);
   return seams_.controller.Start(*this);
 }
 
@@ -57,6 +58,7 @@ void AgentRunner::OnSighting(const Sighting& sighting) { Feed(Seen{sighting}); }
 void AgentRunner::OnInterfaceError(int ifindex, const absl::Status& status) { Feed(PortError{ifindex, status}); }
 void AgentRunner::OnLinkUp() { Feed(LinkUp{}); }
 void AgentRunner::OnControllerMessage(sync::ControllerMessage message) { Feed(FromController{std::move(message)}); }
+void AgentRunner::OnPeerPacket(PeerPacket packet) { Feed(PeerReceived{std::move(packet)}); }
 void AgentRunner::OnLinkDown(const absl::Status& why) { Feed(LinkDown{std::string(why.message())}); }
 
 // An effect may call back into the runner; such events wait until the effects before them are done.
@@ -94,6 +96,10 @@ void AgentRunner::Do(Effect effect) {
         } else if constexpr (std::is_same_v<T, SendFrame>) {
           // A failing interface tells the observer; the schedule repeats what is lost meanwhile.
           (void)seams_.frames.Send(e.ifindex, e.frame);
+        } else if constexpr (std::is_same_v<T, SetPeerInterfaces>) {
+          if (seams_.peers != nullptr) seams_.peers->SetInterfaces(e.interfaces);
+        } else if constexpr (std::is_same_v<T, SendPeer>) {
+          if (seams_.peers != nullptr) seams_.peers->Send(e.packet);
         } else if constexpr (std::is_same_v<T, ToController>) {
           seams_.controller.Send(e.message);
         } else if constexpr (std::is_same_v<T, Redial>) {
@@ -105,13 +111,27 @@ void AgentRunner::Do(Effect effect) {
         } else if constexpr (std::is_same_v<T, Log>) {
           WriteLog(e);
         } else if constexpr (std::is_same_v<T, Count>) {
-          (e.what == Count::What::kConflict ? conflicts_ : drift_repairs_) += 1;
+          CountOne(e.what);
         } else {
           static_assert(std::is_same_v<T, Exit>);
           DoExit(e.code);
         }
       },
       std::move(effect));
+}
+
+void AgentRunner::CountOne(Count::What what) {
+  switch (what) {
+    case Count::What::kConflict:
+      ++conflicts_;
+      break;
+    case Count::What::kDriftRepair:
+      ++drift_repairs_;
+      break;
+    case Count::What::kTakeOver:
+      ++take_overs_;
+      break;
+  }
 }
 
 void AgentRunner::DoStore(Store effect) {
@@ -126,6 +146,7 @@ void AgentRunner::DoExit(int code) {
   if (timer_ != 0) seams_.loop.Cancel(timer_);
   timer_ = 0;
   kernel_ops_.clear();
+  if (seams_.peers != nullptr) seams_.peers->SetInterfaces({});  // a successor on this node answers from now on
   PostGuarded(&AgentRunner::Leave);
 }
 

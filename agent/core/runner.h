@@ -26,6 +26,7 @@
 #include "agent/effect/kernel/kernel.h"
 #include "agent/effect/l2/frame_port.h"
 #include "agent/link/link.h"
+#include "agent/peer/peer_port.h"
 #include "common/base/event_loop.h"
 
 namespace berth::agent {
@@ -37,11 +38,12 @@ struct AgentSeams {
   FramePort& frames;
   ControllerPort& controller;
   DiskStore& disk;
+  PeerPort* peers = nullptr;  // null: no probes among agents
 };
 
 // Loop thread only. To take an agent away without its farewell (a crash, in a test), destroy the runner; its ports call
 // no observer once they are destroyed or stopped, and must not call this one afterwards.
-class AgentRunner final : Kernel::Observer, FramePort::Observer, ControllerPort::Observer {
+class AgentRunner final : Kernel::Observer, FramePort::Observer, ControllerPort::Observer, PeerPort::Observer {
  public:
   static constexpr std::size_t kKernelSlice = 256;
 
@@ -60,6 +62,7 @@ class AgentRunner final : Kernel::Observer, FramePort::Observer, ControllerPort:
   const AgentCore& core() const { return core_; }
   std::uint64_t conflicts() const { return conflicts_; }
   std::uint64_t drift_repairs() const { return drift_repairs_; }
+  std::uint64_t take_overs() const { return take_overs_; }
 
  private:
   using KernelOp = std::variant<EnsureVipInterface, AddAddress, RemoveAddress, ApplySilence, RemoveEverything>;
@@ -71,10 +74,12 @@ class AgentRunner final : Kernel::Observer, FramePort::Observer, ControllerPort:
   void OnLinkUp() override;
   void OnControllerMessage(sync::ControllerMessage message) override;
   void OnLinkDown(const absl::Status& why) override;
+  void OnPeerPacket(PeerPacket packet) override;
 
   void Feed(Event event);
   void Drain();
   void Do(Effect effect);
+  void CountOne(Count::What what);
   void DoStore(Store effect);
   void DoExit(int code);
   void Leave();
@@ -97,6 +102,7 @@ class AgentRunner final : Kernel::Observer, FramePort::Observer, ControllerPort:
   std::optional<int> exit_code_;
   std::uint64_t conflicts_ = 0;
   std::uint64_t drift_repairs_ = 0;
+  std::uint64_t take_overs_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // tasks posted to the loop look here first
 };
 

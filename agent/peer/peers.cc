@@ -144,6 +144,8 @@ void Peers::Hear(Watched& watched, const Opened& opened, absl::Time now) {
   if (returned || path.has_state != opened.packet.has_state) changed_ = true;
   path.heard = true;
   path.has_state = opened.packet.has_state;
+  if (path.led != opened.packet.led) changed_ = true;
+  path.led = opened.packet.led;
   if (returned) returned_.push_back(watched.path);
 }
 

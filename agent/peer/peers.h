@@ -37,6 +37,7 @@ struct Path {
   int ifindex = 0;
   bool heard = true;      // until it was silent for the timeout: a path that is new is given that time
   bool has_state = true;  // it says that it has a state to act on
+  bool led = false;       // it says that it hears a leader
   bool answered = false;  // ever
   // Whether it counts as a candidate: heard, and able to act.
   bool counts() const { return heard && has_state; }
@@ -83,7 +84,7 @@ class Peers {
 
   // Null when `endpoint` is no ADDRESS:PORT.
   std::shared_ptr<const Path> PathTo(const std::string& node, const std::string& endpoint, int ifindex, absl::Time now);
-  // We stood still: nobody is to blame for the silence.
+  // We stood still, or asked too seldom: nobody is to blame for the silence. All are probed at once.
   void Forgive(absl::Time now);
 
   // Sends probes that are due and finds out who fell silent. Call again at Next().

@@ -40,14 +40,14 @@ bool Seat::Step(const Scene& scene, const Timing& timing, absl::Time now) {
     case State::kWatching:
       if (holder_heard) return false;
       state_ = State::kWaiting;
-      until_ = now + timing.patience * scene.Better();
+      until_ = now + timing.patience * (scene.Better() + (scene.led ? 2 : 0));
       [[fallthrough]];
     case State::kWaiting:
       if (holder_heard) {
         state_ = State::kWatching;
         return false;
       }
-      return (scene.Better() == 0 || now >= until_) && Ask(false);
+      return ((scene.Better() == 0 && !scene.led) || now >= until_) && Ask(false);
     case State::kPausing:
       if (holder_heard) {
         state_ = State::kWatching;

@@ -34,6 +34,7 @@ inline constexpr std::size_t kMostCandidates = 32;
 struct Scene {
   std::uint32_t rank = 0;   // our own place
   std::uint32_t heard = 0;  // bit i: candidate i answers our probes, and has a state to act on
+  bool led = false;         // one of those hears a leader: it is given time to act
   bool Hears(int candidate) const {
     return candidate >= 0 && candidate < static_cast<int>(kMostCandidates) && (heard >> candidate & 1U) != 0;
   }
@@ -56,7 +57,7 @@ class Seat {
  public:
   enum class State : std::uint8_t {
     kWatching,    // the holder is heard
-    kWaiting,     // it is silent; better candidates that are heard come first
+    kWaiting,     // it is silent; better candidates that are heard come first, and a leader that others hear
     kPausing,     // until the LAN may be asked again
     kAsking,      // the LAN is being asked
     kContesting,  // spoke, and heard a rival: silent until that is decided

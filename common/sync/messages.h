@@ -270,7 +270,7 @@ struct Report {  // sections that are absent have not changed since the last Hel
   std::optional<std::vector<InterfaceInfo>> interfaces;
   std::optional<std::vector<AnnouncedAddress>> announced;
   std::optional<std::vector<Conflict>> conflicts;
-  std::optional<std::vector<PeerState>> peers;  // by node
+  std::optional<std::vector<PeerState>> peers = std::nullopt;  // by node
   bool leaving = false;   // SIGTERM: hand my addresses over, then I end
   friend bool operator==(const Report&, const Report&) = default;
 };

@@ -9,9 +9,6 @@
 namespace berth::core {
 namespace {
 
-// Heartbeats of all agents together stay within this budget; with more agents each beats more slowly.
-constexpr double kHeartbeatsPerSecond = 2000;
-
 bool SameDecision(const sync::Assignment& a, const sync::Assignment& b) {
   sync::Assignment c = a;
   c.since = b.since;
@@ -86,6 +83,7 @@ void Agents::OnHello(StreamId stream, const sync::Hello& hello) {
   agent.control_lost = false;
   agent.message.clear();
   agent.conflicts.clear();
+  agent.peers.clear();
   if (!same_instance) agent.leaving = false;
   agent.announced.clear();
   for (const sync::AnnouncedAddress& a : hello.announced) agent.announced[a.address] = a;
@@ -131,6 +129,7 @@ void Agents::OnReport(Agent& agent, const sync::Report& report) {
     agent.conflicts = *report.conflicts;
     if (leading_) observer_.on_conflicts(agent);
   }
+  if (report.peers) agent.peers = *report.peers;
   if (report.leaving && !agent.leaving) {
     agent.leaving = true;
     agent.message = "the agent is ending and hands its addresses over";
@@ -186,7 +185,10 @@ void Agents::Lose(Agent& agent, const std::string& why) {
   agent.stream = 0;
   if (const auto lost = std::exchange(agent.in_flight, std::nullopt)) {
     ctx_.timers.Cancel(lost->limit);
-    agent.dirty.insert(lost->addresses.begin(), lost->addresses.end());  // perhaps it has not heard
+    for (const IpAddr& address : lost->addresses) {  // perhaps it has not heard
+      const sync::Assignment* role = RoleOf(agent.node, address);
+      if (role == nullptr || role->role != sync::Role::kStandby) agent.dirty.insert(address);
+    }
   }
   agent.fresh = true;
   agent.message = why;
@@ -208,12 +210,14 @@ void Agents::BeginTerm() {
     agent.in_flight.reset();
     if (agent.connected()) agent.last_heard = std::max(agent.last_heard, ctx_.now);
   }
+  NewPeerKey();
   Stretch();
   CheckHeartbeats();
 }
 
 void Agents::EndTerm(const std::string& leader) {
   leading_ = false;
+  ctx_.timers.Cancel(std::exchange(key_timer_, 0));
   leader_ = leader;
   for (auto& [node, agent] : agents_) {
     agent.desired.clear();
@@ -241,6 +245,10 @@ void Agents::Drop(const std::string& node, const IpAddr& address) {
   if (agent == nullptr || agent->desired.erase(address) == 0) return;
   agent->rejections.erase(address);
   agent->dirty.insert(address);
+}
+
+void Agents::ForgetStandbys(Agent& agent) {
+  std::erase_if(agent.desired, [](const auto& d) { return d.second.role == sync::Role::kStandby; });
 }
 
 const sync::Assignment* Agents::RoleOf(const std::string& node, const IpAddr& address) const {
@@ -352,20 +360,14 @@ std::size_t Agents::connected_count() const {
       std::count_if(agents_.begin(), agents_.end(), [](const auto& a) { return a.second.connected(); }));
 }
 
-void Agents::Stretch() {
-  const double agents = static_cast<double>(connected_count());
-  const absl::Duration wanted = std::max(ctx_.options.heartbeat, absl::Seconds(agents / kHeartbeatsPerSecond));
-  const absl::Duration base = ctx_.options.heartbeat;
-  // Small changes are not worth a message to everybody, but the way back to the base is.
-  const bool small = wanted <= settings_.heartbeat * 1.25 && settings_.heartbeat <= wanted * 1.25;
-  if (wanted == settings_.heartbeat || (small && wanted != base)) return;
-  settings_.heartbeat = wanted;
-  settings_.agent_timeout = ctx_.options.agent_timeout * absl::FDivDuration(wanted, base);
-  if (!ctx_.active) return;
-  for (auto& [node, agent] : agents_) {
-    if (agent.connected() && !agent.fresh)
-      ctx_.Emit(SendToAgent{agent.stream, sync::SettingsUpdate{ctx_.term, settings_}});
+std::vector<std::string> Agents::HearersOf(const std::string& node) const {
+  std::vector<std::string> hearers;
+  for (const auto& [name, agent] : agents_) {
+    const bool hears = agent.connected() && std::any_of(agent.peers.begin(), agent.peers.end(),
+                                                        [&](const auto& p) { return p.node == node && p.heard; });
+    if (hears) hearers.push_back(name);
   }
+  return hearers;
 }
 
 }  // namespace berth::core

@@ -24,6 +24,7 @@ struct Agent {
   sync::Hello hello;                                   // its newest; `interfaces` is kept up to date by Reports
   std::map<IpAddr, sync::AnnouncedAddress> announced;  // as it last said
   std::vector<sync::Conflict> conflicts;               // as it last said
+  std::vector<sync::PeerState> peers;                  // as it last said
   absl::Time last_heard = absl::InfinitePast();
   bool leaving = false;       // SIGTERM: hands over, then ends
   bool control_lost = false;  // no contact, yet it answers on the LAN
@@ -70,7 +71,7 @@ class Agents {
   };
 
   explicit Agents(Context& context)
-      : ctx_(context), settings_{context.options.heartbeat, context.options.agent_timeout} {}
+      : ctx_(context), settings_{context.options.heartbeat, context.options.agent_timeout, {}} {}
   void SetObserver(Observer observer) { observer_ = std::move(observer); }
 
   void OnOpened(StreamId stream, const StreamPeer& peer);
@@ -85,6 +86,8 @@ class Agents {
   // decision new (a newer `since`) although nothing else changed.
   void SetRole(const std::string& node, sync::Assignment assignment, bool renew = false);
   void Drop(const std::string& node, const IpAddr& address);
+  // What it was told to stand by for is void: it has just made contact, and gets a Snapshot.
+  void ForgetStandbys(Agent& agent);
   const sync::Assignment* RoleOf(const std::string& node, const IpAddr& address) const;
 
   // Sends what changed to every agent in contact that has nothing unacknowledged.
@@ -102,6 +105,8 @@ class Agents {
   std::size_t connected_count() const;
   // The agent one of whose interfaces has this MAC, or empty.
   std::string NodeOfMac(const MacAddr& mac) const;
+  // Agents in contact that hear the agent of `node` by its probes.
+  std::vector<std::string> HearersOf(const std::string& node) const;
   // Agents known from before this process: they may be out there with addresses.
   void Remember(const std::vector<model::ClusterSource::KnownAgent>& known);
   // The same, before the start gate opens: whether a node is drained is as `known` says it, and no more as it was here.
@@ -126,6 +131,8 @@ class Agents {
   void Supersede(StreamId older, const std::string& node, const std::string& by_instance);
   void FlushOne(Agent& agent);
   void Stretch();
+  void NewPeerKey();
+  void SendSettings();
   void LearnMacs(Agent& agent);
 
   Context& ctx_;
@@ -136,7 +143,7 @@ class Agents {
   std::map<MacAddr, std::string> node_of_mac_;
   std::map<std::string, std::vector<MacAddr>> known_;
   std::set<std::string> drained_;
-  TimerQueue::Id heartbeat_timer_ = 0;
+  TimerQueue::Id heartbeat_timer_ = 0, key_timer_ = 0;
   std::string leader_;  // when it is not us
   bool leading_ = false;
 };

@@ -29,6 +29,9 @@ struct Options {
   // Whether the source keeps the reason for which a Service has no address (condition berth.io/Assigned): then each new
   // one is written.
   bool record_reasons = false;
+  // Makes a secret of 32 random bytes for the probes among agents; without one they do not probe each other.
+  std::function<std::string()> make_peer_key = nullptr;
+  absl::Duration peer_key_life = absl::Hours(24);
   absl::Duration start_wait = absl::Seconds(3);    // the start gate opens then at the latest
   absl::Duration release_wait = absl::Seconds(2);  // an agent that has not acknowledged by then is left behind
   absl::Duration new_address_probe = absl::Milliseconds(200);

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 
 namespace berth::core {
 namespace {
@@ -92,25 +91,6 @@ plan::AddressView Holders::ViewOf(const Holding& h) const {
   return view;
 }
 
-sync::Assignment Holders::MakeAssignment(const Holding& h, sync::Role role) const {
-  sync::Assignment a;
-  a.address = h.address;
-  a.interface = ViewOf(h).interface;
-  a.role = role;
-  std::vector<sync::Candidate> candidates;
-  for (const std::string& node : h.candidates) {
-    const Agent* agent = agents_.Find(node);
-    if (agent != nullptr) candidates.push_back({node, agent->Macs(), agent->hello.probe_endpoint});
-  }
-  a.candidates = std::move(candidates);
-  for (const plan::Claim& claim : ctx_.ledger.OwnersOf(h.address)) {
-    sync::ServiceRef ref{claim.service.ns, claim.service.name, {}};
-    for (const model::ServicePort& p : claim.ports) ref.ports.push_back({p.protocol, p.port});
-    a.services.push_back(std::move(ref));
-  }
-  return a;
-}
-
 void Holders::DirtyAll() {
   for (const auto& [address, h] : holdings_) dirty_.insert(address);
 }
@@ -165,8 +145,10 @@ void Holders::Act(Holding& h, const plan::Placement& placement) {
   }
   h.refusals = placement.refusals;
   for (const std::string& node : h.barred) h.refusals.push_back({node, "it rejected the address a moment ago"});
-  h.candidates = placement.candidates;
-  if (h.candidates.size() > kCandidates) h.candidates.resize(kCandidates);
+  std::vector<std::string> candidates = placement.candidates;
+  if (candidates.size() > kCandidates) candidates.resize(kCandidates);
+  DismissStandbys(h, candidates);
+  h.candidates = std::move(candidates);
   // The holder that is being left stays known, last, so that its successor tells it from a stranger.
   if (!h.holder.empty() && std::find(h.candidates.begin(), h.candidates.end(), h.holder) == h.candidates.end()) {
     h.candidates.push_back(h.holder);
@@ -194,7 +176,7 @@ void Holders::Act(Holding& h, const plan::Placement& placement) {
     if (h.phase == Phase::kHeld) h.moving.reset();
     TellWhetherItStays(h);
     agents_.SetRole(h.holder, MakeAssignment(h, sync::Role::kAnnounce));
-    return;
+    return WantStandbys(h);
   }
   if (h.next == target && (h.InMove() || h.phase == Phase::kVerifying)) return;
   if (!h.next.empty()) CancelMove(h);
@@ -301,6 +283,7 @@ void Holders::Mute(Holding& h, const std::string& node) {
     auto it = holdings_.find(address);
     if (it == holdings_.end() || it->second.muted.erase(node) == 0) return;
     if (!Responsible(it->second, node)) agents_.Drop(node, address);
+    WantStandbys(it->second);
   });
 }
 
@@ -323,6 +306,7 @@ void Holders::Bar(Holding& h, const std::string& node) {
 // Nobody holds it from now on.
 void Holders::Unhold(Holding& h, const std::string& why) {
   DropMuted(h);
+  DismissStandbys(h, {});
   for (const std::string& node : {h.next, h.holder}) {
     if (!node.empty()) agents_.Drop(node, h.address);
   }
@@ -348,6 +332,7 @@ void Holders::Changed(Holding& h, Phase phase) {
   const Phase was = std::exchange(h.phase, phase);
   if (phase != was && (phase == Phase::kHeld || phase == Phase::kUnheld)) h.since = ctx_.now;
   if (phase == Phase::kHeld) h.told_unheld = false;
+  if (phase == Phase::kHeld && was != phase) WantStandbys(h);
   if (phase == Phase::kHeld && (was == Phase::kAnnouncing || was == Phase::kTakingOver)) {
     const std::unique_ptr<Holding::Move> move = std::move(h.moving);
     TellWhenOutside(h);

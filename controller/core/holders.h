@@ -22,6 +22,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "common/base/indexed_map.h"
+#include "common/sync/candidate_pool.h"
 #include "controller/core/agents.h"
 #include "controller/core/cluster.h"
 #include "controller/core/context.h"
@@ -137,6 +138,12 @@ class Holders {
   plan::AddressView ViewOf(const Holding& h) const;
   std::optional<std::set<std::string>> LocalNodes(const IpAddr& address) const;
   sync::Assignment MakeAssignment(const Holding& h, sync::Role role) const;
+  std::string ProbeEndpoint(const Agent& agent, const std::string& interface, const IpAddr& address) const;
+  bool StandsBy(const std::string& node, const IpAddr& address) const;
+  void DismissStandbys(const Holding& h, const std::vector<std::string>& except);
+  void WantStandbys(const Holding& h);
+  void TellDueStandbys();
+  void TellStandbys(const Holding& h);
   void Act(Holding& h, const plan::Placement& placement);
   // `patient`: asks oftener and waits longer, as for a new address.
   void Verify(Holding& h, const std::string& node, bool patient = false);
@@ -183,7 +190,9 @@ class Holders {
   std::map<std::string, IpAddr> recheck_cursor_;
   std::deque<plan::Shift> rebalance_;  // what waits for its turn
   TimerQueue::Id rebalance_timer_ = 0;
-  TimerQueue::Id recheck_timer_ = 0, quarantine_timer_ = 0;
+  TimerQueue::Id recheck_timer_ = 0, quarantine_timer_ = 0, standby_timer_ = 0;
+  std::set<IpAddr> standby_due_;  // whose standbys may be others now
+  mutable sync::CandidatePool lists_;
   std::uint64_t last_probe_ = 0;
   mutable std::optional<std::map<std::string, plan::NodeView>> views_;
 };

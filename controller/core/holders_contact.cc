@@ -89,10 +89,12 @@ void Holders::Pause() {
   releases_.clear();
   ctx_.releasing.clear();
   dirty_.clear();
+  standby_due_.clear();
 }
 
 void Holders::OnContact(Agent& agent) {
   probes_.OnAgentGone(agent.node, "its agent connected anew");
+  agents_.ForgetStandbys(agent);  // what it stood by for before; it is told anew
   AdoptFrom(agent);
   for (auto& [address, h] : holdings_) h.barred.erase(agent.node);
   DirtyAll();
@@ -286,6 +288,12 @@ void Holders::Withdraw(const IpAddr& address, std::function<void()> done) {
   auto it = holdings_.find(address);
   if (it != holdings_.end()) it->second.withdrawing = true;
   for (auto& [node, agent] : agents_.all()) {
+    if (!agent.connected() && StandsBy(node, address)) {
+      // Out of contact, it may come to announce what it stood by for; that it lets go is not waited for.
+      agent.desired.erase(address);
+      Quarantine(address, node);
+      continue;
+    }
     if (agent.MayHave(address)) release.waiting.insert(node);
   }
   if (it != holdings_.end()) Unhold(it->second, "being released");

@@ -126,6 +126,8 @@ model::AgentView ControllerCore::View(const Agent& agent, absl::Duration wall_of
   } else if (!agent.connected()) {
     v.state = model::AgentState::kLost;
     if (agents_.Drained(agent.node)) absl::StrAppend(&v.message, v.message.empty() ? "" : "; ", "drained");
+    const std::vector<std::string> hearers = agents_.HearersOf(agent.node);
+    if (!hearers.empty()) absl::StrAppend(&v.message, "; it is still heard by ", absl::StrJoin(hearers, ", "));
   } else if (agent.leaving) {
     v.state = model::AgentState::kDraining;
   } else if (agents_.Drained(agent.node)) {

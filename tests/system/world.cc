@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "common/obs/log.h"
 #include "tests/fakes/neighbour_frame.h"
@@ -46,7 +47,8 @@ Controller::~Controller() {
   process.Kill();
 }
 
-AgentProcess::AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& lan, Node& node, std::string id)
+AgentProcess::AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& lan, Node& node, std::string id,
+                           int number, std::function<std::optional<MacAddr>(const IpAddr&)> resolve)
     : instance(std::move(id)),
       process(loop),
       kernel(node.kernel, process),
@@ -56,6 +58,13 @@ AgentProcess::AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& la
                lan.Send(*node.port, frame);
                return true;
              }),
+      peers(process,
+            {.ifindex = kEth0,
+             .mac = node.mac,
+             .ip = node.ip,
+             .resolve = std::move(resolve),
+             .send = [&lan, &node](const std::string& frame) { lan.Send(*node.port, frame); }},
+            static_cast<std::uint16_t>(40000 + number % 20000)),
       link(wire, node.name, process),
       disk(node.disk, process),
       runner({.node = node.name,
@@ -63,9 +72,11 @@ AgentProcess::AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& la
               .boot_id = absl::StrCat(node.name, "-boot-", node.boots),
               .started_ns = absl::ToUnixNanos(loop.Now()),
               .version = "test",
-              .probe_endpoint = "",
+              .probe_endpoint = absl::StrCat(":", agent::LanPeerPort::kKnownPort),
+              .peer_process = static_cast<std::uint64_t>(number),
+              .peer_seed = instance,
               .vip_interface = "auto"},
-             {process, kernel, frames, link, disk}, [this](int code) { exit_code = code; }) {}
+             {process, kernel, frames, link, disk, &peers}, [this](int code) { exit_code = code; }) {}
 
 AgentProcess::~AgentProcess() {
   link.Stop();
@@ -91,6 +102,12 @@ Node::Node(ManualEventLoop& loop, VirtualLan& l, std::string n, int number)
 
 // The kernel answers for itself, whatever becomes of the agents.
 void Node::Receive(const std::string& frame) {
+  if (agent::LanPeerPort::IsPeerFrame(frame)) {
+    for (const auto& a : agents) {
+      if (a->alive() && a->peers.Receive(frame)) return;
+    }
+    return;
+  }
   const std::optional<agent::ArpPacket> told = ReadNeighbourFrame(frame);
   if (told.has_value() && told->op == agent::ArpOp::kRequest && !told->gratuitous() &&
       kernel.fake().WouldAnswer(kEth0, told->target_ip)) {
@@ -109,6 +126,9 @@ World::World(std::uint64_t seed, core::Options opts)
       client(loop, lan, "client", MacAddr({0x02, 0, 0, 0, 0, 0xc1}), Ip("192.168.50.200")),
       gateway(loop, lan, "gateway", MacAddr({0x02, 0, 0, 0, 0, 0x01}), Ip("192.168.50.1")) {
   loop.on_runaway = [this] { Violation("tasks go on posting tasks without time moving"); };
+  if (!options.make_peer_key) {
+    options.make_peer_key = [this] { return absl::StrFormat("%032d", ++peer_keys_); };
+  }
   LogInit(Verbose() ? LogLevel::kDebug : LogLevel::kError, LogFormat::kText);
   cluster.Put(model::Namespace{.name = "default", .labels = {}});
   invariants_ = std::make_unique<Invariants>(*this);
@@ -159,8 +179,16 @@ void World::KillController(const std::string& name) { controllers.erase(name); }
 
 void World::StartAgent(const std::string& name) {
   Node& node = NodeNamed(name);
-  node.agents.insert(node.agents.begin(),
-                     std::make_unique<AgentProcess>(loop, wire, lan, node, absl::StrCat(name, "-", ++instances_)));
+  ++instances_;
+  const auto resolve = [this](const IpAddr& ip) -> std::optional<MacAddr> {
+    for (const auto& [other, n] : nodes) {
+      if (n->ip == ip) return n->mac;
+    }
+    return std::nullopt;
+  };
+  node.agents.insert(
+      node.agents.begin(),
+      std::make_unique<AgentProcess>(loop, wire, lan, node, absl::StrCat(name, "-", instances_), instances_, resolve));
   REQUIRE(node.agents.front()->runner.Start().ok());
 }
 

@@ -25,6 +25,7 @@
 #include "controller/core/runner.h"
 #include "tests/fakes/fake_source.h"
 #include "tests/fakes/fake_wire.h"
+#include "tests/fakes/lan_peer_port.h"
 #include "tests/fakes/lan_port.h"
 #include "tests/fakes/manual_event_loop.h"
 #include "tests/fakes/process_loop.h"
@@ -80,7 +81,9 @@ class AgentDisk final : public agent::DiskStore {
 };
 
 struct AgentProcess {
-  AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& lan, Node& node, std::string instance);
+  // `number`: of no other process.
+  AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& lan, Node& node, std::string instance, int number,
+               std::function<std::optional<MacAddr>(const IpAddr&)> resolve);
   ~AgentProcess();
   void Freeze() { process.Freeze(); }
   void Thaw();
@@ -89,6 +92,7 @@ struct AgentProcess {
   ProcessLoop process;
   agent::SharedKernelView kernel;
   agent::LanPort frames;
+  agent::LanPeerPort peers;
   WireLink link;
   AgentDisk disk;
   std::optional<int> exit_code;
@@ -189,7 +193,7 @@ class World {
   Invariants& invariants() { return *invariants_; }
 
  private:
-  int instances_ = 0;
+  int instances_ = 0, peer_keys_ = 0;
   std::unique_ptr<Invariants> invariants_;
 };
 

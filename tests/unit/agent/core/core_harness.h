@@ -216,7 +216,9 @@ class CoreHarness {
   std::optional<StoredState> disk;
   std::optional<int> exit_code;
   std::vector<Effect> history;
-  std::size_t conflicts = 0, repairs = 0;
+  std::size_t conflicts = 0, repairs = 0, take_overs = 0;
+  std::vector<PeerInterface> peer_interfaces;
+  std::vector<PeerPacket> peer_packets;  // sent
   // Broken when an address became local before it was silenced, or lost its place while still answered for.
   bool order_broken = false;
 
@@ -284,6 +286,8 @@ class CoreHarness {
   void Do(const SendFrame& e) {
     if (const std::optional<ArpPacket> told = ReadNeighbourFrame(e.frame)) frames.push_back({now, e.ifindex, *told});
   }
+  void Do(const SetPeerInterfaces& e) { peer_interfaces = e.interfaces; }
+  void Do(const SendPeer& e) { peer_packets.push_back(e.packet); }
   void Do(const ToController& e) { sent.push_back(e.message); }
   void Do(const Redial&) { queue_.push_back(LinkDown{"redialled"}); }
   void Do(const Store& e) {
@@ -292,7 +296,9 @@ class CoreHarness {
   }
   void Do(const WakeAt& e) { wake = e.time; }
   void Do(const Log&) {}
-  void Do(const Count& e) { ++(e.what == Count::What::kConflict ? conflicts : repairs); }
+  void Do(const Count& e) { 
+    ++(e.what == Count::What::kConflict ? conflicts : e.what == Count::What::kDriftRepair ? repairs : take_overs);
+  }
   void Do(const Exit& e) { exit_code = e.code; }
 
   std::unique_ptr<AgentCore> core_;

@@ -48,7 +48,7 @@ TEST_CASE("heartbeats come as often as the settings say, and only on a stream", 
   CoreHarness agent = Connected();
   agent.Advance(absl::Seconds(2));
   CHECK(agent.All<sync::Heartbeat>().size() == 10);
-  agent.Controller(sync::SettingsUpdate{1, {absl::Milliseconds(500), absl::Milliseconds(1500)}});
+  agent.Controller(sync::SettingsUpdate{1, {absl::Milliseconds(500), absl::Milliseconds(1500), {}}});
   agent.Forget();
   agent.Advance(absl::Seconds(5));
   CHECK(agent.All<sync::Heartbeat>().size() == 10);

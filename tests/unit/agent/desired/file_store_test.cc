@@ -47,7 +47,7 @@ StoredState Sample(std::uint64_t version = 4) {
   state.boot_id = "5d3f0c1e";
   state.highest_term = 8;
   state.state = {7, version};
-  state.settings = {absl::Milliseconds(250), absl::Milliseconds(1750)};
+  state.settings = {absl::Milliseconds(250), absl::Milliseconds(1750), {{7, std::string(32, '\x01')}}};
   sync::Assignment a;
   a.address = *IpAddr::Parse("192.0.2.10");
   a.interface = "eth0";

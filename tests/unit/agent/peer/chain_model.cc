@@ -145,14 +145,15 @@ void Model::Turn(int i, const Fault& fault) {
     m.asked = static_cast<std::uint8_t>(m.asked | Answering(i, fault));
     Seat::Finding finding;
     finding.silent = m.asked == 0;
-    finding.asked = !finding.silent || HearsAnybody(i) || Joined(i, kGateway);
+    finding.asked = !finding.silent || !gateway_known || HearsAnybody(i) || Joined(i, kGateway);
     for (int j = kAgents - 1; j >= 0; --j) {
       if (Has(m.asked, j)) finding.answered_by = j;
     }
     const Seat::Act act = m.seat.Answered(finding, scene, timing_, now);
     m.asked = act == Seat::Act::kAsk ? Answering(i, fault) : 0;
     if (act == Seat::Act::kSpeak) {
-      m.version = static_cast<std::uint8_t>(std::max(m.version, m.clock) + 1);
+      const bool proven = gateway_known || HearsAnybody(i);
+      m.version = static_cast<std::uint8_t>(proven ? std::max(m.version, m.clock) + 1 : 0);
       m.clock = std::max(m.clock, m.version);
       Spoke(i, fault);
     }
@@ -181,7 +182,7 @@ std::string Model::Key() const {
   const auto order = [&](std::uint8_t v) {
     return static_cast<char>(std::lower_bound(versions.begin(), versions.end(), v) - versions.begin());
   };
-  std::string key(1, backwards ? '\1' : '\0');
+  std::string key(1, static_cast<char>((backwards ? 1 : 0) + (gateway_known ? 2 : 0)));
   key.append(reinterpret_cast<const char*>(partition.data()), partition.size());
   for (const Member& m : members) {
     const absl::Time next = m.seat.Next();

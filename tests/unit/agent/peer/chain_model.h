@@ -78,6 +78,7 @@ class Model {
 
   std::array<Member, kAgents> members;
   Partition partition{};
+  bool gateway_known = true;
   bool deaf = false;       // a bug: nobody hears anybody's claim
   bool backwards = false;  // in which order the agents have their turns
   absl::Time now = absl::UnixEpoch();
@@ -102,7 +103,7 @@ class Model {
       with_state += at(i).life == Life::kUp ? 1 : 0;
       up += at(i).life == Life::kUp || at(i).life == Life::kBlank ? 1 : 0;
     }
-    return with_state > 0 && (up > 1 || partition[kGateway] == group);
+    return with_state > 0 && (up > 1 || !gateway_known || partition[kGateway] == group);
   }
   bool Settled() const {
     for (std::uint8_t group = 0; group <= kAgents; ++group) {

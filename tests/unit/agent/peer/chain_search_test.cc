@@ -142,6 +142,7 @@ Searched Search(const Model& first, int most_faults) {
 TEST_CASE("three faults at any time: soon exactly one agent announces in each part of the LAN, for good", "[unit]") {
   Model first;
   first.backwards = GENERATE(false, true);
+  first.gateway_known = GENERATE(false, true);
   const Searched searched = Search(first, 3);
   for (const std::string& line : searched.history) UNSCOPED_INFO(line);
   // 5 s of them are the pause after an answer on the LAN of somebody whose probes are not answered.

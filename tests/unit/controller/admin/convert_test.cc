@@ -107,7 +107,8 @@ TEST_CASE("an agent keeps every field", "[unit]") {
                       .mac = *MacAddr::Parse("02:00:00:00:00:01"),
                       .up = true,
                       .prefixes = {*Cidr::Parse("192.0.2.9/24")},
-                      .gateways = {}}};
+                      .gateways = {},
+                      .routes = {}}};
   const auto state = GENERATE(table<model::AgentState, v1::Agent::State>({
       {model::AgentState::kReady, v1::Agent::READY},
       {model::AgentState::kDraining, v1::Agent::DRAINING},

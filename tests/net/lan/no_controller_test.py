@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes die while no controller is there: the next candidate takes over, and a controller that returns finds it so."""
+from lan_case import *  # noqa: F403
+
+SERVICES = 6
+
+
+class NoControllerTest(LanTest):
+    def set_up_outage(self, nodes=3):
+        """Every controller dead, all addresses held and answered once; returns one node that holds some."""
+        self.cluster(nodes=nodes, services=SERVICES)
+        wait_for("standbys on every agent's disk", lambda: all(self.knows_all(n) for n in self.lab.nodes), 20)
+        self.lab.kill_controller()
+        self.assertEqual(self.answering(), self.before)
+        return self.lab.node(self.before["192.168.50.50"])
+
+    def knows_all(self, node):
+        try:
+            with open(os.path.join(node.state_dir, "agent-state"), encoding="utf-8") as state:
+                return state.read().count("assignments {") == SERVICES
+        except FileNotFoundError:
+            return False
+
+    def answering(self, dead=()):
+        """address -> the one node that answers for it."""
+        since = time.monotonic()
+        self.census.ask_all(self.before)
+        time.sleep(0.3)
+        found = {}
+        for _, address, hosts in self.census.answers(since):
+            self.assertLessEqual(len(hosts), 1, f"{address} is answered by {hosts}")
+            found[address] = next((h for h in hosts if h not in dead), None)
+        return found
+
+    def wait_followed(self, dead, since):
+        """Asks until every address is answered by a node that lives; returns the longest silence in seconds."""
+        followed = {}
+
+        def all_followed():
+            self.census.ask_all(self.before)
+            time.sleep(0.01)
+            for when, address, hosts in self.census.answers(since):
+                if any(h not in dead for h in hosts):
+                    followed.setdefault(address, when)
+            return len(followed) == len(self.before)
+        wait_for("an answer for every address", all_followed, 20, 0)
+        return max(followed.values()) - since
+
+
+class SilentLossAlone(NoControllerTest):
+    """T101: with every controller dead and a node cut off by its switch, others answer, and keep it when a controller returns"""
+
+    def test(self):
+        node = self.set_up_outage()
+        node.port_drop()
+        cut = time.monotonic()
+        silence = self.wait_followed([node.name], cut)
+        print(f"no controller, silent loss of a node: answered by others after {silence * 1000:.0f} ms")
+        time.sleep(2)
+        after = self.answering([node.name])
+        for address, holder in self.before.items():
+            if holder != node.name:
+                self.assertEqual(after[address], holder)
+        self.assertNotIn(None, after.values())
+        self.assertNotIn(node.name, after.values())
+        self.assertEqual(self.census.twice_answered(), [])
+        wait_for("the last gratuitous frame", lambda: not self.tap.gratuitous(time.monotonic() - 5), 30, 0.5)
+        # A controller comes back: it finds who holds what, and leaves it there.
+        back = time.monotonic()
+        self.lab.restart_controller()
+        self.assertEqual(self.lab.wait_announced(SERVICES), after)
+        time.sleep(2)
+        self.assertEqual(self.answering([node.name]), after)
+        self.assertEqual([f for f in self.tap.gratuitous(back) if f.host != node.name], [])
+        # So does the node.
+        node.port_pass()
+        self.lab.wait_agents(3)
+        time.sleep(1)
+        self.assertEqual(self.answering(), after)
+
+
+class TwoLostAlone(NoControllerTest):
+    """With every controller dead, holder and first candidate killed together, the second candidate answers"""
+
+    def test(self):
+        self.set_up_outage(nodes=3)
+        dead = self.lab.nodes[:2]
+        for node in dead:
+            node.kill_agent(wait=False)
+        killed = time.monotonic()
+        silence = self.wait_followed([n.name for n in dead], killed)
+        print(f"no controller, two agents of three killed: answered by the last after {silence * 1000:.0f} ms")
+        time.sleep(1)
+        self.assertEqual(set(self.answering().values()), {self.lab.nodes[2].name})
+        self.assertEqual(self.census.twice_answered(), [])
+
+
+class HealedAlone(NoControllerTest):
+    """With every controller dead, a node that comes back from behind its switch leaves what was taken over to its successors"""
+
+    def test(self):
+        node = self.set_up_outage()
+        node.port_drop()
+        self.wait_followed([node.name], time.monotonic())
+        time.sleep(1)
+        after = self.answering([node.name])
+        node.port_pass()
+        healed = time.monotonic()
+        self.census.ask_for(3, self.before)
+        late = [answer for answer in self.census.answers(healed + 1) if len(answer[2]) > 1]
+        self.assertEqual(late, [])
+        self.assertEqual(self.answering(), after)
+
+
+if __name__ == "__main__":
+    unittest.main()

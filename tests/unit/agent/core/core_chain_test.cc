@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// Standbys, probes and take-overs, as one agent sees them. tests/system/chain_test.cc has whole clusters.
+#include <catch2/catch.hpp>
+
+#include "agent/peer/peers.h"
+#include "tests/unit/agent/core/core_harness.h"
+
+namespace berth::agent {
+namespace {
+
+const std::vector<sync::PeerKey> kKeys = {{.id = 5, .secret = std::string(32, 'k')}};
+const char* const kVip = "192.0.2.100";
+const peer::Self kHolder{.led = false, .has_state = true};
+
+// node-b is the holder, this node the first to follow.
+sync::Assignment StandBy(const std::string& address) {
+  sync::Assignment a = Assign(address, sync::Role::kStandby);
+  a.candidates = {{"node-b", {kMacB}, "192.0.2.11:7445"}, {"node-a", {kOurMac}, "192.0.2.10:7445"}};
+  return a;
+}
+
+sync::Snapshot WithKeys(std::vector<sync::Assignment> assignments) {
+  sync::Snapshot s = CoreHarness::SnapshotOf(1, std::move(assignments));
+  s.settings.peer_keys = kKeys;
+  return s;
+}
+
+// node-b, which answers probes while it lives.
+class Other {
+ public:
+  explicit Other(CoreHarness& agent) : agent_(agent) { peers_.SetKeys(kKeys, agent.now); }
+  void Run(absl::Duration d, bool alive) {
+    const absl::Time until = agent_.now + d;
+    while (agent_.now < until) {
+      agent_.Advance(absl::Milliseconds(10));
+      std::vector<PeerPacket> sent;
+      sent.swap(agent_.peer_packets);
+      if (!alive) continue;
+      for (PeerPacket packet : sent) {
+        packet.question = false;
+        std::vector<PeerPacket> answers;
+        const peer::Incoming in = peers_.Receive(packet, kHolder, agent_.now, answers);
+        if (in.what == peer::Incoming::What::kAsked) {
+          std::vector<peer::AddressClaim> claims = in.claims;
+          for (peer::AddressClaim& c : claims) c.claim = claim;
+          peers_.Tell(in, std::move(claims), kHolder, answers);
+        }
+        for (PeerPacket& answer : answers) {
+          answer.question = true;
+          agent_.Feed(PeerReceived{answer});
+        }
+      }
+    }
+  }
+  peer::Claim claim;
+
+ private:
+  CoreHarness& agent_;
+  peer::Peers peers_{"node-b", 1, "seed"};
+};
+
+TEST_CASE("a standby is not local, not watched for on the LAN, and acknowledged", "[unit]") {
+  CoreHarness agent;
+  agent.Connect();
+  agent.Controller(WithKeys({StandBy(kVip)}));
+  REQUIRE(agent.Last<sync::Applied>().has_value());
+  CHECK(agent.Last<sync::Applied>()->version == 1);
+  CHECK_FALSE(agent.Answers(kVip));
+  CHECK_FALSE(agent.silence.addresses.contains(Ip(kVip)));
+  CHECK(agent.core().status().standbys == 1);
+  agent.Advance(absl::Seconds(1));
+  REQUIRE(agent.disk.has_value());
+  CHECK(agent.disk->settings.peer_keys == kKeys);
+  REQUIRE(agent.disk->assignments.size() == 1);
+  CHECK(agent.disk->assignments.front() == StandBy(kVip));
+  REQUIRE(!agent.peer_packets.empty());
+  CHECK(agent.peer_packets.front().address == Ip("192.0.2.11"));
+}
+
+TEST_CASE("with a leader a silent holder is the leader's affair", "[unit]") {
+  CoreHarness agent;
+  agent.Connect();
+  agent.Controller(WithKeys({StandBy(kVip)}));
+  agent.Advance(absl::Minutes(1));
+  CHECK(agent.take_overs == 0);
+}
+
+TEST_CASE("without one the address is taken over once the holder and the LAN are silent", "[unit]") {
+  CoreHarness agent;
+  agent.kernel.links.front().gateways = {Ip("192.0.2.254")};
+  Other holder(agent);
+  agent.Connect();
+  agent.Controller(WithKeys({StandBy(kVip)}));
+  holder.Run(absl::Seconds(1), true);
+  agent.Feed(LinkDown{"gone"});
+  holder.Run(absl::Minutes(1), true);
+  CHECK(agent.take_overs == 0);
+  const absl::Time died = agent.now;
+  SECTION("nobody answers") {
+    while (!agent.Answers(kVip) && agent.now < died + absl::Seconds(3)) {
+      holder.Run(absl::Milliseconds(10), false);
+      agent.See("192.0.2.254", kStranger);
+    }
+    CHECK(agent.Answers(kVip));
+    CHECK(agent.now - died <= absl::Milliseconds(1000));
+    CHECK(agent.take_overs == 1);
+    // With a claim that is newer than the holder's, and on disk.
+    const auto announced = agent.core().announced();
+    REQUIRE(announced.size() == 1);
+    CHECK(announced.front().since > sync::Stamp{1, 1});
+    agent.Advance(absl::Seconds(1));
+    CHECK(agent.disk->assignments.front().role == sync::Role::kAnnounce);
+    // It is asked for its claim when it comes back, and a lower one changes nothing.
+    holder.claim = {.held = true, .led = false, .stamp = {1, 1}, .rank = 0};
+    holder.Run(absl::Seconds(1), true);
+    CHECK(agent.Answers(kVip));
+    // A leader's word is above it.
+    SECTION("unless its claim is higher") {
+      holder.Run(absl::Seconds(2), false);
+      holder.claim = {.held = true, .led = true, .stamp = {1, 1}, .rank = 0};
+      holder.Run(absl::Seconds(1), true);
+      CHECK_FALSE(agent.Answers(kVip));
+    }
+  }
+  SECTION("nor the gateway, though nobody else is heard: it may be this node that is cut off") {
+    holder.Run(absl::Seconds(10), false);
+    CHECK_FALSE(agent.Answers(kVip));
+    CHECK(agent.Probes("192.0.2.254") >= 2);
+  }
+  SECTION("somebody answers") {
+    while (agent.now < died + absl::Seconds(2)) {
+      holder.Run(absl::Milliseconds(10), false);
+      agent.See(kVip, kMacB);
+    }
+    CHECK_FALSE(agent.Answers(kVip));
+    CHECK(agent.take_overs == 0);
+  }
+}
+
+TEST_CASE("a question of another agent is answered with what is held", "[unit]") {
+  CoreHarness agent;
+  agent.Connect();
+  sync::Assignment held = StandBy(kVip);
+  held.role = sync::Role::kAnnounce;
+  agent.Controller(WithKeys({held}));
+  REQUIRE(agent.Answers(kVip));
+  agent.Feed(LinkDown{"gone"});
+  peer::Peers other("node-b", 1, "seed");
+  other.SetKeys(kKeys, agent.now);
+  const auto path = other.PathTo("node-a", "192.0.2.10:7445", kEth0, agent.now);
+  std::vector<PeerPacket> out;
+  other.Ask(*path, {{Ip(kVip), {}}, {Ip("192.0.2.101"), {}}}, kHolder, agent.now, out);
+  REQUIRE(out.size() == 1);
+  agent.peer_packets.clear();
+  PeerPacket question = out.front();
+  question.question = false;
+  agent.Feed(PeerReceived{question});
+  REQUIRE(!agent.peer_packets.empty());
+  PeerPacket answer = agent.peer_packets.back();
+  answer.question = true;
+  out.clear();
+  const peer::Incoming told = other.Receive(answer, kHolder, agent.now, out);
+  REQUIRE(told.what == peer::Incoming::What::kTold);
+  REQUIRE(told.claims.size() == 2);
+  CHECK(told.claims[0].claim == peer::Claim{.held = true, .led = false, .stamp = {1, 1}, .rank = 1});
+  CHECK_FALSE(told.claims[1].claim.held);
+}
+
+}  // namespace
+}  // namespace berth::agent
