@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the Kernel seam promises, asked of the fake in memory and of Linux itself (in a network namespace of its own;
 // left out without root).
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <functional>
@@ -42,6 +46,8 @@ class World {
   virtual void AddLink(const std::string& name) = 0;
   virtual void RemoveLink(const std::string& name) = 0;
   virtual void FlushRuleset() = 0;
+  // Whether a datagram that the node sends itself comes to what listens on that port of all its addresses.
+  virtual bool Comes(const char* address, std::uint16_t port) = 0;
 
   RealEventLoop& loop() { return *loop_; }
   // Runs the loop until `done`, at most 20 s.
@@ -80,6 +86,9 @@ class FakeWorld : public World {
   }
   void RemoveLink(const std::string& name) override { kernel_.RemoveLink(kernel_.state().Find(name)->index); }
   void FlushRuleset() override { kernel_.FlushRuleset(); }
+  bool Comes(const char* address, std::uint16_t port) override {
+    return kernel_.IsLocal(Ip(address)) && kernel_.Admits(Ip(address), IPPROTO_UDP, port);
+  }
 
  private:
   FakeKernel kernel_;
@@ -110,8 +119,35 @@ class LinuxWorld : public World {
   }
   void RemoveLink(const std::string& name) override { Run("ip link del " + name); }
   void FlushRuleset() override { Run("nft flush ruleset"); }
+  bool Comes(const char* address, std::uint16_t port) override {
+    const int listener = Udp(), sender = Udp();
+    sockaddr_in6 to{};
+    to.sin6_family = AF_INET6;
+    to.sin6_port = htons(port);
+    REQUIRE(bind(listener, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+    const std::string text = (Ip(address).is_v4() ? "::ffff:" : "") + std::string(address);
+    REQUIRE(inet_pton(AF_INET6, text.c_str(), &to.sin6_addr) == 1);
+    // An IPv6 address is local a moment after it was added.
+    REQUIRE(Await([&] { return sendto(sender, "x", 1, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 1; }));
+    // What comes later, and comes anyway.
+    REQUIRE(inet_pton(AF_INET6, "::1", &to.sin6_addr) == 1);
+    REQUIRE(sendto(sender, "control", 7, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 7);
+    ssize_t first = -1;
+    std::array<char, 16> data{};
+    REQUIRE(Await([&] { return (first = recv(listener, data.data(), data.size(), 0)) > 0; }));
+    close(listener);
+    close(sender);
+    return first == 1;
+  }
 
  private:
+  static int Udp() {
+    const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    REQUIRE(fd >= 0);
+    const int off = 0;
+    REQUIRE(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0);
+    return fd;
+  }
   static void Run(const std::string& command) {
     CAPTURE(command);
     REQUIRE(std::system(command.c_str()) == 0);
@@ -251,6 +287,44 @@ TEST_CASE("a kernel reports a broken silence once, and none of our own changes",
   CHECK(recorder.disturbed == 2);
 }
 
+TEST_CASE("a kernel lets only open ports of guarded addresses be reached", "[contract]") {
+  IN_EACH_WORLD(world);
+  Kernel& kernel = world->kernel();
+  Recorder recorder;
+  REQUIRE(kernel.Start(recorder).ok());
+  const int eth0 = recorder.state->Find("eth0")->index;
+  for (const char* vip : {"10.9.0.50", "10.9.0.51", "fd00::50"}) REQUIRE(kernel.AddAddress(eth0, Ip(vip)).ok());
+  Silence silence{.addresses = {Ip("10.9.0.50"), Ip("10.9.0.51"), Ip("fd00::50")},
+                  .guarded = {Ip("10.9.0.50"), Ip("fd00::50")},
+                  .open = {{Ip("10.9.0.50"), IPPROTO_UDP, 53}, {Ip("fd00::50"), IPPROTO_UDP, 54}}};
+  REQUIRE(kernel.ApplySilence(silence).ok());
+  REQUIRE(kernel.host_ports_status().ok());
+  CHECK(world->Comes("10.9.0.50", 53));
+  CHECK_FALSE(world->Comes("10.9.0.50", 54));
+  CHECK_FALSE(world->Comes("fd00::50", 53));
+  CHECK(world->Comes("fd00::50", 54));
+  CHECK(world->Comes("10.9.0.51", 54));
+  CHECK(world->Comes("10.9.0.2", 54));
+
+  silence.open = {{Ip("10.9.0.50"), IPPROTO_TCP, 54}, {Ip("10.9.0.50"), IPPROTO_UDP, 55}};
+  REQUIRE(kernel.ApplySilence(silence).ok());
+  CHECK_FALSE(world->Comes("10.9.0.50", 53));
+  CHECK_FALSE(world->Comes("10.9.0.50", 54));
+  CHECK(world->Comes("10.9.0.50", 55));
+  CHECK_FALSE(world->Comes("fd00::50", 54));
+  world->FlushRuleset();
+  CHECK(world->Await([&] { return recorder.disturbed > 0; }));
+  CHECK(world->Comes("10.9.0.50", 53));
+  REQUIRE(kernel.ApplySilence(silence).ok());
+  CHECK_FALSE(world->Comes("10.9.0.50", 53));
+
+  silence.guarded.clear();
+  silence.open.clear();
+  REQUIRE(kernel.ApplySilence(silence).ok());
+  CHECK(world->Comes("10.9.0.50", 53));
+  CHECK(recorder.disturbed == 1);
+}
+
 TEST_CASE("a kernel cleans up what is ours and nothing else", "[contract]") {
   IN_EACH_WORLD(world);
   Kernel& kernel = world->kernel();
@@ -259,9 +333,11 @@ TEST_CASE("a kernel cleans up what is ours and nothing else", "[contract]") {
   const int eth0 = recorder.state->Find("eth0")->index;
   REQUIRE(kernel.AddAddress((*kernel.EnsureVipInterface("auto"))->index, Ip("10.9.0.50")).ok());
   REQUIRE(kernel.AddAddress(eth0, Ip("10.9.0.51")).ok());
-  REQUIRE(kernel.ApplySilence({.addresses = {Ip("10.9.0.50")}, .rewrite = {}}).ok());
+  REQUIRE(kernel.ApplySilence({.addresses = {Ip("10.9.0.50")}, .guarded = {Ip("10.9.0.2")}}).ok());
   CHECK(world->Await([&] { return recorder.state->Find("eth0")->addresses.size() == 2; }));
+  CHECK_FALSE(world->Comes("10.9.0.2", 53));
   CHECK(kernel.RemoveEverything().ok());
+  CHECK(world->Comes("10.9.0.2", 53));
   CHECK(world->Await([&] {
     return recorder.state->Find("berth0") == nullptr && recorder.state->Find("eth0")->addresses.size() == 1;
   }));

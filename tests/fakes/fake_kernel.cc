@@ -2,6 +2,7 @@
 #include "tests/fakes/fake_kernel.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -212,6 +213,13 @@ bool FakeKernel::WouldAnswer(int ifindex, const IpAddr& address) const {
 
 bool FakeKernel::IsLocal(const IpAddr& address) const {
   return std::any_of(links_.begin(), links_.end(), [&](const auto& entry) { return Holds(entry.second, address); });
+}
+
+bool FakeKernel::Admits(const IpAddr& address, std::uint8_t protocol, std::uint16_t port) const {
+  if (!silence_ || !host_ports_status_.ok()) return true;
+  const auto& [guarded, open] = std::tie(silence_->guarded, silence_->open);
+  return !std::binary_search(guarded.begin(), guarded.end(), address) ||
+         std::binary_search(open.begin(), open.end(), OpenPort{address, protocol, port});
 }
 
 int FakeKernel::calls(Call call) const {

@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "agent/effect/kernel/kernel.h"
 #include "common/base/event_loop.h"
@@ -39,6 +40,7 @@ class FakeKernel : public Kernel {
   absl::Status AddAddress(int ifindex, const IpAddr& address) override;
   absl::Status RemoveAddress(int ifindex, const IpAddr& address) override;
   absl::Status ApplySilence(const Silence& silence) override;
+  absl::Status host_ports_status() const override { return host_ports_status_; }
   absl::Status RemoveEverything() override;
 
   // The world outside the agent.
@@ -50,6 +52,8 @@ class FakeKernel : public Kernel {
   void FlushRuleset();  // somebody deletes our tables
   // From now on the call returns `status` and does nothing; OK ends that.
   void Fail(Call call, absl::Status status);
+  // The kernel shuts no ports, and says why; OK ends that.
+  void FailHostPorts(absl::Status status) { host_ports_status_ = std::move(status); }
   // The agent's process ended: the observer hears nothing more, and Start may be called again. All else stays.
   void Detach();
   // The node restarts: what an agent made is gone, and so is the silence. Implies Detach.
@@ -63,6 +67,8 @@ class FakeKernel : public Kernel {
   // (on any interface in IPv4, on that one in IPv6) and is not kept silent.
   bool WouldAnswer(int ifindex, const IpAddr& address) const;
   bool IsLocal(const IpAddr& address) const;
+  // Whether what comes for that port reaches what listens there, on an address that is local.
+  bool Admits(const IpAddr& address, std::uint8_t protocol, std::uint16_t port) const;
   int calls(Call call) const;                         // how often it was made, failures included
   std::uint64_t version() const { return version_; }  // another after each change of addresses or silence
 
@@ -78,6 +84,7 @@ class FakeKernel : public Kernel {
   std::shared_ptr<const KernelState> published_;
   std::map<Call, absl::Status> failures_;
   std::map<Call, int> calls_;
+  absl::Status host_ports_status_;
   bool posted_ = false;
   std::uint64_t version_ = 0;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // posted tasks outlive neither us nor a Detach

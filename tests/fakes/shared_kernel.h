@@ -57,6 +57,7 @@ class SharedKernelView final : public Kernel {
     return shared_.fake_.RemoveAddress(ifindex, address);
   }
   absl::Status ApplySilence(const Silence& silence) override { return shared_.fake_.ApplySilence(silence); }
+  absl::Status host_ports_status() const override { return shared_.fake_.host_ports_status(); }
   absl::Status RemoveEverything() override { return shared_.fake_.RemoveEverything(); }
 
  private:

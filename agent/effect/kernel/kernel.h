@@ -7,6 +7,8 @@
 #ifndef BERTH_AGENT_EFFECT_KERNEL_KERNEL_H_
 #define BERTH_AGENT_EFFECT_KERNEL_KERNEL_H_
 
+#include <compare>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -53,8 +55,16 @@ struct KernelState {
   friend bool operator==(const KernelState&, const KernelState&) = default;
 };
 
-// What the kernel must keep quiet about. Held in nftables tables of our own (`berth`, families arp and ip6), which need
-// CAP_NET_ADMIN only and outlive the process.
+// A port that Services declare on an address.
+struct OpenPort {
+  IpAddr address{};
+  std::uint8_t protocol = 0;  // IPPROTO_TCP, ...
+  std::uint16_t port = 0;
+  friend auto operator<=>(const OpenPort&, const OpenPort&) = default;
+};
+
+// What the kernel must keep quiet about, and what it must keep shut. Held in nftables tables of our own (`berth`,
+// families arp, ip6 and inet), which need CAP_NET_ADMIN only and outlive the process.
 struct Silence {
   // ARP requests and neighbour solicitations for these are dropped before the kernel sees them (capture sees them).
   std::set<IpAddr> addresses{};
@@ -63,6 +73,11 @@ struct Silence {
   std::map<std::string, IpAddr> rewrite{};
   // The same for IPv6: neighbour solicitations that the kernel itself sends from one of `addresses`.
   std::map<std::string, IpAddr> rewrite6{};
+  // What comes for one of these and not by a port in `open` is dropped, except ICMP and answers to what the node itself
+  // began: else a port of the node's own that is bound to all addresses could be reached through it. Both are sorted,
+  // nothing twice.
+  std::vector<IpAddr> guarded{};
+  std::vector<OpenPort> open{};
   friend bool operator==(const Silence&, const Silence&) = default;
 };
 
@@ -100,6 +115,9 @@ class Kernel {
   // Errors: Unimplemented when the kernel has no nftables arp family, or none for IPv6 and an address that needs it
   // (the message names the cure).
   virtual absl::Status ApplySilence(const Silence& silence) = 0;
+  // OK, or why the last ApplySilence could not do as `guarded` and `open` say; it has done all else. Unimplemented when
+  // this kernel never will.
+  virtual absl::Status host_ports_status() const = 0;
   // --cleanup: tables, berth0, and every marked address. Works through to the end; the first error is returned.
   virtual absl::Status RemoveEverything() = 0;
 };

@@ -115,6 +115,8 @@ absl::Status LinuxKernel::RemoveAddress(int ifindex, const IpAddr& address) {
 
 absl::Status LinuxKernel::ApplySilence(const Silence& silence) { return silence_->Apply(silence); }
 
+absl::Status LinuxKernel::host_ports_status() const { return silence_->ports_status(); }
+
 absl::Status LinuxKernel::RemoveEverything() {
   absl::Status first;
   // Addresses before tables: the other way round, the kernel would answer for them in between.

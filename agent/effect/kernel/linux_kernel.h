@@ -41,6 +41,7 @@ class LinuxKernel : public Kernel {
   absl::Status AddAddress(int ifindex, const IpAddr& address) override;
   absl::Status RemoveAddress(int ifindex, const IpAddr& address) override;
   absl::Status ApplySilence(const Silence& silence) override;
+  absl::Status host_ports_status() const override;
   absl::Status RemoveEverything() override;
 
   // How often the kernel dropped events and everything was dumped anew.

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <netinet/in.h>
+
 #include <catch2/catch.hpp>
 
 #include "agent/effect/kernel/linux_kernel.h"
@@ -11,16 +13,25 @@ namespace {
 const IpAddr kOwn = Ip("10.9.0.2");
 const Silence kSilence{.addresses = {Ip("10.9.0.50"), Ip("fd00::50")},
                        .rewrite = {{"eth0", Ip("10.9.0.2")}},
-                       .rewrite6 = {{"eth0", Ip("fd00::2")}}};
+                       .rewrite6 = {{"eth0", Ip("fd00::2")}},
+                       .guarded = {Ip("10.9.0.50"), Ip("fd00::50")},
+                       .open = {{Ip("10.9.0.50"), IPPROTO_TCP, 80}, {Ip("fd00::50"), IPPROTO_UDP, 53}}};
 
-std::string Ruleset(Lab& lab) { return lab.Read("nft -s list table arp berth; nft -s list table ip6 berth"); }
+std::string Ruleset(Lab& lab) {
+  return lab.Read("for family in arp ip6 inet; do nft -s list table $family berth; done");
+}
 
 }  // namespace
 
 TEST_CASE("whatever somebody does to our tables is noticed at once, and repaired by applying again", "[net]") {
-  const std::string deed = GENERATE(as<std::string>{}, "nft flush ruleset",                    //
-                                    "nft delete table arp berth",                              //
-                                    "nft delete table ip6 berth",                              //
+  const std::string deed = GENERATE(as<std::string>{}, "nft flush ruleset",     //
+                                    "nft delete table arp berth",               //
+                                    "nft delete table ip6 berth",               //
+                                    "nft delete table inet berth",              //
+                                    "nft flush chain inet berth input",         //
+                                    "nft insert rule inet berth input accept",  //
+                                    "nft flush set inet berth guarded4",        //
+                                    "nft add element inet berth open6 '{ fd00::50 . tcp . 22 }'",
                                     "nft flush chain arp berth input",                         //
                                     "nft flush chain ip6 berth input",                         //
                                     "nft flush chain ip6 berth output",                        //
@@ -76,7 +87,7 @@ TEST_CASE("our own changes and other people's tables do not count as disturbance
   silence = {};
   REQUIRE(kernel.ApplySilence(silence).ok());
   lab.Node(
-      "nft add table arp other && nft add table ip berth && nft add table inet berth && nft delete table arp other");
+      "nft add table arp other && nft add table ip berth && nft add table inet other && nft delete table arp other");
   lab.Settle();
   CHECK(lab.observer().disturbed == 0);
   // The next one is: so the above was heard and judged.
@@ -92,13 +103,14 @@ TEST_CASE("two agents of one node that want the same do not disturb each other",
   REQUIRE(old_agent.Start(lab.observer()).ok());
   REQUIRE(new_agent.Start(other).ok());
   REQUIRE(old_agent.ApplySilence(kSilence).ok());
-  const std::string handles = lab.Read("nft -a list table arp berth");
+  const std::string handles = lab.Read("nft -a list ruleset");
   REQUIRE(new_agent.ApplySilence(kSilence).ok());
-  CHECK(lab.Read("nft -a list table arp berth") == handles);  // not even touched
+  CHECK(lab.Read("nft -a list ruleset") == handles);  // not even touched
 
   // One of them learns of a new address first. The other is told, comes to want the same, and all is quiet.
   Silence more = kSilence;
   more.addresses.insert(Ip("10.9.0.60"));
+  more.guarded.insert(more.guarded.begin() + 1, Ip("10.9.0.60"));
   lab.observer().on_disturbed = [&] { CHECK(old_agent.ApplySilence(more).ok()); };
   REQUIRE(new_agent.ApplySilence(more).ok());
   CHECK(lab.Await([&] { return lab.observer().disturbed == 1; }));

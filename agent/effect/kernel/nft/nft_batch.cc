@@ -21,13 +21,8 @@ namespace berth::agent {
 namespace {
 
 constexpr std::size_t kScratchBytes = 128 * 1024;
-// The list of elements is one attribute, whose length has 16 bits; an IPv6 element takes 28 bytes.
+// The list of elements is one attribute, whose length has 16 bits; the longest element takes 36 bytes.
 constexpr std::size_t kElementsPerMessage = 1000;
-// libnftnl's sets and rules find each other by this number within a transaction; there is one set a table.
-constexpr std::uint32_t kSetId = 1;
-// Labels that `nft list` shows a set's type by (enum datatypes in nft's sources).
-constexpr std::uint32_t kTypeIpv4Addr = 7;
-constexpr std::uint32_t kTypeIpv6Addr = 8;
 
 std::uint16_t Number(NftFamily family) { return static_cast<std::uint16_t>(family); }
 std::string TableText(NftFamily family) { return absl::StrCat(NftFamilyName(family), " ", kNftTable); }
@@ -42,11 +37,10 @@ TablePtr NewTable() {
   return table;
 }
 
-SetPtr NewSet() {
+SetPtr NewSet(const char* name) {
   SetPtr set(nftnl_set_alloc(), nftnl_set_free);
   nftnl_set_set_str(set.get(), NFTNL_SET_TABLE, kNftTable);
-  nftnl_set_set_str(set.get(), NFTNL_SET_NAME, kNftSet);
-  nftnl_set_set_u32(set.get(), NFTNL_SET_ID, kSetId);
+  nftnl_set_set_str(set.get(), NFTNL_SET_NAME, name);
   return set;
 }
 
@@ -83,14 +77,14 @@ void NftBatch::ReplaceTable(NftFamily family) {
       [&](nlmsghdr* message) { nftnl_table_nlmsg_build_payload(message, table.get()); });
 }
 
-void NftBatch::AddSet(NftFamily family) {
-  const SetPtr set = NewSet();
-  const bool arp = family == NftFamily::kArp;
-  nftnl_set_set_u32(set.get(), NFTNL_SET_FAMILY, Number(family));
-  nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_TYPE, arp ? kTypeIpv4Addr : kTypeIpv6Addr);
-  nftnl_set_set_u32(set.get(), NFTNL_SET_KEY_LEN, arp ? 4 : 16);
-  Add(NFT_MSG_NEWSET, family, NLM_F_CREATE, absl::StrCat("add set ", TableText(family), " ", kNftSet),
-      [&](nlmsghdr* message) { nftnl_set_nlmsg_build_payload(message, set.get()); });
+void NftBatch::AddSet(NftFamily family, const NftSet& set) {
+  const SetPtr made = NewSet(set.name);
+  nftnl_set_set_u32(made.get(), NFTNL_SET_ID, set.id);
+  nftnl_set_set_u32(made.get(), NFTNL_SET_FAMILY, Number(family));
+  nftnl_set_set_u32(made.get(), NFTNL_SET_KEY_TYPE, set.type);
+  nftnl_set_set_u32(made.get(), NFTNL_SET_KEY_LEN, set.length);
+  Add(NFT_MSG_NEWSET, family, NLM_F_CREATE, absl::StrCat("add set ", TableText(family), " ", set.name),
+      [&](nlmsghdr* message) { nftnl_set_nlmsg_build_payload(message, made.get()); });
 }
 
 void NftBatch::AddChain(const NftChain& chain) {
@@ -125,27 +119,27 @@ void NftBatch::AddRules(const NftChain& chain) {
   }
 }
 
-void NftBatch::AddElements(NftFamily family, const std::vector<IpAddr>& addresses) {
-  Elements(NFT_MSG_NEWSETELEM, family, addresses, "add");
+void NftBatch::AddElements(NftFamily family, const char* set, const std::vector<NftKey>& keys) {
+  Elements(NFT_MSG_NEWSETELEM, family, set, keys, "add");
 }
 
-void NftBatch::DeleteElements(NftFamily family, const std::vector<IpAddr>& addresses) {
-  Elements(NFT_MSG_DELSETELEM, family, addresses, "delete");
+void NftBatch::DeleteElements(NftFamily family, const char* set, const std::vector<NftKey>& keys) {
+  Elements(NFT_MSG_DELSETELEM, family, set, keys, "delete");
 }
 
-void NftBatch::Elements(std::uint16_t type, NftFamily family, const std::vector<IpAddr>& addresses, const char* verb) {
-  for (std::size_t begin = 0; begin < addresses.size(); begin += kElementsPerMessage) {
-    const std::size_t end = std::min(begin + kElementsPerMessage, addresses.size());
-    const SetPtr set = NewSet();
+void NftBatch::Elements(std::uint16_t type, NftFamily family, const char* set, const std::vector<NftKey>& keys,
+                        const char* verb) {
+  for (std::size_t begin = 0; begin < keys.size(); begin += kElementsPerMessage) {
+    const std::size_t end = std::min(begin + kElementsPerMessage, keys.size());
+    const SetPtr part = NewSet(set);
     for (std::size_t i = begin; i < end; ++i) {
-      const std::string key = addresses[i].ToBytes();
       nftnl_set_elem* element = nftnl_set_elem_alloc();  // owned by the set from now on
-      nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key.data(), static_cast<std::uint32_t>(key.size()));
-      nftnl_set_elem_add(set.get(), element);
+      nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, keys[i].bytes.data(), keys[i].size);
+      nftnl_set_elem_add(part.get(), element);
     }
     Add(type, family, type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0,
-        absl::StrCat(verb, " elements of set ", TableText(family), " ", kNftSet),
-        [&](nlmsghdr* message) { nftnl_set_elems_nlmsg_build_payload(message, set.get()); });
+        absl::StrCat(verb, " elements of set ", TableText(family), " ", set),
+        [&](nlmsghdr* message) { nftnl_set_elems_nlmsg_build_payload(message, part.get()); });
   }
 }
 

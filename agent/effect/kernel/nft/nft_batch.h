@@ -3,7 +3,8 @@
 //
 //   NftBatch batch;
 //   batch.ReplaceTable(NftFamily::kArp);
-//   batch.AddElements(NftFamily::kArp, {*IpAddr::Parse("192.0.2.10")});
+//   batch.AddSet(NftFamily::kArp, NftSetOf(NftFamily::kArp));
+//   batch.AddElements(NftFamily::kArp, kNftSet, {NftKey(*IpAddr::Parse("192.0.2.10"))});
 //   RETURN_IF_ERROR(socket.Commit(std::move(batch)));
 //
 // Everything lies in the table `berth` of the family in question. No I/O here.
@@ -18,7 +19,6 @@
 #include <vector>
 
 #include "agent/effect/kernel/nft/nft_rules.h"
-#include "common/net/ip_addr.h"
 
 namespace berth::agent {
 
@@ -30,14 +30,14 @@ class NftBatch {
   void DeleteTable(NftFamily family);
   // An empty table, whatever was there before.
   void ReplaceTable(NftFamily family);
-  // The set of the table, empty.
-  void AddSet(NftFamily family);
+  // An empty set.
+  void AddSet(NftFamily family, const NftSet& set);
   void AddChain(const NftChain& chain);
   void FlushChain(const NftChain& chain);
   void AddRules(const NftChain& chain);
   // Adding one that is there is success; deleting one that is not makes the whole transaction fail.
-  void AddElements(NftFamily family, const std::vector<IpAddr>& addresses);
-  void DeleteElements(NftFamily family, const std::vector<IpAddr>& addresses);
+  void AddElements(NftFamily family, const char* set, const std::vector<NftKey>& keys);
+  void DeleteElements(NftFamily family, const char* set, const std::vector<NftKey>& keys);
 
   // Ends the transaction. After that nothing may be added.
   void Finish();
@@ -51,7 +51,8 @@ class NftBatch {
   void Add(std::uint16_t type, NftFamily family, std::uint16_t flags, std::string what,
            const std::function<void(nlmsghdr*)>& payload);
   void AppendMessage(const nlmsghdr* message);
-  void Elements(std::uint16_t type, NftFamily family, const std::vector<IpAddr>& addresses, const char* verb);
+  void Elements(std::uint16_t type, NftFamily family, const char* set, const std::vector<NftKey>& keys,
+                const char* verb);
 
   std::string bytes_;
   std::vector<char> scratch_;  // one message at a time is built here

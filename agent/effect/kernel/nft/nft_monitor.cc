@@ -29,10 +29,8 @@ bool IsOurTable(const nlmsghdr* message) {
   if (type == NFT_MSG_NEWGEN || type == NFT_MSG_TRACE) return false;  // no table in them
   if (message->nlmsg_len < mnl_nlmsg_size(sizeof(nfgenmsg))) return false;
   const auto* header = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(message));
-  if (header->nfgen_family != static_cast<std::uint8_t>(NftFamily::kArp) &&
-      header->nfgen_family != static_cast<std::uint8_t>(NftFamily::kIp6)) {
-    return false;
-  }
+  const auto is_of = [header](NftFamily family) { return header->nfgen_family == static_cast<std::uint8_t>(family); };
+  if (!is_of(NftFamily::kArp) && !is_of(NftFamily::kIp6) && !is_of(NftFamily::kInet)) return false;
   bool ours = false;
   mnl_attr_parse(
       message, sizeof(nfgenmsg),

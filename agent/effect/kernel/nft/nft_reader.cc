@@ -10,6 +10,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -79,7 +80,7 @@ absl::Status ReadSets(NftSocket& socket, NftFamily family, NftPicture* picture) 
       [&](const nlmsghdr* message) {
         ParseInto(message, nftnl_set_alloc, nftnl_set_free, nftnl_set_nlmsg_parse, [&](nftnl_set* set) {
           if (!IsOurs(nftnl_set_get_str(set, NFTNL_SET_TABLE))) return;
-          picture->sets.insert(TextOrEmpty(nftnl_set_get_str(set, NFTNL_SET_NAME)));
+          picture->sets[TextOrEmpty(nftnl_set_get_str(set, NFTNL_SET_NAME))];
         });
       });
 }
@@ -87,39 +88,47 @@ absl::Status ReadSets(NftSocket& socket, NftFamily family, NftPicture* picture) 
 int TakeElement(nftnl_set_elem* element, void* out) {
   std::uint32_t size = 0;
   const auto* key = static_cast<const char*>(nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY, &size));
-  if (key == nullptr) return 0;
-  const absl::StatusOr<IpAddr> address = IpAddr::FromBytes(absl::string_view(key, size));
-  if (address.ok()) static_cast<std::set<IpAddr>*>(out)->insert(*address);
+  if (key != nullptr) static_cast<std::vector<NftKey>*>(out)->emplace_back(absl::string_view(key, size));
   return 0;
 }
 
 absl::Status ReadElements(NftSocket& socket, NftFamily family, NftPicture* picture) {
-  return socket.Dump(
-      NFT_MSG_GETSETELEM, family,
-      [](nlmsghdr* request) {
-        mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_TABLE, kNftTable);
-        mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET, kNftSet);
-      },
-      [&] { picture->elements.clear(); },
-      [&](const nlmsghdr* message) {
-        ParseInto(message, nftnl_set_alloc, nftnl_set_free, nftnl_set_elems_nlmsg_parse,
-                  [&](nftnl_set* set) { nftnl_set_elem_foreach(set, TakeElement, &picture->elements); });
-      });
+  for (auto& [name, elements] : picture->sets) {
+    RETURN_IF_ERROR(socket.Dump(
+        NFT_MSG_GETSETELEM, family,
+        [&](nlmsghdr* request) {
+          mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_TABLE, kNftTable);
+          mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET, name.c_str());
+        },
+        [&] { elements.clear(); },
+        [&](const nlmsghdr* message) {
+          ParseInto(message, nftnl_set_alloc, nftnl_set_free, nftnl_set_elems_nlmsg_parse,
+                    [&](nftnl_set* set) { nftnl_set_elem_foreach(set, TakeElement, &elements); });
+        }));
+    std::sort(elements.begin(), elements.end());
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-NftPicture NftPictureOf(NftFamily family, const Silence& silence) {
+NftPicture NftPictureOf(const std::vector<NftChain>& chains) {
   NftPicture picture;
   picture.present = true;
-  for (const NftChain& chain : NftChainsOf(family, silence)) {
+  for (const NftChain& chain : chains) {
     picture.chains[chain.name] = ChainText(chain.hook, 0, NF_ACCEPT, "filter");
     for (const NftRulePtr& rule : chain.rules) picture.rules[chain.name].push_back(NftRuleText(rule.get()));
   }
-  picture.sets.insert(kNftSet);
+  return picture;
+}
+
+NftPicture NftPictureOf(NftFamily family, const Silence& silence) {
+  NftPicture picture = NftPictureOf(NftChainsOf(family, silence));
+  std::vector<NftKey>& elements = picture.sets[kNftSet];
   for (const IpAddr& address : silence.addresses) {
-    if (NftFamilyOf(address) == family) picture.elements.insert(address);
+    if (NftFamilyOf(address) == family) elements.emplace_back(address);
   }
+  std::sort(elements.begin(), elements.end());
   return picture;
 }
 

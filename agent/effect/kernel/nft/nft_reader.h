@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -16,17 +15,19 @@
 
 namespace berth::agent {
 
-// All that matters of the table `berth` of one family. Equal pictures silence equally.
+// All that matters of the table `berth` of one family. Equal pictures do the same.
 struct NftPicture {
   bool present = false;
   std::uint32_t table_flags = 0;                          // 1: dormant
   std::map<std::string, std::string> chains;              // name -> hook, priority, policy
   std::map<std::string, std::vector<std::string>> rules;  // chain name -> its rules in order
-  std::set<std::string> sets;                             // names
-  std::set<IpAddr> elements;                              // of kNftSet
+  std::map<std::string, std::vector<NftKey>> sets;        // name -> elements in order
   friend bool operator==(const NftPicture&, const NftPicture&) = default;
 };
 
+// What a table with these chains and without sets looks like.
+NftPicture NftPictureOf(const std::vector<NftChain>& chains);
+// The table that silences `family`: arp or ip6.
 NftPicture NftPictureOf(NftFamily family, const Silence& silence);
 // Errors: as NftSocket.
 absl::StatusOr<NftPicture> ReadNftPicture(NftSocket& socket, NftFamily family);

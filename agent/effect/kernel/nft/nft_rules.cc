@@ -11,16 +11,15 @@
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "agent/effect/kernel/nft/nft_rule_builder.h"
 
 namespace berth::agent {
 namespace {
-
-// The set's number within a transaction, as in nft_batch.cc.
-constexpr std::uint32_t kSetId = 1;
 
 // Ethernet and IPv4 ARP: fixed part (hardware, protocol, lengths, operation), then sender and target (RFC 826).
 constexpr std::array<std::uint8_t, 8> kArpRequest = {0, 1, 8, 0, 6, 4, 0, 1};
@@ -31,87 +30,15 @@ constexpr std::uint32_t kArpTargetOffset = 24;
 constexpr std::uint32_t kNdTargetOffset = 8;
 constexpr std::uint32_t kIpv6SourceOffset = 8;  // RFC 8200, section 3
 
-// Builds one rule, expression by expression. All of them work on one register.
-class RuleBuilder {
- public:
-  RuleBuilder() : rule_(nftnl_rule_alloc()) {}
-
-  RuleBuilder& Load(std::uint32_t base, std::uint32_t offset, std::uint32_t length) {
-    nftnl_expr* load = NewExpr("payload");
-    nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
-    return Payload(load, base, offset, length);
-  }
-  // `pseudo_header`: what is stored counts in the checksum of the transport's header, which is put right.
-  RuleBuilder& Store(std::uint32_t base, std::uint32_t offset, std::uint32_t length, bool pseudo_header = false) {
-    nftnl_expr* store = NewExpr("payload");
-    nftnl_expr_set_u32(store, NFTNL_EXPR_PAYLOAD_SREG, NFT_REG_1);
-    nftnl_expr_set_u32(store, NFTNL_EXPR_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_NONE);
-    nftnl_expr_set_u32(store, NFTNL_EXPR_PAYLOAD_CSUM_OFFSET, 0);
-    nftnl_expr_set_u32(store, NFTNL_EXPR_PAYLOAD_FLAGS, pseudo_header ? NFT_PAYLOAD_L4CSUM_PSEUDOHDR : 0);
-    return Payload(store, base, offset, length);
-  }
-  RuleBuilder& LoadMeta(std::uint32_t key) {
-    nftnl_expr* meta = NewExpr("meta");
-    nftnl_expr_set_u32(meta, NFTNL_EXPR_META_KEY, key);
-    nftnl_expr_set_u32(meta, NFTNL_EXPR_META_DREG, NFT_REG_1);
-    return *this;
-  }
-  RuleBuilder& Constant(absl::string_view value) {
-    nftnl_expr* constant = NewExpr("immediate");
-    nftnl_expr_set_u32(constant, NFTNL_EXPR_IMM_DREG, NFT_REG_1);
-    nftnl_expr_set(constant, NFTNL_EXPR_IMM_DATA, value.data(), static_cast<std::uint32_t>(value.size()));
-    return *this;
-  }
-  RuleBuilder& Equals(const void* data, std::size_t size) {
-    nftnl_expr* compare = NewExpr("cmp");
-    nftnl_expr_set_u32(compare, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
-    nftnl_expr_set_u32(compare, NFTNL_EXPR_CMP_OP, NFT_CMP_EQ);
-    nftnl_expr_set(compare, NFTNL_EXPR_CMP_DATA, data, static_cast<std::uint32_t>(size));
-    return *this;
-  }
-  RuleBuilder& InSet() {
-    nftnl_expr* lookup = NewExpr("lookup");
-    nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_SREG, NFT_REG_1);
-    nftnl_expr_set_str(lookup, NFTNL_EXPR_LOOKUP_SET, kNftSet);
-    nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_SET_ID, kSetId);
-    nftnl_expr_set_u32(lookup, NFTNL_EXPR_LOOKUP_FLAGS, 0);  // as the kernel gives it back, for NftRuleText
-    return *this;
-  }
-  RuleBuilder& Count() {
-    NewExpr("counter");
-    return *this;
-  }
-  NftRulePtr Verdict(std::uint32_t verdict) {
-    nftnl_expr* immediate = NewExpr("immediate");
-    nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
-    nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_VERDICT, verdict);
-    return std::move(rule_);
-  }
-
- private:
-  nftnl_expr* NewExpr(const char* name) {
-    nftnl_expr* expr = nftnl_expr_alloc(name);
-    nftnl_rule_add_expr(rule_.get(), expr);  // owned by the rule from now on
-    return expr;
-  }
-  RuleBuilder& Payload(nftnl_expr* expr, std::uint32_t base, std::uint32_t offset, std::uint32_t length) {
-    nftnl_expr_set_u32(expr, NFTNL_EXPR_PAYLOAD_BASE, base);
-    nftnl_expr_set_u32(expr, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
-    nftnl_expr_set_u32(expr, NFTNL_EXPR_PAYLOAD_LEN, length);
-    return *this;
-  }
-  NftRulePtr rule_;
-};
-
-RuleBuilder ArpOperation(const std::array<std::uint8_t, 8>& operation) {
-  RuleBuilder rule;
+NftRuleBuilder ArpOperation(const std::array<std::uint8_t, 8>& operation) {
+  NftRuleBuilder rule;
   rule.Load(NFT_PAYLOAD_NETWORK_HEADER, 0, operation.size()).Equals(operation.data(), operation.size());
   return rule;
 }
 
 NftRulePtr DropArp(const std::array<std::uint8_t, 8>& operation, std::uint32_t address_offset) {
-  RuleBuilder rule = ArpOperation(operation);
-  return rule.Load(NFT_PAYLOAD_NETWORK_HEADER, address_offset, 4).InSet().Count().Verdict(NF_DROP);
+  NftRuleBuilder rule = ArpOperation(operation);
+  return rule.Load(NFT_PAYLOAD_NETWORK_HEADER, address_offset, 4).InSet(kNftSet, kNftSetId).Count().Verdict(NF_DROP);
 }
 
 std::array<char, IFNAMSIZ> Padded(const std::string& interface) {
@@ -122,36 +49,39 @@ std::array<char, IFNAMSIZ> Padded(const std::string& interface) {
 
 NftRulePtr RewriteSender(const std::string& interface, const IpAddr& own) {
   const std::array<char, IFNAMSIZ> name = Padded(interface);
-  RuleBuilder rule = ArpOperation(kArpRequest);
+  NftRuleBuilder rule = ArpOperation(kArpRequest);
   return rule.LoadMeta(NFT_META_OIFNAME)
       .Equals(name.data(), name.size())
       .Load(NFT_PAYLOAD_NETWORK_HEADER, kArpSenderOffset, 4)
-      .InSet()
+      .InSet(kNftSet, kNftSetId)
       .Constant(own.ToBytes())
       .Store(NFT_PAYLOAD_NETWORK_HEADER, kArpSenderOffset, 4)
       .Count()
       .Verdict(NF_ACCEPT);
 }
 
-RuleBuilder IcmpType(std::uint8_t type) {
+NftRuleBuilder IcmpType(std::uint8_t type) {
   const std::uint8_t protocol = IPPROTO_ICMPV6;
-  RuleBuilder rule;
+  NftRuleBuilder rule;
   rule.LoadMeta(NFT_META_L4PROTO).Equals(&protocol, 1).Load(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1).Equals(&type, 1);
   return rule;
 }
 
 NftRulePtr DropTarget(std::uint8_t icmp_type) {
-  RuleBuilder rule = IcmpType(icmp_type);
-  return rule.Load(NFT_PAYLOAD_TRANSPORT_HEADER, kNdTargetOffset, 16).InSet().Count().Verdict(NF_DROP);
+  NftRuleBuilder rule = IcmpType(icmp_type);
+  return rule.Load(NFT_PAYLOAD_TRANSPORT_HEADER, kNdTargetOffset, 16)
+      .InSet(kNftSet, kNftSetId)
+      .Count()
+      .Verdict(NF_DROP);
 }
 
 NftRulePtr RewriteSource(const std::string& interface, const IpAddr& own) {
   const std::array<char, IFNAMSIZ> name = Padded(interface);
-  RuleBuilder rule = IcmpType(ND_NEIGHBOR_SOLICIT);
+  NftRuleBuilder rule = IcmpType(ND_NEIGHBOR_SOLICIT);
   return rule.LoadMeta(NFT_META_OIFNAME)
       .Equals(name.data(), name.size())
       .Load(NFT_PAYLOAD_NETWORK_HEADER, kIpv6SourceOffset, 16)
-      .InSet()
+      .InSet(kNftSet, kNftSetId)
       .Constant(own.ToBytes())
       .Store(NFT_PAYLOAD_NETWORK_HEADER, kIpv6SourceOffset, 16, /*pseudo_header=*/true)
       .Count()
@@ -159,8 +89,11 @@ NftRulePtr RewriteSource(const std::string& interface, const IpAddr& own) {
 }
 
 NftRulePtr DropSource() {
-  RuleBuilder rule = IcmpType(ND_NEIGHBOR_SOLICIT);
-  return rule.Load(NFT_PAYLOAD_NETWORK_HEADER, kIpv6SourceOffset, 16).InSet().Count().Verdict(NF_DROP);
+  NftRuleBuilder rule = IcmpType(ND_NEIGHBOR_SOLICIT);
+  return rule.Load(NFT_PAYLOAD_NETWORK_HEADER, kIpv6SourceOffset, 16)
+      .InSet(kNftSet, kNftSetId)
+      .Count()
+      .Verdict(NF_DROP);
 }
 
 std::vector<NftChain> ArpChains(const Silence& silence) {
@@ -202,9 +135,31 @@ std::vector<NftChain> Ip6Chains(const Silence& silence) {
 
 }  // namespace
 
-const char* NftFamilyName(NftFamily family) { return family == NftFamily::kArp ? "arp" : "ip6"; }
+const char* NftFamilyName(NftFamily family) {
+  switch (family) {
+    case NftFamily::kInet:
+      return "inet";
+    case NftFamily::kArp:
+      return "arp";
+    case NftFamily::kIp6:
+      return "ip6";
+  }
+  return "unknown";
+}
 
 void NftRuleFree::operator()(nftnl_rule* rule) const { nftnl_rule_free(rule); }
+
+NftKey::NftKey(absl::string_view key) : size(static_cast<std::uint8_t>(std::min(key.size(), bytes.size()))) {
+  std::copy_n(key.begin(), size, bytes.begin());
+}
+
+NftSet NftSetOf(NftFamily family) {
+  const bool arp = family == NftFamily::kArp;
+  return {.name = kNftSet,
+          .id = kNftSetId,
+          .type = arp ? kNftTypeIpv4Addr : kNftTypeIpv6Addr,
+          .length = arp ? std::uint32_t{4} : std::uint32_t{16}};
+}
 
 std::vector<NftChain> NftChainsOf(NftFamily family, const Silence& silence) {
   return family == NftFamily::kArp ? ArpChains(silence) : Ip6Chains(silence);

@@ -4,7 +4,6 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "agent/effect/kernel/nft/nft_batch.h"
@@ -36,10 +35,11 @@ Difference DifferenceBetween(const std::set<IpAddr>& from, const std::set<IpAddr
 }
 
 template <typename Addresses>
-std::vector<IpAddr> OfFamily(NftFamily family, const Addresses& addresses) {
-  std::vector<IpAddr> chosen;
-  std::copy_if(addresses.begin(), addresses.end(), std::back_inserter(chosen),
-               [family](const IpAddr& address) { return NftFamilyOf(address) == family; });
+std::vector<NftKey> OfFamily(NftFamily family, const Addresses& addresses) {
+  std::vector<NftKey> chosen;
+  for (const IpAddr& address : addresses) {
+    if (NftFamilyOf(address) == family) chosen.emplace_back(address);
+  }
   return chosen;
 }
 
@@ -61,14 +61,14 @@ void NftSilence::OnEvents() {
   if (!monitor_.Drain(socket_.port_id()) || !applied_) return;
   // Another agent of this node may just have written the same.
   const absl::StatusOr<bool> intact = IsInKernel(*applied_);
-  if (intact.ok() && *intact) return;
-  applied_.reset();
+  if (intact.ok() && *intact && ports_.IsIntact()) return;
+  Forget();
   on_disturbed_();
 }
 
 absl::Status NftSilence::Apply(const Silence& silence) {
   RETURN_IF_ERROR(socket_.Open());
-  if (monitor_.is_open() && monitor_.Drain(socket_.port_id())) applied_.reset();
+  if (monitor_.is_open() && monitor_.Drain(socket_.port_id())) Forget();
   const bool only_v4 = std::all_of(silence.addresses.begin(), silence.addresses.end(),
                                    [](const IpAddr& address) { return address.is_v4(); });
   if (!only_v4) families_ = {NftFamily::kArp, NftFamily::kIp6};
@@ -78,7 +78,14 @@ absl::Status NftSilence::Apply(const Silence& silence) {
     status = Reach(silence);
   }
   if (!status.ok()) applied_.reset();
+  // Whatever becomes of the ports, the silence holds.
+  ports_status_ = ports_.Apply(silence);
   return status;
+}
+
+void NftSilence::Forget() {
+  applied_.reset();
+  ports_.Forget();
 }
 
 absl::Status NftSilence::Reach(const Silence& silence) {
@@ -86,7 +93,7 @@ absl::Status NftSilence::Reach(const Silence& silence) {
   if (applied_ && SendDifference(silence).ok()) return absl::OkStatus();
   const absl::StatusOr<bool> there = IsInKernel(silence);
   if (!there.ok() || !*there) RETURN_IF_ERROR(Rebuild(silence));
-  applied_ = silence;
+  applied_.emplace(Silence{.addresses = silence.addresses, .rewrite = silence.rewrite, .rewrite6 = silence.rewrite6});
   return absl::OkStatus();
 }
 
@@ -102,8 +109,8 @@ absl::Status NftSilence::Rebuild(const Silence& silence) {
   NftBatch batch;
   for (const NftFamily family : families_) {
     batch.ReplaceTable(family);
-    batch.AddSet(family);
-    batch.AddElements(family, OfFamily(family, silence.addresses));
+    batch.AddSet(family, NftSetOf(family));
+    batch.AddElements(family, kNftSet, OfFamily(family, silence.addresses));
     for (const NftChain& chain : NftChainsOf(family, silence)) {
       batch.AddChain(chain);
       batch.AddRules(chain);
@@ -121,8 +128,8 @@ absl::Status NftSilence::SendDifference(const Silence& silence) {
   if (difference.gone.empty() && difference.come.empty() && same_rewrites) return absl::OkStatus();
   NftBatch batch;
   for (const NftFamily family : families_) {
-    batch.DeleteElements(family, OfFamily(family, difference.gone));
-    batch.AddElements(family, OfFamily(family, difference.come));
+    batch.DeleteElements(family, kNftSet, OfFamily(family, difference.gone));
+    batch.AddElements(family, kNftSet, OfFamily(family, difference.come));
     if (same_rewrite(family)) continue;
     for (const NftChain& chain : NftChainsOf(family, silence)) {
       batch.FlushChain(chain);
@@ -147,6 +154,7 @@ absl::Status NftSilence::Remove() {
     const absl::Status status = socket_.Commit(std::move(batch));
     if (!absl::IsUnimplemented(status)) first.Update(status);
   }
+  first.Update(ports_.Remove());
   return first;
 }
 

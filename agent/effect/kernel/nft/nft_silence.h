@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "agent/effect/kernel/kernel.h"
 #include "agent/effect/kernel/nft/nft_monitor.h"
+#include "agent/effect/kernel/nft/nft_ports.h"
 #include "agent/effect/kernel/nft/nft_rules.h"
 #include "agent/effect/kernel/nft/nft_socket.h"
 #include "common/base/event_loop.h"
@@ -36,6 +37,8 @@ class NftSilence {
   absl::Status Start(std::function<void()> on_disturbed);
   // As Kernel::ApplySilence. A kernel without the ip6 family is good enough while there is no IPv6 address.
   absl::Status Apply(const Silence& silence);
+  // As Kernel::host_ports_status.
+  const absl::Status& ports_status() const { return ports_status_; }
   // Deletes our tables. OK when there are none, or no nftables at all.
   absl::Status Remove();
 
@@ -43,6 +46,7 @@ class NftSilence {
   void OnEvents();
   absl::Status Reach(const Silence& silence);
   absl::StatusOr<bool> IsInKernel(const Silence& silence);
+  void Forget();
   absl::Status Rebuild(const Silence& silence);
   // From what is applied to `silence`, in one transaction.
   absl::Status SendDifference(const Silence& silence);
@@ -53,7 +57,9 @@ class NftSilence {
   NftMonitor monitor_;
   std::function<void()> on_disturbed_;
   std::vector<NftFamily> families_ = {NftFamily::kArp, NftFamily::kIp6};
-  std::optional<Silence> applied_;  // what we know to be in the kernel
+  std::optional<Silence> applied_;  // what we know to be in the kernel; without `guarded` and `open`
+  NftPorts ports_{socket_};
+  absl::Status ports_status_;
 };
 
 }  // namespace berth::agent
