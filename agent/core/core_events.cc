@@ -168,6 +168,7 @@ void AgentCore::Impl::On(const AddressesDone& e) {
 
 void AgentCore::Impl::On(const SilenceDone& e) {
   silence_in_flight_ = false;
+  NoteHostPorts(e.host_ports);
   const auto is_v6 = [](const IpAddr& address) { return address.is_v6(); };
   if (absl::IsUnimplemented(e.status) && std::ranges::any_of(silence_asked_.addresses, is_v6)) {
     // IPv4 addresses are not to suffer from it.
@@ -188,6 +189,18 @@ void AgentCore::Impl::On(const SilenceDone& e) {
   }
   silence_status_ = e.status;
   reconcile_ = true;
+}
+
+void AgentCore::Impl::NoteHostPorts(const absl::Status& status) {
+  if (!status.ok()) silence_retry_ = now_ + kRetry;
+  if (status == host_ports_status_) return;
+  if (status.ok()) {
+    Write(Log::Level::kInfo, "the node's own ports cannot be reached through addresses of Services any more");
+  } else {
+    Write(Log::Level::kWarn, "the node's own ports can be reached through addresses of Services",
+          {{"error", status.ToString()}});
+  }
+  host_ports_status_ = status;
 }
 
 void AgentCore::Impl::On(const CleanupDone& e) {
@@ -288,7 +301,8 @@ void AgentCore::Impl::RunDue() {
   Decide();
   if (conflicts_.Expire(now_)) conflicts_dirty_ = true;
   if (now_ >= ops_review_ || now_ >= vip_due_) reconcile_ = true;
-  if (!silence_status_.ok() && !silence_in_flight_ && now_ >= silence_retry_) reconcile_ = true;
+  const bool silence_failed = !silence_status_.ok() || PortsToRetry();
+  if (silence_failed && !silence_in_flight_ && now_ >= silence_retry_) reconcile_ = true;
   for (auto& [ifindex, bad] : bad_ports_) {
     if (now_ < bad.retry_at) continue;
     bad.retry_at = absl::InfiniteFuture();
@@ -328,7 +342,8 @@ absl::Time AgentCore::Impl::NextWake() const {
   if (kernel_ != nullptr && !cleaning_) {
     next = std::min(next, ops_review_);
     if (!vip_in_flight_) next = std::min(next, vip_due_);
-    if (!silence_status_.ok() && !silence_in_flight_) next = std::min(next, silence_retry_);
+    const bool silence_failed = !silence_status_.ok() || PortsToRetry();
+    if (silence_failed && !silence_in_flight_) next = std::min(next, silence_retry_);
   }
   if (store_dirty_ && stored_ == store_number_ && !cleaning_) next = std::min(next, next_store_);
   return std::max(next, now_);

@@ -115,6 +115,7 @@ class AgentCore::Impl {
   void On(const VipInterfaceDone& e);
   void On(const AddressesDone& e);
   void On(const SilenceDone& e);
+  void NoteHostPorts(const absl::Status& status);
   void On(const CleanupDone& e);
   void On(const Seen& e);
   void On(const PortError& e);
@@ -171,6 +172,8 @@ class AgentCore::Impl {
   bool IsLocal(const IpAddr& address) const;
   bool IsSilenced(const IpAddr& address) const;
   void UpdateSilence();
+  // The kernel could not shut them, but perhaps will the next time.
+  bool PortsToRetry() const { return !host_ports_status_.ok() && !absl::IsUnimplemented(host_ports_status_); }
   bool NeedsVip() const { return config_.vip_interface != "none"; }
 
   // ---- core_chain.cc
@@ -300,7 +303,8 @@ class AgentCore::Impl {
   Silence silence_asked_;  // of the ApplySilence in flight
   bool silence_in_flight_ = false, silence_disturbed_ = false;
   absl::Status silence_status_;
-  absl::Status silence6_status_;  // why this kernel cannot keep silent about IPv6 addresses: then none is asked of it
+  absl::Status silence6_status_;    // why this kernel cannot keep silent about IPv6 addresses: then none is asked of it
+  absl::Status host_ports_status_;  // why ports of the node's own are reachable through addresses
   absl::Time silence_retry_ = absl::InfinitePast();
 
   // The wire.

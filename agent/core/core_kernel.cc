@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/core/core_impl.h"
 #include "agent/diff/address_ops.h"
+#include "agent/diff/guard.h"
 #include "agent/diff/resolve.h"
 
 namespace berth::agent {
@@ -263,15 +264,20 @@ void AgentCore::Impl::UpdateSilence() {
   if (!silence_status_.ok() && now_ < silence_retry_ && !silence_disturbed_) return;
   Silence want = view_.silence;
   if (NeedsVip()) {
+    want.guarded.reserve(entries_.size());  // not a byte too much: some copies of it live long
+    want.open.reserve(entries_.size());
     for (const auto& [address, entry] : entries_) {
-      if (entry.wants_local) want.addresses.insert(want.addresses.end(), address);
+      if (!entry.wants_local) continue;
+      want.addresses.insert(want.addresses.end(), address);
+      Guard(entry.assignment, want);
     }
     for (const auto& [key, op] : ops_) {
       if (op.add && !view_.own.contains(key.first)) want.addresses.insert(key.first);
     }
   }
   if (!silence6_status_.ok()) std::erase_if(want.addresses, [](const IpAddr& address) { return address.is_v6(); });
-  if (silence_applied_.has_value() && want == *silence_applied_ && !silence_disturbed_) {
+  const bool ports_again = PortsToRetry() && now_ >= silence_retry_;
+  if (silence_applied_.has_value() && want == *silence_applied_ && !silence_disturbed_ && !ports_again) {
     silence_status_ = absl::OkStatus();
     return;
   }

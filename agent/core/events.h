@@ -50,6 +50,7 @@ struct AddressesDone {  // outcomes of AddAddress and RemoveAddress, some at a t
 };
 struct SilenceDone {  // outcome of the oldest ApplySilence not answered yet
   absl::Status status;
+  absl::Status host_ports{};  // Kernel::host_ports_status
 };
 struct CleanupDone {  // outcome of RemoveEverything
   absl::Status status;

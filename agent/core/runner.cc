@@ -198,7 +198,8 @@ void AgentRunner::RunKernelSlice() {
     }
     flush();
     if (const auto* silence = std::get_if<ApplySilence>(&op)) {
-      outcomes.emplace_back(SilenceDone{seams_.kernel.ApplySilence(silence->silence)});
+      const absl::Status status = seams_.kernel.ApplySilence(silence->silence);
+      outcomes.emplace_back(SilenceDone{status, seams_.kernel.host_ports_status()});
     } else if (std::holds_alternative<EnsureVipInterface>(op)) {
       absl::StatusOr<std::optional<VipInterface>> vip = seams_.kernel.EnsureVipInterface(vip_rule_);
       outcomes.emplace_back(VipInterfaceDone{vip.status(), vip.ok() ? *vip : std::nullopt});

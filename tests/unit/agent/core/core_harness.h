@@ -200,7 +200,7 @@ class CoreHarness {
   KernelState kernel;
   std::string vip = "berth0";  // what EnsureVipInterface finds or makes; empty: none
   Silence silence;             // in force
-  absl::Status add_status, remove_status, silence_status, vip_status, disk_status;
+  absl::Status add_status, remove_status, silence_status, host_ports_status, vip_status, disk_status;
   bool echo = true;  // each address added is shown by a new kernel state at once
   bool hold_disk = false, hold_adds = false, hold_silence = false;
   bool silence6 = true;  // whether the kernel has nftables for IPv6
@@ -272,7 +272,7 @@ class CoreHarness {
     const absl::Status status =
         six && !silence6 ? absl::UnimplementedError("load the kernel with CONFIG_NF_TABLES_IPV6") : silence_status;
     if (status.ok()) silence = e.silence;
-    Answer(hold_silence, SilenceDone{status});
+    Answer(hold_silence, SilenceDone{status, host_ports_status});
   }
   void Do(const RemoveEverything&) {
     for (Link& link : kernel.links) std::erase_if(link.addresses, [](const LinkAddress& a) { return a.ours; });

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <netinet/in.h>
+
 #include <catch2/catch.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "agent/diff/address_ops.h"
+#include "agent/diff/guard.h"
 #include "agent/diff/kernel_view.h"
 #include "agent/diff/resolve.h"
 
@@ -181,6 +184,23 @@ TEST_CASE("only marked addresses that nobody names are removed, from shared inte
   CHECK(addresses({}) == std::set<IpAddr>{Ip("192.0.2.50")});
   CHECK(addresses({Ip("192.0.2.30"), Ip("192.0.2.40"), Ip("192.0.2.41"), Ip("192.0.2.51"), Ip("192.0.2.1")}) ==
         std::set<IpAddr>{Ip("192.0.2.30"), Ip("192.0.2.41"), Ip("192.0.2.50")});
+}
+
+TEST_CASE("an address is guarded but for the ports of all its Services, each once and in order", "[unit]") {
+  sync::Assignment shared;
+  shared.address = Ip("192.0.2.10");
+  shared.services = {{"a", "web", {{"UDP", 53}, {"TCP", 80}}}, {"a", "more", {{"TCP", 80}, {"TCP", 22}, {"DCCP", 9}}}};
+  sync::Assignment portless;
+  portless.address = Ip("192.0.2.11");
+  portless.services = {{"a", "none", {}}};
+  sync::Assignment unknown;
+  unknown.address = Ip("192.0.2.12");
+  Silence silence;
+  for (const auto& assignment : {shared, portless, unknown}) Guard(assignment, silence);
+  CHECK(silence.guarded == std::vector<IpAddr>{Ip("192.0.2.10"), Ip("192.0.2.11")});
+  CHECK(silence.open == std::vector<OpenPort>{{Ip("192.0.2.10"), IPPROTO_TCP, 22},
+                                              {Ip("192.0.2.10"), IPPROTO_TCP, 80},
+                                              {Ip("192.0.2.10"), IPPROTO_UDP, 53}});
 }
 
 }  // namespace
