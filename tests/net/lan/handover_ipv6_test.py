@@ -10,7 +10,7 @@ class Planned(Ipv6Test):
     """Neither SIGTERM nor an order to move an IPv6 address costs a datagram of one a millisecond or an answer"""
 
     def test(self):
-        lab = self.cluster6()
+        lab = self.cluster6(ports=((ECHO, "UDP"),))
         for node in lab.nodes:
             node.start_udp_echo(ECHO)
         wait_for("an echo", self.echoes)

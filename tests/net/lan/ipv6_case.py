@@ -16,8 +16,11 @@ def neighbour(host, address):
 
 
 class Ipv6Test(LanTest):
-    def cluster6(self, nodes=3, services=1, flags=(), dual=False, families=IPV6_ONLY, taken=()):
-        """A running cluster whose Services all have an IPv6 address. `taken`: addresses that a printer has already."""
+    def cluster6(self, nodes=3, services=1, flags=(), dual=False, families=IPV6_ONLY, taken=(), ports=()):
+        """A running cluster whose Services all have an IPv6 address. `taken`: addresses that a printer has already.
+
+        `ports`: that the Services declare beside 80 and PORT.
+        """
         lab = self.new_lab(nodes)
         for host in lab.hosts:
             host.ip("addr", "add", f"{own_ipv6(host)}/64", "dev", "eth0", "nodad")
@@ -36,7 +39,8 @@ class Ipv6Test(LanTest):
         if dual:
             lab.manifest("pool4.yaml", eip("four"))
         lab.manifest("services.yaml", "---\n".join(
-            service(f"s{i}", pool=None if dual else "six", ports=((80, "TCP"), (PORT, "UDP")), extra=families)
+            service(f"s{i}", pool=None if dual else "six", ports=((80, "TCP"), (PORT, "UDP"), *ports),
+                    extra=families)
             for i in range(services)))
         self.before = lab.wait_announced(services * (2 if dual else 1), 60)
         self.asker = NdpAsker(lab.client, own_ipv6(lab.client))
