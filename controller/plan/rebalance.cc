@@ -94,7 +94,10 @@ class Balancer {
     const std::size_t slack = Slack();
     std::vector<Index> order(nodes_.size());
     std::iota(order.begin(), order.end(), Index{0});
-    std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return nodes_[a].load < nodes_[b].load; });
+    // Those of one load in their order.
+    std::sort(order.begin(), order.end(), [&](Index a, Index b) {
+      return nodes_[a].load != nodes_[b].load ? nodes_[a].load < nodes_[b].load : a < b;
+    });
     for (auto from = order.rbegin(); from != order.rend(); ++from) {
       for (const Index to : order) {
         if (nodes_[*from].load <= nodes_[to].load + slack) break;
