@@ -26,7 +26,7 @@ void Peers::SetKeys(const std::vector<sync::PeerKey>& keys, absl::Time now) {
       all.push_back(old);
     }
   }
-  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.id > b.id; });
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.id > b.id; });
   if (all.size() > kMostKeys) all.resize(kMostKeys);
   keys_ = std::move(all);
   next_ = std::min(next_, now);
