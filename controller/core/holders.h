@@ -21,8 +21,10 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
+#include "absl/status/statusor.h"
 #include "common/base/indexed_map.h"
 #include "common/sync/candidate_pool.h"
+#include "common/sync/interface_rule.h"
 #include "controller/core/agents.h"
 #include "controller/core/cluster.h"
 #include "controller/core/context.h"
@@ -138,7 +140,8 @@ class Holders {
   plan::AddressView ViewOf(const Holding& h) const;
   std::optional<std::set<std::string>> LocalNodes(const IpAddr& address) const;
   sync::Assignment MakeAssignment(const Holding& h, sync::Role role) const;
-  std::string ProbeEndpoint(const Agent& agent, const std::string& interface, const IpAddr& address) const;
+  std::string ProbeEndpoint(const Agent& agent, const absl::StatusOr<sync::InterfaceRule>& rule,
+                            const IpAddr& address) const;
   bool StandsBy(const std::string& node, const IpAddr& address) const;
   void DismissStandbys(const Holding& h, const std::vector<std::string>& except);
   void WantStandbys(const Holding& h);

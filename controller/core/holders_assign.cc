@@ -17,15 +17,16 @@ constexpr std::size_t kStandbysInSlice = 500;
 
 }  // namespace
 
-// Where other agents probe this one about addresses of that interface.
-std::string Holders::ProbeEndpoint(const Agent& agent, const std::string& interface, const IpAddr& address) const {
+// Where other agents probe this one about an address of that interface rule.
+std::string Holders::ProbeEndpoint(const Agent& agent, const absl::StatusOr<sync::InterfaceRule>& rule,
+                                   const IpAddr& address) const {
   if (agent.hello.probe_endpoint.empty()) return "";
   absl::StatusOr<HostPort> listen = ParseListenAddress(agent.hello.probe_endpoint);
   if (!listen.ok() || listen->port == 0) return "";
   if (!listen->host.empty()) return listen->ToString();
   const auto view = NodeViews().find(agent.node);
-  if (view == NodeViews().end()) return "";
-  const absl::StatusOr<const sync::InterfaceInfo*> found = plan::ResolveInterface(interface, address, view->second);
+  if (view == NodeViews().end() || !rule.ok()) return "";
+  const absl::StatusOr<const sync::InterfaceInfo*> found = plan::ResolveInterface(*rule, address, view->second);
   if (!found.ok()) return "";
   const auto& prefixes = (*found)->prefixes;
   auto own = std::find_if(prefixes.begin(), prefixes.end(), [](const Cidr& p) { return p.address().is_v4(); });
@@ -42,10 +43,11 @@ sync::Assignment Holders::MakeAssignment(const Holding& h, sync::Role role) cons
   a.address = h.address;
   a.interface = ViewOf(h).interface;
   a.role = role;
+  const auto rule = sync::InterfaceRule::Parse(a.interface);
   std::vector<sync::Candidate> candidates;
   const auto list = [&](const std::string& node) {
     const Agent* agent = agents_.Find(node);
-    if (agent != nullptr) candidates.push_back({node, agent->Macs(), ProbeEndpoint(*agent, a.interface, a.address)});
+    if (agent != nullptr) candidates.push_back({node, agent->Macs(), ProbeEndpoint(*agent, rule, a.address)});
   };
   // Whoever watches the candidates takes the first one for the holder.
   const bool settled = !h.holder.empty() && h.next.empty();

@@ -13,6 +13,7 @@
 #include "agent/effect/l2/announce_frames.h"
 #include "agent/effect/l2/pcap_frame_port.h"
 #include "common/base/real_event_loop.h"
+#include "tests/await.h"
 #include "tests/fakes/lan_port.h"
 #include "tests/fakes/neighbour_frame.h"
 #include "tests/fakes/virtual_lan.h"
@@ -34,20 +35,10 @@ class World : public FramePort::Observer {
 
   // Runs the loop until `done`, at most 20 s.
   bool Await(const std::function<bool()>& done) {
-    const absl::Time end = loop_->Now() + absl::Seconds(20);
-    bool result = false;
-    const std::function<void()> look = [&] {
+    return AwaitOn(*loop_, [&] {
       Listen();
-      result = done();
-      if (result || loop_->Now() >= end) {
-        loop_->Stop();
-      } else {
-        loop_->RunAfter(absl::Milliseconds(1), look);
-      }
-    };
-    loop_->Post(look);
-    loop_->Run();
-    return result;
+      return done();
+    });
   }
 
   void OnSighting(const Sighting& sighting) override { sightings.push_back(sighting); }

@@ -18,6 +18,7 @@
 
 #include "agent/effect/kernel/linux_kernel.h"
 #include "common/base/real_event_loop.h"
+#include "tests/await.h"
 #include "tests/fakes/fake_kernel.h"
 
 namespace berth::agent {
@@ -51,21 +52,7 @@ class World {
 
   RealEventLoop& loop() { return *loop_; }
   // Runs the loop until `done`, at most 20 s.
-  bool Await(const std::function<bool()>& done) {
-    const absl::Time end = loop_->Now() + absl::Seconds(20);
-    bool result = false;
-    const std::function<void()> look = [&] {
-      result = done();
-      if (result || loop_->Now() >= end) {
-        loop_->Stop();
-      } else {
-        loop_->RunAfter(absl::Milliseconds(1), look);
-      }
-    };
-    loop_->Post(look);
-    loop_->Run();
-    return result;
-  }
+  bool Await(const std::function<bool()>& done) { return AwaitOn(*loop_, done); }
 
  protected:
   std::unique_ptr<RealEventLoop> loop_;

@@ -31,6 +31,19 @@ std::vector<std::string> CandidatesOf(World& world, const IpAddr& vip) {
   return {};
 }
 
+// At rest, its controller killed a second ago.
+struct Leaderless : World {
+  Leaderless(int node_count, int services) {
+    Prepare(*this, node_count, services);
+    vip = AddressOf("svc1");
+    candidates = CandidatesOf(*this, vip);
+    KillController("a");
+    Run(absl::Seconds(1));
+  }
+  IpAddr vip;
+  std::vector<std::string> candidates;  // of `vip`
+};
+
 TEST_CASE("T101: no controller, and the holder's node vanishes: the next candidate answers within 1.5 s", "[system]") {
   World world;
   Prepare(world, 3, 6);
@@ -130,12 +143,9 @@ TEST_CASE("holder and first candidate die together: the second one follows withi
 }
 
 TEST_CASE("a killed agent's address is followed by ARP's silence, not by that of its probes alone", "[system]") {
-  World world;
-  Prepare(world, 3, 3);
-  const IpAddr vip = world.AddressOf("svc1");
-  const auto candidates = CandidatesOf(world, vip);
-  world.KillController("a");
-  world.Run(absl::Seconds(1));
+  Leaderless world(3, 3);
+  const IpAddr& vip = world.vip;
+  const std::vector<std::string>& candidates = world.candidates;
   world.KillAgent(candidates[0]);
   REQUIRE(world.RunUntil([&] { return world.HolderOf(vip) == candidates[1]; }, absl::Milliseconds(1500)));
   // It starts again, from its disk, and finds the address taken.
@@ -148,12 +158,9 @@ TEST_CASE("a killed agent's address is followed by ARP's silence, not by that of
 }
 
 TEST_CASE("a holder that freezes without a leader is followed, and on waking it stays silent", "[system]") {
-  World world;
-  Prepare(world, 3, 3);
-  const IpAddr vip = world.AddressOf("svc1");
-  const auto candidates = CandidatesOf(world, vip);
-  world.KillController("a");
-  world.Run(absl::Seconds(1));
+  Leaderless world(3, 3);
+  const IpAddr& vip = world.vip;
+  const std::vector<std::string>& candidates = world.candidates;
   AgentProcess& holder = *world.NodeNamed(candidates[0]).agents.front();
   holder.Freeze();
   REQUIRE(world.RunUntil([&] { return world.HolderOf(vip) == candidates[1]; }, absl::Milliseconds(1500)));
@@ -164,12 +171,9 @@ TEST_CASE("a holder that freezes without a leader is followed, and on waking it 
 }
 
 TEST_CASE("a split LAN without a controller has a holder on each side, and one within 1 s of its healing", "[system]") {
-  World world;
-  Prepare(world, 4, 6);
-  const IpAddr vip = world.AddressOf("svc1");
-  const auto candidates = CandidatesOf(world, vip);
-  world.KillController("a");
-  world.Run(absl::Seconds(1));
+  Leaderless world(4, 6);
+  const IpAddr& vip = world.vip;
+  const std::vector<std::string>& candidates = world.candidates;
   const auto split = [&](int group) {
     for (const std::string& node : {candidates[0], candidates[3]}) world.NodeNamed(node).port->group = group;
   };
@@ -193,12 +197,9 @@ TEST_CASE("a split LAN without a controller has a holder on each side, and one w
 }
 
 TEST_CASE("an agent that is cut off from all others and its gateway takes nothing over", "[system]") {
-  World world;
-  Prepare(world, 3, 3);
-  const IpAddr vip = world.AddressOf("svc1");
-  const auto candidates = CandidatesOf(world, vip);
-  world.KillController("a");
-  world.Run(absl::Seconds(1));
+  Leaderless world(3, 3);
+  const IpAddr& vip = world.vip;
+  const std::vector<std::string>& candidates = world.candidates;
   world.NodeNamed(candidates[1]).port->group = 1;
   world.Run(absl::Seconds(30));
   CHECK(world.Announcers(vip) == std::vector<std::string>{candidates[0]});
@@ -208,12 +209,9 @@ TEST_CASE("an agent that is cut off from all others and its gateway takes nothin
 }
 
 TEST_CASE("an agent with a state of another boot leaves the address to others", "[system]") {
-  World world;
-  Prepare(world, 3, 3);
-  const IpAddr vip = world.AddressOf("svc1");
-  const auto candidates = CandidatesOf(world, vip);
-  world.KillController("a");
-  world.Run(absl::Seconds(1));
+  Leaderless world(3, 3);
+  const IpAddr& vip = world.vip;
+  const std::vector<std::string>& candidates = world.candidates;
   Node& node = world.NodeNamed(candidates[0]);
   world.KillAgent(candidates[0]);
   ++node.boots;

@@ -24,7 +24,7 @@ from capture import Capture  # noqa: E402
 from lab import Lab, eip, service  # noqa: E402
 from ndp_wire import IPV6_ONLY, NdpAsker, own_ipv6  # noqa: E402
 from netns import freeze, thaw, wait_for  # noqa: E402
-from udp_probe import ArpQueries, UdpProbe  # noqa: E402
+from udp_probe import ArpQueries, UdpProbe, echoes  # noqa: E402
 
 PORT = 7000
 CONTROL = "192.168.51"  # the network of the controllers, where a node keeps one when the LAN's cable is drawn
@@ -98,20 +98,11 @@ class Bench:
             lab.close()
             raise
 
-    def echoes(self):
-        with self.lab.client.socket(10 if ":" in self.lab.vip else 2, 2) as sock:
-            sock.settimeout(0.2)
-            sock.sendto(b"ping", (self.lab.vip, PORT))
-            try:
-                return sock.recv(64) == b"ping"
-            except OSError:
-                return False
-
     def settle(self):
         """Everybody is there again, the address is held and reached, and former holders forward no more."""
         self.lab.wait_agents(3, 30)
         self.lab.wait_announced(1, 30)
-        wait_for("an echo", self.echoes, 10)
+        wait_for("an echo", lambda: echoes(self.lab.client, self.lab.vip, PORT), 10)
 
     def run(self, event):
         lab = self.lab

@@ -7,6 +7,18 @@ import threading
 import time
 
 
+def echoes(host, address, port):
+    """Whether a datagram from a host to the address comes back."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with host.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.2)
+        try:
+            sock.sendto(b"ping", (address, port))
+            return sock.recv(64) == b"ping"
+        except OSError:
+            return False
+
+
 class UdpProbe:
     """A datagram each millisecond from the client to the address, through the client's real neighbour cache.
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/net/kernel/lab.h"
+#include "tests/await.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -85,21 +86,7 @@ std::string Lab::Read(const std::string& command) {
   return text;
 }
 
-bool Lab::Await(const std::function<bool()>& done, absl::Duration deadline) {
-  const absl::Time end = loop_->Now() + deadline;
-  bool result = false;
-  const std::function<void()> look = [&] {
-    result = done();
-    if (result || loop_->Now() >= end) {
-      loop_->Stop();
-    } else {
-      loop_->RunAfter(absl::Milliseconds(1), look);
-    }
-  };
-  loop_->Post(look);
-  loop_->Run();
-  return result;
-}
+bool Lab::Await(const std::function<bool()>& done, absl::Duration deadline) { return AwaitOn(*loop_, done, deadline); }
 
 void Lab::Settle() {
   // A few turns: an fd that is ready may post, a post may set a timer that is due.

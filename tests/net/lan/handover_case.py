@@ -1,20 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What hand-over tests share: a datagram each millisecond and an ARP query each ten, and what became of them."""
 from lan_case import *  # noqa: F403
-from udp_probe import UdpProbe
+from udp_probe import UdpProbe, echoes
 
 PORT = 7000
 VIP = "192.168.50.50"
-
-
-def echoes(host, address):
-    with host.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(0.2)
-        sock.sendto(b"hi", (address, PORT))
-        try:
-            return sock.recv(64) == b"hi"
-        except (TimeoutError, ConnectionRefusedError):
-            return False
 
 
 class HandOverTest(LanTest):
@@ -23,7 +13,7 @@ class HandOverTest(LanTest):
         for node in self.lab.nodes:
             node.start_udp_echo(PORT)
         for address in [*(node.address for node in self.lab.nodes), VIP]:
-            wait_for(f"an echo from {address}", lambda address=address: echoes(self.lab.client, address))
+            wait_for(f"an echo from {address}", lambda address=address: echoes(self.lab.client, address, PORT))
         return UdpProbe(self.lab, VIP, PORT)
 
     def ask_each_10_ms(self, seconds, first=lambda: None):

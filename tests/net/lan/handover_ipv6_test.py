@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Planned moves of an IPv6 address, which no client notices."""
 from ipv6_case import *  # noqa: F403
-from udp_probe import ArpQueries, UdpProbe
+from udp_probe import ArpQueries, UdpProbe, echoes
 
 ECHO = 7001
 
@@ -13,7 +13,7 @@ class Planned(Ipv6Test):
         lab = self.cluster6(ports=((ECHO, "UDP"),))
         for node in lab.nodes:
             node.start_udp_echo(ECHO)
-        wait_for("an echo", self.echoes)
+        wait_for("an echo", lambda: echoes(lab.client, VIP, ECHO))
         old = self.holder()
         self.unnoticed(lambda: old.kill_agent(signal.SIGTERM), old)
         old.restart_agent()
@@ -22,15 +22,6 @@ class Planned(Ipv6Test):
         new = next(node for node in lab.nodes if node is not old)
         self.unnoticed(lambda: lab.ctl("move", VIP, new.name), old)
         self.assertEqual(self.holder().name, new.name)
-
-    def echoes(self):
-        with self.lab.client.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(0.2)
-            sock.sendto(b"ping", (VIP, ECHO))
-            try:
-                return sock.recv(64) == b"ping"
-            except OSError:
-                return False
 
     def unnoticed(self, strike, old):
         probe, queries = UdpProbe(self.lab, VIP, ECHO), ArpQueries(self.asker, VIP)
