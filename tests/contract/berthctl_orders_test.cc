@@ -13,10 +13,11 @@ using Json = nlohmann::json;
 
 constexpr char kVip[] = "192.168.50.50";
 
-// The fake controller's address moves as soon as somebody has ordered it and watches.
+// The fake controller's address moves once somebody has ordered it, who watches by then. A plan is not yet an order.
 void MoveOnOrder(FakeAdminBackend& backend, RealEventLoop& loop, const std::string& to) {
   loop.RunAfter(absl::Milliseconds(20), [&backend, &loop, to] {
-    if (backend.orders.empty()) return MoveOnOrder(backend, loop, to);
+    const bool ordered = !backend.orders.empty() && !absl::EndsWith(backend.orders.back(), "--dry-run");
+    if (!ordered) return MoveOnOrder(backend, loop, to);
     model::AddressView& address = backend.addresses[Ip(kVip)];
     address.holder = to;
     model::ChangeView change;
