@@ -34,7 +34,7 @@ namespace {
 
 // kubelet starts anew what has ended, and the youngest agent of a node wins: the old one of an upgrade would come back
 // and take the node from the new one, until its pod is deleted. So it waits for that, silent, if not for ever.
-constexpr absl::Duration kWaitAfterSuccessor = absl::Seconds(10);
+constexpr absl::Duration kWaitAfterSuccessor = absl::Seconds(30);
 
 constexpr char kBootIdFile[] = "/proc/sys/kernel/random/boot_id";
 constexpr char kUuidFile[] = "/proc/sys/kernel/random/uuid";  // another one at each read
@@ -213,7 +213,7 @@ void App::End(int code) {
     LogInfo("this node is clean; doing nothing until ended");
     return;
   }
-  if (code != kExitSuperseded) {
+  if (code != kExitSuperseded || signalled_) {
     loop_.Stop();
     return;
   }

@@ -101,7 +101,8 @@ void AgentCore::Impl::Obey(const sync::Snapshot& m) {
   for (auto it = standbys_.begin(); it != standbys_.end();) {
     it = named.contains(it->first) ? std::next(it) : standbys_.erase(it);
   }
-  for (const sync::Assignment& a : m.assignments) Upsert(a, first_word);
+  const std::set<IpAddr> continued(m.continued.begin(), m.continued.end());
+  for (const sync::Assignment& a : m.assignments) Upsert(a, first_word, continued.contains(a.address));
 }
 
 void AgentCore::Impl::Obey(const sync::Delta& m) {
@@ -117,7 +118,7 @@ void AgentCore::Impl::Obey(const sync::Delta& m) {
     if (r.released) released_.insert(r.address);
     Drop(r.address);
   }
-  for (const sync::Assignment& a : m.upserts) Upsert(a, false);
+  for (const sync::Assignment& a : m.upserts) Upsert(a, false, false);
 }
 
 void AgentCore::Impl::Obey(const sync::SettingsUpdate& m) {
@@ -141,14 +142,36 @@ void AgentCore::Impl::Obey(const sync::NotLeader& m) {
     leave_standby_ = now_ + kStandbyPatience;
   }
   standby_ = true;
+  Resume();
   if (!leader_heard_) return;
   leader_heard_ = false;
   unacked_.reset();
   BeginAlone();
 }
 
+void AgentCore::Impl::Obey(const sync::Retire& m) {
+  Write(Log::Level::kInfo, "a newer agent of this node takes over", {{"addresses", absl::StrCat(m.answer_on.size())}});
+  retiring_ = true;
+  leader_heard_ = true;
+  standby_ = false;
+  unacked_.reset();
+  prober_.CancelForLeader();
+  const std::set<IpAddr> answer_on(m.answer_on.begin(), m.answer_on.end());
+  for (auto& [address, entry] : entries_) {
+    if (answer_on.contains(address) && entry.voice == Voice::kSpeaking) continue;
+    if (entry.assignment.role == Role::kAnnounce) entry.assignment.role = Role::kMute;
+    Hush(entry);
+  }
+  announced_dirty_ = announced_urgent_ = true;
+}
+
+// The successor is not there, or there is nobody to say so: on as before.
+void AgentCore::Impl::Resume() {
+  if (std::exchange(retiring_, false)) reconcile_ = true;
+}
+
 void AgentCore::Impl::Obey(const sync::Superseded& m) {
-  Write(Log::Level::kError, "a newer agent of this node is connected, leaving the node to it",
+  Write(Log::Level::kInfo, "a newer agent of this node is connected, leaving the node to it",
         {{"by", m.by_instance}, {"message", m.message}});
   Leave(kExitSuperseded);
 }
@@ -165,7 +188,7 @@ void AgentCore::Impl::Obey(const sync::Cleanup&) {
   kernel_out_.push_back(RemoveEverything{});
 }
 
-void AgentCore::Impl::Upsert(const sync::Assignment& assignment, bool first_word) {
+void AgentCore::Impl::Upsert(const sync::Assignment& assignment, bool first_word, bool continued) {
   const IpAddr& address = assignment.address;
   released_.erase(address);
   unacked_->waiting.insert(address);
@@ -182,6 +205,7 @@ void AgentCore::Impl::Upsert(const sync::Assignment& assignment, bool first_word
   // Whoever spoke for the successor when this one was told to yield is the successor still.
   const bool confirmed = first_word && !(entry.mute == Mute::kYielded && !assignment.yield_to.empty());
   Fill(entry, assignment);
+  entry.continued = continued && entry.voice == Voice::kSilent;
   if (entry.mute != Mute::kNone && (newer || confirmed || assignment.role != Role::kAnnounce)) Unmute(entry);
   entry.retried_rival = entry.retried_rival && !newer;
 }
@@ -320,7 +344,7 @@ void AgentCore::Impl::StoreNow() {
 }
 
 void AgentCore::Impl::StoreIfDue() {
-  if (store_dirty_ && stored_ == store_number_ && now_ >= next_store_ && !cleaning_) StoreNow();
+  if (store_dirty_ && stored_ == store_number_ && now_ >= next_store_ && !HandsOff()) StoreNow();
 }
 
 }  // namespace berth::agent

@@ -88,6 +88,7 @@ void AgentCore::Impl::On(const LinkDown& e) {
   if (!link_up_) return;  // one more dial that failed; the link itself knows why
   Write(Log::Level::kWarn, "controller connection lost, going on without", {{"reason", e.reason}});
   link_up_ = standby_ = stream_stale_ = false;
+  Resume();
   LoseLeader();
 }
 
@@ -229,7 +230,15 @@ void AgentCore::Impl::On(const PortError& e) {
           {{"ifindex", absl::StrCat(e.ifindex)}, {"error", e.status.ToString()}});
   }
   it->second = {.status = e.status, .retry_at = now_ + kRetry, .good_at = absl::InfiniteFuture()};
+  ports_open_.erase(e.ifindex);
   prober_.PortFailed(e.ifindex, std::string(e.status.message()));
+  reconcile_ = true;
+}
+
+void AgentCore::Impl::On(const PortOpened& e) {
+  const auto is_it = [&](const PortInterface& port) { return port.index == e.ifindex; };
+  if (std::none_of(ports_told_.begin(), ports_told_.end(), is_it)) return;  // closed again meanwhile
+  ports_open_.insert(e.ifindex);
   reconcile_ = true;
 }
 
@@ -339,13 +348,13 @@ absl::Time AgentCore::Impl::NextWake() const {
     next = std::min(next, next_heartbeat_);
     if (announced_dirty_) next = std::min(next, next_report_);
   }
-  if (kernel_ != nullptr && !cleaning_) {
+  if (kernel_ != nullptr && !HandsOff()) {
     next = std::min(next, ops_review_);
     if (!vip_in_flight_) next = std::min(next, vip_due_);
     const bool silence_failed = !silence_status_.ok() || PortsToRetry();
     if (silence_failed && !silence_in_flight_) next = std::min(next, silence_retry_);
   }
-  if (store_dirty_ && stored_ == store_number_ && !cleaning_) next = std::min(next, next_store_);
+  if (store_dirty_ && stored_ == store_number_ && !HandsOff()) next = std::min(next, next_store_);
   return std::max(next, now_);
 }
 

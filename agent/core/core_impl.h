@@ -92,6 +92,7 @@ struct Entry {
   absl::Time decide_at = absl::InfiniteFuture();  // muted: when to go on without a leader's word
   bool outranked = false;                         // muted by a rival that is the better candidate
   bool retried_rival = false;                     // announced once more after a rival, without a leader
+  bool continued = false;  // an older agent of this node announces it still: no frame is needed to begin
   Voice voice = Voice::kSilent;
   std::shared_ptr<const PortInterface> port;  // where it speaks or is about to; not null when it is not silent
 };
@@ -119,6 +120,7 @@ class AgentCore::Impl {
   void On(const CleanupDone& e);
   void On(const Seen& e);
   void On(const PortError& e);
+  void On(const PortOpened& e);
   void On(const PeerReceived& e);
   void On(const Stored& e);
   void On(const Timer& e);
@@ -138,12 +140,14 @@ class AgentCore::Impl {
   void Obey(const sync::ProbeRequest& m);
   void Obey(const sync::SettingsUpdate& m);
   void Obey(const sync::NotLeader& m);
+  void Obey(const sync::Retire& m);
   void Obey(const sync::Superseded& m);
   void Obey(const sync::Cleanup& m);
   void Refuse(const sync::ControllerMessage& message, sync::RejectCode code, std::string text);
-  void Upsert(const sync::Assignment& assignment, bool first_word);
+  void Upsert(const sync::Assignment& assignment, bool first_word, bool continued);
   void Drop(const IpAddr& address);
   void Begin(sync::Stamp stamp);
+  void Resume();
   void Adopt(const sync::Settings& settings);
   void StandBy(const sync::Assignment& assignment, const peer::Seat& seat);
   void Fill(Entry& entry, const sync::Assignment& assignment);
@@ -174,6 +178,7 @@ class AgentCore::Impl {
   void UpdateSilence();
   // The kernel could not shut them, but perhaps will the next time.
   bool PortsToRetry() const { return !host_ports_status_.ok() && !absl::IsUnimplemented(host_ports_status_); }
+  bool HandsOff() const { return cleaning_ || retiring_; }
   bool NeedsVip() const { return config_.vip_interface != "none"; }
 
   // ---- core_chain.cc
@@ -204,6 +209,7 @@ class AgentCore::Impl {
   // ---- core_voice.cc
   bool MaySpeak(const Entry& entry) const;
   void UpdateVoice(Entry& entry);
+  void SpeakOn(Entry& entry);
   void Hush(Entry& entry);
   void MuteEntry(Entry& entry, Mute mute, absl::Time decide_at);
   void Unmute(Entry& entry);
@@ -256,6 +262,8 @@ class AgentCore::Impl {
   absl::Time wake_at_ = absl::InfiniteFuture(), verdicts_at_ = absl::InfinitePast();
   absl::Time next_heartbeat_ = absl::InfiniteFuture();
   std::uint64_t heartbeat_sequence_ = 0;
+
+  bool retiring_ = false;  // a newer agent of this node takes over: it has the kernel, and soon the addresses
 
   // Desired.
   std::uint64_t highest_term_ = 0;
@@ -332,6 +340,7 @@ class AgentCore::Impl {
   std::vector<sync::PeerState> peers_told_;
   std::map<int, PortInterface> ports_;  // every interface needed so far that is up
   std::vector<PortInterface> ports_told_;
+  std::set<int> ports_open_;  // of these, those that are known to hear and answer
   struct BadPort {
     absl::Status status;
     absl::Time retry_at, good_at;  // reopened at; good again unless it fails until

@@ -37,7 +37,7 @@ absl::string_view ProtocolName(sync::Protocol protocol) {
 
 // Holds everything desired against everything there is, and asks for what is missing. Idempotent.
 void AgentCore::Impl::Reconcile() {
-  if (kernel_ == nullptr || cleaning_) return;
+  if (kernel_ == nullptr || HandsOff()) return;
   reconcile_ = false;
   if (!vip_in_flight_ && now_ >= vip_due_) {
     vip_in_flight_ = true;
@@ -275,6 +275,7 @@ void AgentCore::Impl::UpdateSilence() {
       if (op.add && !view_.own.contains(key.first)) want.addresses.insert(key.first);
     }
   }
+  want.keep_others = !authoritative_;
   if (!silence6_status_.ok()) std::erase_if(want.addresses, [](const IpAddr& address) { return address.is_v6(); });
   const bool ports_again = PortsToRetry() && now_ >= silence_retry_;
   if (silence_applied_.has_value() && want == *silence_applied_ && !silence_disturbed_ && !ports_again) {

@@ -48,6 +48,7 @@ void AgentCore::Impl::UpdateVoice(Entry& entry) {
     }
     return;
   }
+  if (entry.continued) return SpeakOn(entry);
   if (entry.voice != Voice::kSilent && *entry.port == *entry.where) return;
   if (entry.voice == Voice::kSpeaking) {  // the interface, or its MAC, is another one now: tell the LAN again
     table_dirty_ = announced_dirty_ = true;
@@ -56,6 +57,18 @@ void AgentCore::Impl::UpdateVoice(Entry& entry) {
   }
   entry.port = entry.where;
   announcer_.Gain(entry.assignment.address);
+}
+
+// What an older agent of this node has said so far with the same MAC. It ends once this one says that it answers, which
+// must be true by then.
+void AgentCore::Impl::SpeakOn(Entry& entry) {
+  if (!ports_open_.contains(entry.where->index)) return;
+  entry.continued = false;
+  entry.port = entry.where;
+  entry.voice = Voice::kSpeaking;
+  table_dirty_ = announced_dirty_ = true;
+  WriteAddress("address is announced, as by an older agent before", entry.assignment.address, "interface",
+               entry.port->name);
 }
 
 void AgentCore::Impl::Hush(Entry& entry) {
@@ -79,6 +92,7 @@ void AgentCore::Impl::MuteEntry(Entry& entry, Mute mute, absl::Time decide_at) {
   const IpAddr& address = entry.assignment.address;
   decisions_.erase({entry.decide_at, address});
   entry.mute = mute;
+  entry.continued = false;
   if (Chained(entry.group.get())) {  // then the seat decides
     entry.seat = peer::Seat::Pausing(decide_at);
     chain_next_ = std::min(chain_next_, decide_at);
@@ -191,6 +205,9 @@ void AgentCore::Impl::UpdatePorts() {
   }
   if (open == ports_told_) return;
   ports_told_ = open;
+  std::erase_if(ports_open_, [&](int index) {
+    return std::none_of(open.begin(), open.end(), [&](const PortInterface& p) { return p.index == index; });
+  });
   table_dirty_ = true;
   Emit(SetInterfaces{std::move(open)});
 }

@@ -63,6 +63,9 @@ struct PortError {
   int ifindex = 0;
   absl::Status status;
 };
+struct PortOpened {
+  int ifindex = 0;
+};
 struct PeerReceived {
   PeerPacket packet;
 };
@@ -74,9 +77,9 @@ struct Stored {  // outcome of the Store with this number, or of a newer one tha
 struct Timer {};      // the time asked for by the last WakeAt has come
 struct Terminate {};  // SIGTERM; the second one ends at once
 
-using Event =
-    std::variant<Started, LinkUp, LinkDown, FromController, KernelChanged, SilenceDisturbed, VipInterfaceDone,
-                 AddressesDone, SilenceDone, CleanupDone, Seen, PortError, PeerReceived, Stored, Timer, Terminate>;
+using Event = std::variant<Started, LinkUp, LinkDown, FromController, KernelChanged, SilenceDisturbed, VipInterfaceDone,
+                           AddressesDone, SilenceDone, CleanupDone, Seen, PortError, PortOpened, PeerReceived, Stored,
+                           Timer, Terminate>;
 
 }  // namespace berth::agent
 

@@ -56,6 +56,7 @@ void AgentRunner::OnKernelState(std::shared_ptr<const KernelState> state) { Feed
 void AgentRunner::OnSilenceDisturbed() { Feed(SilenceDisturbed{}); }
 void AgentRunner::OnSighting(const Sighting& sighting) { Feed(Seen{sighting}); }
 void AgentRunner::OnInterfaceError(int ifindex, const absl::Status& status) { Feed(PortError{ifindex, status}); }
+void AgentRunner::OnInterfaceOpen(int ifindex) { Feed(PortOpened{ifindex}); }
 void AgentRunner::OnLinkUp() { Feed(LinkUp{}); }
 void AgentRunner::OnControllerMessage(sync::ControllerMessage message) { Feed(FromController{std::move(message)}); }
 void AgentRunner::OnPeerPacket(PeerPacket packet) { Feed(PeerReceived{std::move(packet)}); }

@@ -71,6 +71,7 @@ class AgentRunner final : Kernel::Observer, FramePort::Observer, ControllerPort:
   void OnSilenceDisturbed() override;
   void OnSighting(const Sighting& sighting) override;
   void OnInterfaceError(int ifindex, const absl::Status& status) override;
+  void OnInterfaceOpen(int ifindex) override;
   void OnLinkUp() override;
   void OnControllerMessage(sync::ControllerMessage message) override;
   void OnLinkDown(const absl::Status& why) override;

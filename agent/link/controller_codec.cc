@@ -261,10 +261,12 @@ sync::ProbeTarget Read(WireReader& in, const Path& at, const v1::ProbeTarget& m)
 }
 
 sync::Snapshot Read(WireReader& in, const Path& at, const v1::Snapshot& m) {
-  sync::Snapshot out{.term = m.term(), .version = m.version(), .settings = {}, .assignments = {}, .removals = {}};
+  sync::Snapshot out{
+      .term = m.term(), .version = m.version(), .settings = {}, .assignments = {}, .removals = {}, .continued = {}};
   out.settings = Read(in, {&at, "settings"}, m.settings());
   out.assignments = ReadList(in, {&at, "assignments"}, m.assignments(), sync::kMaxAddresses);
   out.removals = ReadList(in, {&at, "removals"}, m.removals(), sync::kMaxAddresses);
+  out.continued = in.Addresses({&at, "continued"}, m.continued(), sync::kMaxAddresses);
   return out;
 }
 
@@ -312,6 +314,10 @@ sync::ControllerMessage ReadPayload(WireReader& in, const v1::ControllerMessage&
       return Read(in, {nullptr, "not_leader"}, m.not_leader());
     case v1::ControllerMessage::kSuperseded:
       return Read(in, {nullptr, "superseded"}, m.superseded());
+    case v1::ControllerMessage::kRetire:
+      return sync::Retire{
+          .term = m.retire().term(),
+          .answer_on = in.Addresses({nullptr, "retire.answer_on"}, m.retire().answer_on(), sync::kMaxAddresses)};
     case v1::ControllerMessage::kCleanup:
       return sync::Cleanup{.term = m.cleanup().term()};
     case v1::ControllerMessage::PAYLOAD_NOT_SET:

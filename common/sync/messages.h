@@ -135,6 +135,8 @@ struct Snapshot {  // the whole desired state; always first in a term
   Settings settings;
   std::vector<Assignment> assignments;
   std::vector<Removal> removals;  // of what the Hello said is local: which of it is gone, and which was released
+  // Announced by an older agent of this node until the Snapshot is answered: taken over without a frame.
+  std::vector<IpAddr> continued;
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
 struct Delta {  // applies to `base_version` of the same term only
@@ -169,7 +171,14 @@ struct NotLeader {
   std::string leader;  // may be empty when unknown
   friend bool operator==(const NotLeader&, const NotLeader&) = default;
 };
-struct Superseded {  // a newer instance of this node is connected: fall silent, leave the kernel to it
+// A newer instance of this node is about to take over: leave the kernel alone and answer on for these addresses only, until
+// Superseded or the stream's end. Answered by a Report of what is announced from now on.
+struct Retire {
+  std::uint64_t term = 0;
+  std::vector<IpAddr> answer_on;
+  friend bool operator==(const Retire&, const Retire&) = default;
+};
+struct Superseded {  // a newer instance of this node has taken over: fall silent, leave the kernel to it
   std::uint64_t term = 0;
   std::string by_instance;
   std::string message;
@@ -180,7 +189,7 @@ struct Cleanup {  // take everything off this node
   friend bool operator==(const Cleanup&, const Cleanup&) = default;
 };
 using ControllerMessage =
-    std::variant<Snapshot, Delta, ProbeRequest, SettingsUpdate, NotLeader, Superseded, Cleanup>;
+    std::variant<Snapshot, Delta, ProbeRequest, SettingsUpdate, NotLeader, Superseded, Cleanup, Retire>;
 
 // The term that a controller message carries.
 std::uint64_t TermOf(const ControllerMessage& message);

@@ -90,6 +90,7 @@ void Write(const Snapshot& snapshot, v1::Snapshot* out) {
   Write(snapshot.settings, out->mutable_settings());
   for (const Assignment& assignment : snapshot.assignments) Write(assignment, out->add_assignments());
   for (const Removal& removal : snapshot.removals) Write(removal, out->add_removals());
+  for (const IpAddr& address : snapshot.continued) out->add_continued(address.ToString());
 }
 
 }  // namespace berth::sync

@@ -17,6 +17,11 @@ bool SameDecision(const sync::Assignment& a, const sync::Assignment& b) {
 
 }  // namespace
 
+void Agent::Announces(const std::vector<sync::AnnouncedAddress>& these) {
+  announced.clear();
+  for (const sync::AnnouncedAddress& a : these) announced[a.address] = a;
+}
+
 std::vector<MacAddr> Agent::Macs() const {
   std::vector<MacAddr> macs;
   for (const sync::InterfaceInfo& i : hello.interfaces) macs.push_back(i.mac);
@@ -43,7 +48,9 @@ void Agents::OnMessage(StreamId stream, const sync::AgentMessage& message) {
   if (it == streams_.end() || it->second.superseded) return;
   if (const auto* hello = std::get_if<sync::Hello>(&message)) return OnHello(stream, *hello);
   Agent* agent = Find(it->second.node);
-  if (agent == nullptr || agent->stream != stream) return;
+  if (agent == nullptr) return;
+  if (agent->elder && agent->elder->stream == stream) return HearElder(*agent, message);
+  if (agent->stream != stream) return;
   agent->last_heard = ctx_.now;
   if (const auto* report = std::get_if<sync::Report>(&message)) {
     OnReport(*agent, *report);
@@ -65,18 +72,12 @@ void Agents::OnHello(StreamId stream, const sync::Hello& hello) {
   }
   Agent& agent = agents_[hello.node];
   agent.node = hello.node;
-  if (agent.connected() && agent.stream != stream) {
-    const bool same_boot = agent.hello.boot_id == hello.boot_id;
-    // Within one boot the younger process wins, whichever dialled last; across boots the clock cannot tell, so the
-    // newer stream does.
-    if (same_boot && agent.hello.started_ns > hello.started_ns) {
-      streams_[stream].node = hello.node;
-      return Supersede(stream, hello.node, agent.hello.instance_id);
-    }
-    Supersede(agent.stream, hello.node, hello.instance_id);
-  }
   streams_[stream].node = hello.node;
   const bool same_instance = agent.hello.instance_id == hello.instance_id;
+  const Room room = MakeRoom(agent, stream, hello);
+  if (room == Room::kNone) return;
+  const bool beside_elder = room == Room::kBesideElder;
+  agent.taking_over = beside_elder;
   agent.stream = stream;
   agent.hello = hello;
   agent.last_heard = ctx_.now;
@@ -85,7 +86,7 @@ void Agents::OnHello(StreamId stream, const sync::Hello& hello) {
   agent.conflicts.clear();
   agent.peers.clear();
   if (!same_instance) agent.leaving = false;
-  agent.announced.clear();
+  if (!beside_elder) agent.announced.clear();  // else the node answers for them, by its older agent
   for (const sync::AnnouncedAddress& a : hello.announced) agent.announced[a.address] = a;
   agent.fresh = true;
   if (agent.in_flight) ctx_.timers.Cancel(agent.in_flight->limit);
@@ -105,15 +106,6 @@ void Agents::OnHello(StreamId stream, const sync::Hello& hello) {
   observer_.on_contact(agent);
 }
 
-void Agents::Supersede(StreamId older, const std::string& node, const std::string& by_instance) {
-  const std::string text = absl::StrCat("another instance of the agent of node ", node, " (", by_instance,
-                                        ") is newer: only one agent may speak for a node");
-  ctx_.Warn("two agents of one node", {{"node", node}, {"kept", by_instance}});
-  ctx_.Emit(SendToAgent{older, sync::Superseded{ctx_.term, by_instance, text}});
-  ctx_.Emit(CloseStream{older, absl::AlreadyExistsError(text)});
-  streams_[older].superseded = true;
-}
-
 void Agents::OnReport(Agent& agent, const sync::Report& report) {
   if (report.interfaces && *report.interfaces != agent.hello.interfaces) {
     agent.hello.interfaces = *report.interfaces;
@@ -121,8 +113,7 @@ void Agents::OnReport(Agent& agent, const sync::Report& report) {
     if (leading_) observer_.on_interfaces(agent);
   }
   if (report.announced) {
-    agent.announced.clear();
-    for (const sync::AnnouncedAddress& a : *report.announced) agent.announced[a.address] = a;
+    agent.Announces(*report.announced);
     if (leading_) observer_.on_announced(agent);
   }
   if (report.conflicts) {
@@ -156,6 +147,7 @@ void Agents::OnAnswered(Agent& agent, std::uint64_t term, std::uint64_t version,
     }
   }
   agent.acked = version;
+  EndElder(agent, agent.hello.instance_id);
   const std::set<IpAddr> settled(done.addresses.begin(), done.addresses.end());
   std::erase_if(agent.hello.local,
                 [&](const IpAddr& a) { return settled.count(a) != 0 && agent.desired.count(a) == 0; });
@@ -178,6 +170,7 @@ void Agents::OnClosed(StreamId stream, const std::string& reason) {
   const std::string node = it->second.node;
   streams_.erase(it);
   Agent* agent = Find(node);
+  if (agent != nullptr && agent->elder && agent->elder->stream == stream) ForgetElder(*agent);
   if (agent != nullptr && agent->stream == stream) Lose(*agent, reason);
 }
 
@@ -192,6 +185,7 @@ void Agents::Lose(Agent& agent, const std::string& why) {
   }
   agent.fresh = true;
   agent.message = why;
+  RecallElder(agent);
   ctx_.Warn("agent lost", {{"node", agent.node}, {"reason", why}});
   Stretch();
   if (leading_) observer_.on_lost(agent);
@@ -223,6 +217,12 @@ void Agents::EndTerm(const std::string& leader) {
     agent.desired.clear();
     agent.dirty.clear();
     if (agent.connected()) ctx_.Emit(SendToAgent{agent.stream, sync::NotLeader{ctx_.term, leader}});
+    if (agent.elder) {
+      const StreamId elder = agent.elder->stream;
+      ctx_.Emit(SendToAgent{elder, sync::NotLeader{ctx_.term, leader}});
+      ForgetElder(agent);
+      agent.elder.emplace().stream = elder;  // an agent like others again, until somebody leads
+    }
   }
 }
 
@@ -265,6 +265,7 @@ void Agents::Flush() {
 
 void Agents::FlushOne(Agent& agent) {
   if (!agent.connected() || agent.in_flight || (!agent.fresh && agent.dirty.empty())) return;
+  if (agent.fresh && !ElderRetires(agent)) return;
   Agent::InFlight flight;
   flight.version = ctx_.NextVersion();
   flight.sent = ctx_.now;
@@ -272,7 +273,7 @@ void Agents::FlushOne(Agent& agent) {
     return sync::Removal{a, ctx_.ledger.OwnersOf(a).empty() || ctx_.releasing.count(a) != 0};
   };
   if (agent.fresh) {
-    sync::Snapshot snapshot{ctx_.term, flight.version, settings_, {}, {}};
+    sync::Snapshot snapshot{ctx_.term, flight.version, settings_, {}, {}, {}};
     std::set<IpAddr> gone(agent.hello.local.begin(), agent.hello.local.end());
     for (const auto& [address, unused] : agent.announced) gone.insert(address);
     gone.insert(agent.dirty.begin(), agent.dirty.end());
@@ -280,6 +281,8 @@ void Agents::FlushOne(Agent& agent) {
       snapshot.assignments.push_back(assignment);
       flight.addresses.push_back(address);
       gone.erase(address);
+      const bool continued = agent.elder && assignment.role == sync::Role::kAnnounce;
+      if (continued && agent.announced.count(address) != 0) snapshot.continued.push_back(address);
     }
     for (const IpAddr& address : gone) {
       snapshot.removals.push_back(removal(address));

@@ -28,6 +28,7 @@ struct Agent {
   absl::Time last_heard = absl::InfinitePast();
   bool leaving = false;       // SIGTERM: hands over, then ends
   bool control_lost = false;  // no contact, yet it answers on the LAN
+  bool taking_over = false;   // came beside an older agent, and has not acknowledged anything yet
   std::string message;        // why it is not well, for people
 
   std::map<IpAddr, sync::Assignment> desired;
@@ -42,9 +43,19 @@ struct Agent {
   };
   std::optional<InFlight> in_flight;
   std::set<IpAddr> dirty;
+  // The node's older agent, which answers until this one does. Until that one has confirmed that it changes nothing any
+  // more and answers for nothing else than this one shall, this one is told nothing.
+  struct Elder {
+    StreamId stream = 0;
+    std::optional<std::set<IpAddr>> told;  // what it was last told to answer on for
+    bool confirmed = false;                // and that it does so, by a Report
+    TimerQueue::Id limit = 0;              // of the confirmation
+  };
+  std::optional<Elder> elder;
 
   bool connected() const { return stream != 0; }
   std::vector<MacAddr> Macs() const;
+  void Announces(const std::vector<sync::AnnouncedAddress>& these);  // and no others
   // Whether nothing about `address` is on its way: what the agent has is what it shall have.
   bool Settled(const IpAddr& address) const;
   // Whether it has `address`, for all that is known: it was told to, said so, or has not acknowledged that it shall
@@ -121,13 +132,23 @@ class Agents {
  private:
   struct Stream {
     std::string peer;
-    std::string node;  // empty before Hello
-    bool superseded = false;
+    std::string node;         // empty before Hello
+    bool superseded = false;  // nothing more is taken from it
   };
   void OnHello(StreamId stream, const sync::Hello& hello);
   void OnReport(Agent& agent, const sync::Report& report);
   void OnAnswered(Agent& agent, std::uint64_t term, std::uint64_t version, const sync::Rejected* rejected);
   void Lose(Agent& agent, const std::string& why);
+  // Whether an agent that says Hello may speak for its node.
+  enum class Room { kNone, kAlone, kBesideElder };
+  Room MakeRoom(Agent& agent, StreamId stream, const sync::Hello& hello);
+  void KeepElder(Agent& agent, StreamId elder);
+  void EndElder(Agent& agent, const std::string& by_instance);
+  void RecallElder(Agent& agent);
+  void ForgetElder(Agent& agent);
+  void HearElder(Agent& agent, const sync::AgentMessage& message);
+  // Whether the older agent, if there is one, does what is needed for its successor to begin; tells it if not.
+  bool ElderRetires(Agent& agent);
   void Supersede(StreamId older, const std::string& node, const std::string& by_instance);
   void FlushOne(Agent& agent);
   void Stretch();

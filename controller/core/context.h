@@ -44,6 +44,7 @@ struct Options {
   absl::Duration quarantine_recheck = absl::Seconds(5);
   absl::Duration conflict_recheck = absl::Seconds(60);
   absl::Duration write_retry = absl::Seconds(1);
+  absl::Duration retire_limit = absl::Milliseconds(500);  // for an older agent of a node to make room
   absl::Duration ack_limit = absl::Seconds(15);  // an agent that acknowledges nothing for so long is redialled
 };
 

@@ -64,6 +64,11 @@ struct PayloadWriter {
     to->set_term(m.term);
     to->set_leader(WireName(m.leader));
   }
+  void operator()(const sync::Retire& m) const {
+    v1::Retire* to = out->mutable_retire();
+    to->set_term(m.term);
+    for (const IpAddr& address : m.answer_on) to->add_answer_on(address.ToString());
+  }
   void operator()(const sync::Superseded& m) const {
     v1::Superseded* to = out->mutable_superseded();
     to->set_term(m.term);

@@ -43,10 +43,12 @@ class World : public FramePort::Observer {
 
   void OnSighting(const Sighting& sighting) override { sightings.push_back(sighting); }
   void OnInterfaceError(int, const absl::Status& status) override { errors.push_back(status); }
+  void OnInterfaceOpen(int ifindex) override { opened.push_back(ifindex); }
 
   std::vector<ArpPacket> heard;  // by the host, of ARP and neighbour discovery alike
   std::vector<Sighting> sightings;
   std::vector<absl::Status> errors;
+  std::vector<int> opened;
 
  protected:
   void Hear(const std::string& frame) {
@@ -109,11 +111,10 @@ class Talk {
     world.port().SetInterfaces({world.interface()});
     world.port().AnswerUntil(absl::InfiniteFuture());
     Publish({At(10), At(20)});
-    // The capture may still be opening: asks until it is answered.
-    REQUIRE(world.Await([&] {
-      if (world_.heard.empty()) Ask(At(20));
-      return !world_.heard.empty();
-    }));
+    REQUIRE(world.Await([&] { return !world_.opened.empty(); }));
+    CHECK(world.opened == std::vector<int>{world.interface().index});
+    Ask(At(20));  // whoever is told that it is open is answered
+    REQUIRE(world.Await([&] { return !world_.heard.empty(); }));
     AnsweredUntil(At(10));  // and so every question before
     world.heard.clear();
   }
@@ -169,6 +170,17 @@ class Talk {
   Talk talk(*world, family)
 
 }  // namespace
+
+TEST_CASE("a port opens what was named before it started", "[contract]") {
+  const std::string which = GENERATE(as<std::string>{}, "virtual", "pcap");
+  CAPTURE(which);
+  const std::unique_ptr<World> world = NewWorld(which);
+  if (world == nullptr) return;
+  world->port().SetInterfaces({world->interface()});
+  REQUIRE(world->port().Start(*world).ok());
+  CHECK(world->Await([&] { return !world->opened.empty(); }));
+  CHECK(world->errors.empty());
+}
 
 TEST_CASE("a port answers for what is in the table, once, to who asks, and for nothing else", "[contract]") {
   IN_EACH_WORLD(world, talk);

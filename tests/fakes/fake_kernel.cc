@@ -119,7 +119,14 @@ absl::Status FakeKernel::RemoveAddress(int ifindex, const IpAddr& address) {
 
 absl::Status FakeKernel::ApplySilence(const Silence& silence) {
   RETURN_IF_ERROR(Enter(Call::kApplySilence));
-  silence_ = silence;
+  Silence made = silence;
+  if (silence.keep_others && silence_.has_value()) {
+    made.addresses.insert(silence_->addresses.begin(), silence_->addresses.end());
+    made.guarded = silence_->guarded;
+    made.open = silence_->open;
+  }
+  made.keep_others = false;
+  silence_ = std::move(made);
   ++version_;
   return absl::OkStatus();
 }

@@ -25,7 +25,12 @@ void LanPort::SetInterfaces(const std::vector<PortInterface>& interfaces) {
   std::set<int> wanted;
   for (const PortInterface& interface : interfaces) {
     wanted.insert(interface.index);
-    open_[interface.index].interface = interface.name;
+    const auto [it, fresh] = open_.try_emplace(interface.index);
+    it->second.interface = interface.name;
+    if (!fresh) continue;
+    process_.Post([this, alive = std::weak_ptr<int>(alive_), index = interface.index] {
+      if (!alive.expired() && observer_ != nullptr && open_.contains(index)) observer_->OnInterfaceOpen(index);
+    });
   }
   std::erase_if(open_, [&](const auto& entry) { return !wanted.contains(entry.first); });
 }

@@ -77,7 +77,9 @@ std::vector<std::string> LanHost::double_answers() const {
   std::vector<std::string> found;
   for (const auto& [address, queries] : queries_) {
     for (const Query& q : queries) {
-      if (q.answers.size() < 2) continue;
+      std::set<MacAddr> macs;
+      for (const auto& [at, mac] : q.answers) macs.insert(mac);
+      if (macs.size() < 2) continue;
       std::string text = absl::StrCat(address.ToString(), " at ", absl::FormatTime(q.at, absl::UTCTimeZone()), ":");
       for (const auto& [at, mac] : q.answers) absl::StrAppend(&text, " ", mac.ToString());
       found.push_back(std::move(text));

@@ -217,21 +217,6 @@ TEST_CASE("a leader that hears of a higher term raises its own above it before i
   }
 }
 
-TEST_CASE("of two agents of one node the younger stays, and the older leaves the node to it", "[system]") {
-  World world;
-  Prepare(world, 2, 4);
-  const IpAddr vip = world.Holders().begin()->first;
-  const std::string node = world.HolderOf(vip);
-  world.client.AskEvery(vip, absl::Milliseconds(10));
-  world.StartAgent(node);  // the one that runs is not stopped
-  world.Run(absl::Seconds(5));
-  REQUIRE(world.NodeNamed(node).agents.size() == 2);
-  CHECK(world.NodeNamed(node).agents.back()->exit_code == agent::kExitSuperseded);
-  CHECK_FALSE(world.NodeNamed(node).agents.front()->exit_code.has_value());
-  for (const auto& [address, holder] : world.Holders()) CHECK(holder != "");
-  CHECK(Text(world.client.double_answers()) == "");
-}
-
 TEST_CASE("a write whose outcome is unknown keeps its address from everybody else", "[system]") {
   World world;
   Prepare(world, 2, 0);

@@ -61,6 +61,7 @@ def events():
         Event("berthctl move", lambda lab, node: lab.ctl("move", lab.vip, other(lab, node).name), lost=0, arp=0.05),
         Event("berthctl drain", lambda lab, node: lab.ctl("drain", node.name),
               lambda lab, node: lab.ctl("undrain", node.name), lost=0, arp=0.05),
+        Event("rolling upgrade (a new agent beside the old one)", lambda lab, node: node.upgrade_agent(), lost=0, arp=0.05),
         Event("agent killed (SIGKILL), its node lives", lambda lab, node: node.kill_agent(), restart, lost=0, arp=0.15),
         Event("node lost without a sign (its switch ports drop all)", lambda lab, node: node.vanish(),
               lambda lab, node: node.reappear(), median=0.6, worst=1.0, vanishes=True),

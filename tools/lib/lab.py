@@ -69,6 +69,14 @@ class Node(Host):
     def restart_agent(self):
         return self.start_agent(*self.agent_flags)
 
+    def upgrade_agent(self):
+        """A new agent starts beside the old one, which is told to end, as by kubelet, once the new one has the port of
+        its pages. Returns the old one's exit code."""
+        old, new = self.agent, self.restart_agent()
+        wait_for("the new agent's pages", lambda: f"pid={new.pid}," in self.exec("ss", "-Hltnp", "sport = :8081").stdout, 20, 0.05)
+        old.send_signal(signal.SIGTERM)
+        return old.wait(10)
+
     def kill_agent(self, sig=signal.SIGKILL, wait=True):
         """Sends a signal; waits for the end where the signal means one."""
         os.kill(self.agent.pid, sig)

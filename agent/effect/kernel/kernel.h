@@ -78,6 +78,9 @@ struct Silence {
   // nothing twice.
   std::vector<IpAddr> guarded{};
   std::vector<OpenPort> open{};
+  // What is there already besides stays. For whoever does not know yet all that shall be there, while another agent of
+  // this node does.
+  bool keep_others = false;
   friend bool operator==(const Silence&, const Silence&) = default;
 };
 

@@ -75,11 +75,13 @@ class FramePort {
     virtual void OnSighting(const Sighting& sighting) = 0;  // loop thread
     // An interface could not be opened or vanished; retried when SetInterfaces names it again. Loop thread.
     virtual void OnInterfaceError(int ifindex, const absl::Status& status) = 0;
+    // An interface is open: what comes in from now on is answered by the table. Once for each opening. Loop thread.
+    virtual void OnInterfaceOpen(int ifindex) = 0;
   };
   virtual ~FramePort() = default;
 
   virtual absl::Status Start(Observer& observer) = 0;
-  // The interfaces to listen on from now: opens new ones, reopens failed ones, closes the rest. Keyed by index.
+  // The interfaces to listen on from now, or from Start if that comes later: opens new ones, reopens failed ones, closes the rest. Keyed by index.
   virtual void SetInterfaces(const std::vector<PortInterface>& interfaces) = 0;
   // Replaces the table the answer path reads. On return no frame received later is judged by the old one.
   virtual void Publish(std::shared_ptr<const AnswerTable> table) = 0;

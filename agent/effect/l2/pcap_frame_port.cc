@@ -50,6 +50,7 @@ absl::Status PcapFramePort::Impl::Start(Observer& observer) {
   inbox_ = std::make_shared<SightingInbox>(loop_, observer);
   worker_ = std::make_unique<SerialWorker>();
   thread_ = StartQuietThread("berth-l2", [this] { Run(); });
+  Wake();  // interfaces may have been named before
   return absl::OkStatus();
 }
 

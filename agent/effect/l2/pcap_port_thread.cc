@@ -163,8 +163,9 @@ void PcapFramePort::Impl::EndOpen(Opened opened) {
   event.events = EPOLLIN;
   event.data.u64 = static_cast<std::uint64_t>(opened.ifindex);
   if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, lane->second.pcap->fd(), &event) < 0) {
-    Fail(opened.ifindex, ErrnoStatus(errno, absl::StrCat("watch interface ", lane->second.interface.name)));
+    return Fail(opened.ifindex, ErrnoStatus(errno, absl::StrCat("watch interface ", lane->second.interface.name)));
   }
+  inbox_->PostOpen(opened.ifindex);
 }
 
 void PcapFramePort::Impl::Fail(int ifindex, const absl::Status& status) {

@@ -36,6 +36,12 @@ void SightingInbox::PostError(int ifindex, const absl::Status& status) {
   });
 }
 
+void SightingInbox::PostOpen(int ifindex) {
+  loop_.Post([self = shared_from_this(), ifindex] {
+    if (self->observer_ != nullptr) self->observer_->OnInterfaceOpen(ifindex);
+  });
+}
+
 void SightingInbox::Deliver() {
   std::vector<Sighting> batch;
   {

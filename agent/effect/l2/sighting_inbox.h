@@ -37,6 +37,7 @@ class SightingInbox : public std::enable_shared_from_this<SightingInbox> {
   absl::Duration Flush(absl::Time now);
   // Any thread.
   void PostError(int ifindex, const absl::Status& status);
+  void PostOpen(int ifindex);
   // Loop thread: the observer hears nothing any more.
   void Detach() { observer_ = nullptr; }
 

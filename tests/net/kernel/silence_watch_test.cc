@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "absl/strings/match.h"
 #include "agent/effect/kernel/linux_kernel.h"
 #include "tests/net/kernel/lab.h"
 #include "tests/net/kernel/wire.h"
@@ -117,6 +118,39 @@ TEST_CASE("two agents of one node that want the same do not disturb each other",
   lab.Settle();
   CHECK(lab.observer().disturbed == 1);
   CHECK(other.disturbed == 0);
+}
+
+TEST_CASE("an agent that does not know all yet adds to what another of its node has put there", "[net]") {
+  Lab lab;
+  LinuxKernel old_agent(lab.loop());
+  LinuxKernel new_agent(lab.loop());
+  RecordingObserver other;
+  REQUIRE(old_agent.Start(lab.observer()).ok());
+  REQUIRE(new_agent.Start(other).ok());
+  REQUIRE(old_agent.ApplySilence(kSilence).ok());
+  const std::string handles = lab.Read("nft -a list ruleset");
+  Silence part{
+      .addresses = {Ip("10.9.0.50")}, .rewrite = kSilence.rewrite, .rewrite6 = kSilence.rewrite6, .keep_others = true};
+  REQUIRE(new_agent.ApplySilence(part).ok());
+  CHECK(lab.Read("nft -a list ruleset") == handles);
+
+  // The older one learns of another address: the newer one is told, and takes it along.
+  Silence more = kSilence;
+  more.addresses.insert(Ip("10.9.0.60"));
+  other.on_disturbed = [&] { CHECK(new_agent.ApplySilence(part).ok()); };
+  REQUIRE(old_agent.ApplySilence(more).ok());
+  CHECK(lab.Await([&] { return other.disturbed == 1; }));
+  part.addresses.insert(Ip("10.9.0.61"));
+  REQUIRE(new_agent.ApplySilence(part).ok());
+  const std::string rules = Ruleset(lab);
+  for (const char* address : {"10.9.0.50", "10.9.0.60", "10.9.0.61", "fd00::50", "tcp . 80"}) {
+    CAPTURE(address);
+    CHECK(absl::StrContains(rules, address));
+  }
+
+  // Now it knows all.
+  REQUIRE(new_agent.ApplySilence(kSilence).ok());
+  CHECK_FALSE(absl::StrContains(Ruleset(lab), "10.9.0.6"));
 }
 
 TEST_CASE("lost events make us look, and looking finds what was done", "[net]") {

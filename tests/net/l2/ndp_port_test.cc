@@ -92,6 +92,7 @@ class World : public FramePort::Observer {
 
   void OnSighting(const Sighting& sighting) override { sightings_.push_back(sighting); }
   void OnInterfaceError(int, const absl::Status& status) override { errors_.push_back(status); }
+  void OnInterfaceOpen(int) override {}
 
   Lan lan_;
   const std::string name_;

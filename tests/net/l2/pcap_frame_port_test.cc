@@ -91,6 +91,7 @@ class World : public FramePort::Observer {
 
   void OnSighting(const Sighting& sighting) override { sightings_.push_back(sighting); }
   void OnInterfaceError(int ifindex, const absl::Status& status) override { errors_.emplace_back(ifindex, status); }
+  void OnInterfaceOpen(int) override {}
 
   Lan lan_;
   MacAddr far_mac_ = lan_.FarMac();

@@ -7,7 +7,7 @@ ECHO = 7001
 
 
 class Planned(Ipv6Test):
-    """Neither SIGTERM nor an order to move an IPv6 address costs a datagram of one a millisecond or an answer"""
+    """Neither an upgrade nor SIGTERM nor an order to move costs an IPv6 address a datagram of one a millisecond or an answer"""
 
     def test(self):
         lab = self.cluster6(ports=((ECHO, "UDP"),))
@@ -15,6 +15,7 @@ class Planned(Ipv6Test):
             node.start_udp_echo(ECHO)
         wait_for("an echo", lambda: echoes(lab.client, VIP, ECHO))
         old = self.holder()
+        self.unnoticed(old.upgrade_agent, old, old)
         self.unnoticed(lambda: old.kill_agent(signal.SIGTERM), old)
         old.restart_agent()
         lab.wait_agents(3)
@@ -23,11 +24,11 @@ class Planned(Ipv6Test):
         self.unnoticed(lambda: lab.ctl("move", VIP, new.name), old)
         self.assertEqual(self.holder().name, new.name)
 
-    def unnoticed(self, strike, old):
+    def unnoticed(self, strike, old, new=None):
         probe, queries = UdpProbe(self.lab, VIP, ECHO), ArpQueries(self.asker, VIP)
         time.sleep(0.5)
         strike()
-        new = self.moved(old)
+        new = new or self.moved(old)
         time.sleep(1.5)
         lost = probe.end()
         queries.end()

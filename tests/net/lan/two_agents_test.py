@@ -13,8 +13,7 @@ class TwoAgents(LanTest):
         older = node.agent
         node.log = os.path.join(lab.folder, "agent-younger.log")
         younger = node.start_agent("--http-listen=:8082")
-        code = older.wait(20)
-        self.assertEqual(code, 3)
+        self.assertEqual(older.wait(40), 3)
         with open(os.path.join(lab.folder, f"agent-{node.name}.log"), errors="replace") as log:
             self.assertRegex(log.read(), "newer|younger|superseded")
         lab.wait_agents(2)
@@ -23,7 +22,8 @@ class TwoAgents(LanTest):
         self.assertEqual(lab.wait_announced(4), self.before)
         self.assert_each_answered_once(self.before)
         self.assertTrue(set(held) <= node.addresses("berth0"))
-        self.assertEqual(self.census.twice_answered(), [])
+        # For a moment both may answer, by the same MAC.
+        self.assertEqual([a for a, hosts in self.census.twice_answered() if len(set(hosts)) > 1], [])
 
 
 class SamePort(LanTest):

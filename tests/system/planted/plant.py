@@ -32,6 +32,11 @@ BUGS = {
         ("  if (hello.highest_term > ctx_.term) observer_",
          "  if (hello.highest_term > ctx_.term && !BUG(kNoTermCheck)) observer_"),
     ],
+    "controller/core/agents_elder.cc": [
+        # kNoRoomMade: the newer of two agents of a node begins before the older one lets go
+        ("  if (elder.told == answer_on) return elder.confirmed;\n",
+         "  if (elder.told == answer_on || BUG(kNoRoomMade)) return true;\n"),
+    ],
     "controller/core/controller_core.cc": [
         # kNoStartGate: a new leader decides at once
         ("  if (!everybody && ctx_.now < gate_deadline_) return;\n",

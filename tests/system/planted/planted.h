@@ -19,6 +19,7 @@ enum class Bug : std::uint8_t {
   kAdoptNothing,
   kTakeOverUnasked,
   kShareAnyPort,
+  kNoRoomMade,
   // ---- agent
   kNoTermCheck,
   kIgnoreSuperseded,

@@ -45,6 +45,9 @@ TEST_CASE("histories find an address given out while an agent may still answer",
 TEST_CASE("histories find a leader that does not adopt what agents hold", "[system]") { Finds(Bug::kAdoptNothing); }
 TEST_CASE("histories find a take-over that did not ask the LAN", "[system]") { Finds(Bug::kTakeOverUnasked); }
 TEST_CASE("histories find sharers with one port", "[system]") { Finds(Bug::kShareAnyPort); }
+TEST_CASE("histories find a newer agent of a node that does not wait for the older one", "[system]") {
+  Finds(Bug::kNoRoomMade);
+}
 TEST_CASE("histories find an agent that obeys a leader of a lower term", "[system]") { Finds(Bug::kNoTermCheck); }
 TEST_CASE("histories find a superseded agent that stays", "[system]") { Finds(Bug::kIgnoreSuperseded); }
 TEST_CASE("histories find an agent that speaks on after it stood still", "[system]") { Finds(Bug::kNoMuteAfterFreeze); }

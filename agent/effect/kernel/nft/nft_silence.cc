@@ -68,6 +68,36 @@ void NftSilence::OnEvents() {
 
 absl::Status NftSilence::Apply(const Silence& silence) {
   RETURN_IF_ERROR(socket_.Open());
+  if (silence.keep_others) {
+    Silence all = silence;
+    AddThoseInKernel(all.addresses);
+    all.keep_others = false;
+    // Ports are shut together with all that is open: by whoever knows that. Until then they are as they were.
+    const absl::Status status = ApplyAddresses(all);
+    ports_.Forget();
+    ports_status_ = absl::OkStatus();
+    return status;
+  }
+  const absl::Status status = ApplyAddresses(silence);
+  // Whatever becomes of the ports, the silence holds.
+  ports_status_ = ports_.Apply(silence);
+  return status;
+}
+
+void NftSilence::AddThoseInKernel(std::set<IpAddr>& addresses) {
+  for (const NftFamily family : {NftFamily::kArp, NftFamily::kIp6}) {
+    const absl::StatusOr<NftPicture> picture = ReadNftPicture(socket_, family);
+    if (!picture.ok()) continue;  // what cannot be read is told by what follows
+    const auto set = picture->sets.find(kNftSet);
+    if (set == picture->sets.end()) continue;
+    for (const NftKey& key : set->second) {
+      const absl::StatusOr<IpAddr> address = IpAddr::FromBytes(key.view());
+      if (address.ok()) addresses.insert(*address);
+    }
+  }
+}
+
+absl::Status NftSilence::ApplyAddresses(const Silence& silence) {
   if (monitor_.is_open() && monitor_.Drain(socket_.port_id())) Forget();
   const bool only_v4 = std::all_of(silence.addresses.begin(), silence.addresses.end(),
                                    [](const IpAddr& address) { return address.is_v4(); });
@@ -78,8 +108,6 @@ absl::Status NftSilence::Apply(const Silence& silence) {
     status = Reach(silence);
   }
   if (!status.ok()) applied_.reset();
-  // Whatever becomes of the ports, the silence holds.
-  ports_status_ = ports_.Apply(silence);
   return status;
 }
 

@@ -44,6 +44,8 @@ class NftSilence {
 
  private:
   void OnEvents();
+  absl::Status ApplyAddresses(const Silence& silence);
+  void AddThoseInKernel(std::set<IpAddr>& addresses);
   absl::Status Reach(const Silence& silence);
   absl::StatusOr<bool> IsInKernel(const Silence& silence);
   void Forget();

@@ -202,7 +202,7 @@ class CoreHarness {
   Silence silence;             // in force
   absl::Status add_status, remove_status, silence_status, host_ports_status, vip_status, disk_status;
   bool echo = true;  // each address added is shown by a new kernel state at once
-  bool hold_disk = false, hold_adds = false, hold_silence = false;
+  bool hold_disk = false, hold_adds = false, hold_silence = false, hold_opens = false;
   bool silence6 = true;  // whether the kernel has nftables for IPv6
   std::deque<Event> held;
 
@@ -271,7 +271,10 @@ class CoreHarness {
                                  [](const IpAddr& address) { return address.is_v6(); });
     const absl::Status status =
         six && !silence6 ? absl::UnimplementedError("load the kernel with CONFIG_NF_TABLES_IPV6") : silence_status;
-    if (status.ok()) silence = e.silence;
+    if (status.ok()) {
+      const Silence before = std::exchange(silence, e.silence);
+      if (e.silence.keep_others) silence.addresses.insert(before.addresses.begin(), before.addresses.end());
+    }
     Answer(hold_silence, SilenceDone{status, host_ports_status});
   }
   void Do(const RemoveEverything&) {
@@ -280,7 +283,13 @@ class CoreHarness {
     disk.reset();
     Answer(false, CleanupDone{absl::OkStatus()});
   }
-  void Do(const SetInterfaces& e) { ports = e.interfaces; }
+  void Do(const SetInterfaces& e) {
+    const std::vector<PortInterface> before = std::exchange(ports, e.interfaces);
+    for (const PortInterface& port : ports) {
+      const bool fresh = std::none_of(before.begin(), before.end(), [&](const auto& b) { return b.index == port.index; });
+      if (fresh) Answer(hold_opens, PortOpened{port.index});
+    }
+  }
   void Do(const Publish& e) { table = e.table; }
   void Do(const AnswerUntil& e) { answer_until = e.until; }
   void Do(const SendFrame& e) {

@@ -15,8 +15,10 @@ class Ears : public FramePort::Observer {
  public:
   void OnSighting(const Sighting& sighting) override { heard.push_back(sighting); }
   void OnInterfaceError(int, const absl::Status& status) override { errors.push_back(status); }
+  void OnInterfaceOpen(int ifindex) override { opened.push_back(ifindex); }
   std::vector<Sighting> heard;
   std::vector<absl::Status> errors;
+  std::vector<int> opened;
 };
 
 Sighting Claim(std::uint32_t address, bool gratuitous = false) {

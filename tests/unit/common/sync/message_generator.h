@@ -21,10 +21,14 @@ class MessageGenerator {
   explicit MessageGenerator(std::uint64_t seed) : random_(seed) {}
 
   ControllerMessage Controller() {
-    switch (Below(7)) {
+    switch (Below(8)) {
       case 0:
-        return Snapshot{Number(), Number(), AnySettings(), Several(&MessageGenerator::AnyAssignment),
-                        Several(&MessageGenerator::AnyRemoval)};
+        return Snapshot{Number(),
+                        Number(),
+                        AnySettings(),
+                        Several(&MessageGenerator::AnyAssignment),
+                        Several(&MessageGenerator::AnyRemoval),
+                        Several(&MessageGenerator::Address)};
       case 1:
         return Delta{Number(), Number(), Number(), Several(&MessageGenerator::AnyAssignment),
                      Several(&MessageGenerator::AnyRemoval)};
@@ -37,6 +41,8 @@ class MessageGenerator {
         return NotLeader{Number(), Flip() ? "" : Name()};
       case 5:
         return Superseded{Number(), Name(), Text()};
+      case 6:
+        return Retire{Number(), Several(&MessageGenerator::Address)};
       default:
         return Cleanup{Number()};
     }
