@@ -39,6 +39,7 @@ class Announcer {
   // What is to be sent now, in order; call again at Next().
   std::vector<Due> Take(absl::Time now);
   absl::Time Next(absl::Time now) const;  // InfiniteFuture when nothing is due ever
+  bool Pending(const IpAddr& address) const { return schedules_.contains(address); }
   bool firsts_pending() const { return pending_firsts_ > 0; }
 
  private:

@@ -15,8 +15,11 @@ std::vector<sync::AnnouncedAddress> AgentCore::Impl::announced() const {
   std::vector<sync::AnnouncedAddress> announced;
   for (const auto& [address, entry] : entries_) {
     if (entry.voice != Voice::kSpeaking) continue;
-    announced.push_back(
-        {.address = address, .interfaces = {entry.port->name}, .since = entry.assignment.since, .rank = entry.rank});
+    announced.push_back({.address = address,
+                         .interfaces = {entry.port->name},
+                         .since = entry.assignment.since,
+                         .rank = entry.rank,
+                         .repeating = announcer_.Pending(address)});
   }
   return announced;
 }

@@ -61,6 +61,7 @@ void Write(const sync::AnnouncedAddress& announced, v1::AnnouncedAddress* out) {
   for (const std::string& name : announced.interfaces) out->add_interfaces(WireName(name));
   Write(announced.since, out->mutable_since());
   out->set_rank(announced.rank);
+  out->set_repeating(announced.repeating);
 }
 
 void Write(const sync::Conflict& conflict, v1::Conflict* out) {

@@ -211,6 +211,7 @@ struct AnnouncedAddress {  // an address this agent answers for now
   std::vector<std::string> interfaces;
   Stamp since;              // from the assignment that made it announce
   std::uint32_t rank = 0;   // its place among that assignment's candidates
+  bool repeating = false;   // its first frames are still being repeated; that they end is not reported
   friend bool operator==(const AnnouncedAddress&, const AnnouncedAddress&) = default;
 };
 struct Conflict {  // somebody who is no candidate claims an address

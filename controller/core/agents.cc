@@ -281,8 +281,11 @@ void Agents::FlushOne(Agent& agent) {
       snapshot.assignments.push_back(assignment);
       flight.addresses.push_back(address);
       gone.erase(address);
-      const bool continued = agent.elder && assignment.role == sync::Role::kAnnounce;
-      if (continued && agent.announced.count(address) != 0) snapshot.continued.push_back(address);
+      if (agent.elder && assignment.role == sync::Role::kAnnounce) {
+        // One whose first frames are still being repeated, since some may be lost, gets all of them once more.
+        const auto announced = agent.announced.find(address);
+        if (announced != agent.announced.end() && !announced->second.repeating) snapshot.continued.push_back(address);
+      }
     }
     for (const IpAddr& address : gone) {
       snapshot.removals.push_back(removal(address));

@@ -103,6 +103,7 @@ sync::AnnouncedAddress Read(WireReader& in, const Path& at, const v1::AnnouncedA
                            [&](const Path& p, const std::string& text) { return in.Name(p, text); });
   out.since = Read(m.since());
   out.rank = m.rank();
+  out.repeating = m.repeating();
   return out;
 }
 

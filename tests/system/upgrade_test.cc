@@ -59,6 +59,23 @@ TEST_CASE("an older agent that is told to end while its successor takes over han
   up.CheckNobodyNoticed();
 }
 
+TEST_CASE("an upgrade just after an address was gained sends the first frames once more, since some may be lost",
+          "[system]") {
+  Upgrade up;
+  up.world.AddService("late");
+  const IpAddr old = up.world.AddressOf("svc1");
+  REQUIRE(up.world.RunUntil([&] { return !up.world.AddressesOf("late").empty(); }, absl::Seconds(2)));
+  const IpAddr vip = up.world.AddressOf("late");
+  REQUIRE(up.world.RunUntil([&] { return up.world.HolderOf(vip) != ""; }, absl::Seconds(2)));
+  const absl::Time gained = up.world.Now();
+  const std::string holder = up.world.HolderOf(vip);
+  up.world.StartAgent(holder);
+  up.world.Run(absl::Milliseconds(500));
+  CHECK(up.world.HolderOf(vip) == holder);
+  CHECK(up.world.GratuitousSince(gained, vip) > 0);
+  CHECK(up.world.GratuitousSince(up.begun, old) == 0);
+}
+
 TEST_CASE("a new agent that dies before it has taken over leaves the node to the older one", "[system]") {
   Upgrade up;
   up.world.StartAgent(up.node);

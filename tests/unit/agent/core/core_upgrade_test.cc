@@ -94,6 +94,17 @@ TEST_CASE("an agent that retires answers on for what it is told to, and for noth
   CHECK(agent.Touches() == 0);
 }
 
+TEST_CASE("an agent that retires tells for what it had more frames to send", "[unit]") {
+  CoreHarness agent;
+  agent.Connect();
+  agent.Controller(CoreHarness::SnapshotOf(1, {Announce("192.0.2.10")}));
+  agent.Controller(sync::Retire{1, {Ip("192.0.2.10")}});
+  CHECK(agent.Last<sync::Report>()->announced->at(0).repeating);
+  agent.Advance(absl::Seconds(11));
+  agent.Controller(sync::Retire{1, {Ip("192.0.2.10")}});
+  CHECK_FALSE(agent.Last<sync::Report>()->announced->at(0).repeating);
+}
+
 TEST_CASE("an agent that retires leaves the kernel alone, whatever its successor does there", "[unit]") {
   CoreHarness agent;
   agent.Connect();

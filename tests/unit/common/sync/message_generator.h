@@ -158,7 +158,8 @@ class MessageGenerator {
     return {.address = Address(),
             .interfaces = Several(&MessageGenerator::Name),
             .since = AnyStamp(),
-            .rank = static_cast<std::uint32_t>(Number())};
+            .rank = static_cast<std::uint32_t>(Number()),
+            .repeating = Flip()};
   }
   Conflict AnyConflict() { return {.address = Address(), .interface = Name(), .mac = Mac()}; }
   Rejection AnyRejection() {
