@@ -139,6 +139,10 @@ void Holders::Settle() {
 }
 
 void Holders::Act(Holding& h, const plan::Placement& placement) {
+  if (h.phase == Phase::kTakingOver && placement.holder != h.next && CanSpeakFor(h, h.next)) {
+    h.move().decide_anew = true;  // its successor announces by now: calling that back would be a second move
+    return;
+  }
   if (h.moving != nullptr && !h.moving->ordered.empty() && placement.holder != h.moving->ordered) {
     h.moving->ordered.clear();  // it cannot hold it any more
     h.moving->reason.clear();
@@ -155,7 +159,8 @@ void Holders::Act(Holding& h, const plan::Placement& placement) {
   }
   const Agent* holder = h.holder.empty() ? nullptr : agents_.Find(h.holder);
   const bool in_contact = holder != nullptr && holder->connected();
-  if (!placement.holder) {
+  const bool held_back = HeldBack(h, placement);
+  if (!placement.holder && !held_back) {
     if (h.holder.empty() || in_contact) {
       Unhold(h, h.refusals.empty() ? "no agent is connected" : "no node can hold it");
       TellUnheld(h);
@@ -165,7 +170,7 @@ void Holders::Act(Holding& h, const plan::Placement& placement) {
     }
     return observer_.on_changed(h.address);
   }
-  const std::string& target = *placement.holder;
+  const std::string target = held_back ? h.holder : *placement.holder;
   if (h.holder.empty()) {
     if (h.phase == Phase::kVerifying && h.next == target) return;  // already being asked about
     if (!h.next.empty() && h.next != target) agents_.Drop(h.next, h.address);
@@ -271,6 +276,7 @@ void Holders::Announce(Holding& h, std::string node) {
   h.next.clear();
   h.message.clear();
   h.rival.reset();  // whoever claims it from now on is reported by the new holder
+  h.turned = ctx_.now;
   Changed(h, Phase::kAnnouncing);
   agents_.SetRole(node, MakeAssignment(h, sync::Role::kAnnounce));
 }
@@ -334,6 +340,7 @@ void Holders::Changed(Holding& h, Phase phase) {
   if (phase == Phase::kHeld) h.told_unheld = false;
   if (phase == Phase::kHeld && was != phase) WantStandbys(h);
   if (phase == Phase::kHeld && (was == Phase::kAnnouncing || was == Phase::kTakingOver)) {
+    h.turned = ctx_.now;
     const std::unique_ptr<Holding::Move> move = std::move(h.moving);
     TellWhenOutside(h);
     if (move == nullptr || move->from.empty()) {

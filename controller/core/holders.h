@@ -50,11 +50,13 @@ struct Holding {
   bool told_unheld = false;      // its Services were told that no node can hold it, and nobody has held it since
   std::optional<MacAddr> rival;  // a stranger that claims it
   std::string message;
-  absl::Time since;  // monotonic: last change of holder or phase kHeld
+  absl::Time since;                          // monotonic: last change of holder or phase kHeld
+  absl::Time turned = absl::InfinitePast();  // the same clock: last that a change of holder began or ended
   // Of the move under way, for the Event and the metric. Few addresses are on the move, and there are many.
   struct Move {
     std::string from, reason;
-    std::string ordered;  // the node that shall have it by order; empty when that is placement's business
+    std::string ordered;       // the node that shall have it by order; empty when that is placement's business
+    bool decide_anew = false;  // when it has ended
     absl::Time started = absl::InfinitePast();
   };
   std::unique_ptr<Move> moving;
@@ -153,6 +155,8 @@ class Holders {
   void OnVerified(const IpAddr& address, std::uint64_t probe, bool patient, const sync::ProbeAnswer& answer);
   bool ElsewhereAnnounced(const IpAddr& address, const std::string& node) const;
   void Announce(Holding& h, std::string node);
+  bool CanSpeakFor(const Holding& h, const std::string& node) const;
+  bool HeldBack(const Holding& h, const plan::Placement& placement);
   void StartMove(Holding& h, const std::string& next);
   void CancelMove(Holding& h);
   void FinishMove(Holding& h);
@@ -187,6 +191,7 @@ class Holders {
   IndexedMap<IpAddr, Holding> holdings_;
   std::map<std::string, std::size_t> load_;  // addresses that each node holds or will; kept by Changed
   std::set<IpAddr> dirty_;
+  std::set<IpAddr> held_back_;          // to be decided anew when they may change hands again
   std::set<std::string> told_outside_;  // Eips as they are, some address of which is in no subnet of its interface
   std::map<IpAddr, Release> releases_;
   std::map<IpAddr, std::set<std::string>> quarantine_;

@@ -110,6 +110,7 @@ void Holders::OnLost(Agent& agent) {
     }
     if (h.next == agent.node) {
       CancelMove(h);
+      h.turned = absl::InfinitePast();  // it has not changed hands, and whoever is next need not wait
       Dirty(address);
     }
     if (h.holder != agent.node) continue;
@@ -146,6 +147,7 @@ void Holders::OnAcked(Agent& agent, const IpAddr& address, const sync::Rejection
       Unhold(h, rejection->message);
     } else {
       CancelMove(h);
+      h.turned = absl::InfinitePast();
       h.message = rejection->message;
     }
     return Dirty(address);

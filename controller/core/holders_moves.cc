@@ -11,8 +11,38 @@ namespace {
 using Phase = Holding::Phase;
 }  // namespace
 
+bool Holders::CanSpeakFor(const Holding& h, const std::string& node) const {
+  const auto view = NodeViews().find(node);
+  return view != NodeViews().end() && plan::CanSpeakFor(ViewOf(h), view->second);
+}
+
+// Whether the holder keeps an address for now though placement would have it elsewhere, or nowhere: it changed hands
+// only just, and nothing is lost by waiting. Endpoints that come and go many times a second take it along once a
+// second.
+bool Holders::HeldBack(const Holding& h, const plan::Placement& placement) {
+  if (h.holder.empty() || placement.holder == h.holder) return false;
+  if (h.InMove() && placement.holder == h.next) return false;           // on its way
+  if (h.moving != nullptr && !h.moving->ordered.empty()) return false;  // people may be as quick as they like
+  const absl::Time due = h.turned + ctx_.options.change_interval;
+  if (ctx_.now >= due) return false;
+  for (const std::string& node : {h.holder, h.next}) {
+    if (node.empty()) continue;
+    const auto view = NodeViews().find(node);
+    const bool stays = view != NodeViews().end() && !view->second.leaving && !view->second.drained;
+    if (!stays || !CanSpeakFor(h, node)) return false;
+  }
+  if (held_back_.insert(h.address).second) {
+    ctx_.timers.At(due, [this, address = h.address] {
+      held_back_.erase(address);
+      Dirty(address);
+    });
+  }
+  return true;
+}
+
 void Holders::StartMove(Holding& h, const std::string& next) {
   h.next = next;
+  h.turned = ctx_.now;
   Holding::Move& move = h.move();
   move.from = h.holder;
   if (move.started == absl::InfinitePast()) move.started = ctx_.now;
@@ -40,11 +70,18 @@ void Holders::CancelMove(Holding& h) {
 }
 
 void Holders::FinishMove(Holding& h) {
+  const Holding::Move move = h.move();
   const std::string from = std::exchange(h.holder, std::exchange(h.next, ""));
   h.rival.reset();
   h.message.clear();
   Mute(h, from);
   Changed(h, Phase::kHeld);
+  if (!move.decide_anew) return;
+  if (!move.ordered.empty() && move.ordered != h.holder) {  // an order that came meanwhile
+    h.move().ordered = move.ordered;
+    h.move().reason = move.reason;
+  }
+  Dirty(h.address);
 }
 
 void Holders::OnDrained(const std::string& node) {

@@ -144,6 +144,13 @@ absl::Status CanHold(const AddressView& address, const NodeView& node, const Rul
   return CanHold(address, sync::InterfaceRule::Parse(address.interface), node, rules);
 }
 
+bool CanSpeakFor(const AddressView& address, const NodeView& node) {
+  if (!node.connected) return false;
+  const absl::StatusOr<const sync::InterfaceInfo*> interface =
+      ResolveInterface(address.interface, address.address, node);
+  return interface.ok() && (*interface)->up;
+}
+
 bool SameNodes(const AddressView& a, const AddressView& b) {
   if (a.interface != b.interface || a.node_selector != b.node_selector || a.endpoint_nodes != b.endpoint_nodes) {
     return false;

@@ -60,6 +60,9 @@ absl::StatusOr<const sync::InterfaceInfo*> ResolveInterface(const std::string& r
 // Whether a node can hold an address; OK, or FailedPrecondition with the reason.
 absl::Status CanHold(const AddressView& address, const NodeView& node, const Rules& rules);
 
+// Whether the node could announce an address now, whether or not it should: in contact, its interface up.
+bool CanSpeakFor(const AddressView& address, const NodeView& node);
+
 // Whether the same nodes can hold both, as far as can be told without the nodes.
 bool SameNodes(const AddressView& a, const AddressView& b);
 

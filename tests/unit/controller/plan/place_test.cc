@@ -134,6 +134,29 @@ TEST_CASE("T117 T131 T135 T136 a node that cannot hold an address is refused wit
   CHECK(placement.refusals == std::vector<Refusal>{{"node1", std::string(status.message())}});
 }
 
+TEST_CASE("a node can speak for an address as long as its agent and its interface can, whether or not it should",
+          "[unit]") {
+  Nodes nodes = MakeNodes(1);
+  NodeView& node = nodes.at("node1");
+  AddressView view = View(Ip("10.0.0.10"));
+  SECTION("it can") {
+    view.endpoint_nodes = std::set<std::string>{"node2"};
+    view.node_selector = model::LabelSelector{.match_labels = {{"rack", "r1"}}, .match_expressions = {}};
+    node.node.network_unavailable = true;
+    node.preferred = false;
+    node.leaving = node.drained = true;
+    CHECK_FALSE(CanHold(view, node, Rules()).ok());
+    CHECK(CanSpeakFor(view, node));
+  }
+  SECTION("it cannot") {
+    SECTION("out of contact") { node.connected = false; }
+    SECTION("no such interface") { view.interface = "eth9"; }
+    SECTION("no interface by that rule") { view.interface = "regex:("; }
+    SECTION("no carrier") { node.interfaces[0].up = false; }
+    CHECK_FALSE(CanSpeakFor(view, node));
+  }
+}
+
 TEST_CASE("T130 T131 policy Local leaves the nodes with endpoints, Cluster leaves all", "[unit]") {
   const Nodes nodes = MakeNodes(3);
   AddressView view = View(Ip("10.0.0.10"));
