@@ -4,13 +4,15 @@
 //   arp_load latency    --count N --gap US       one request at a time, US microseconds apart: min, p50, p99 in ns
 //   arp_load throughput --window W --seconds S   W requests under way: answers per second; and in the fastest tenth of
 //                                                slices of 2 ms, which is what is done while nothing else has the cores
-//   arp_load rate       --rate R --seconds S     R requests a second: how many stay without an answer; with --cpu-of
-//   PID
-//                                                what share of a core that process used meanwhile
+//   arp_load rate       --rate R --seconds S     R requests a second: how many stay without an answer; with
+//                                                --cpu-of PID what share of a core that process used meanwhile
+//   arp_load flood      --seconds S              as many requests as the wire takes, or with --rate so many: how many
+//                                                were sent; answers are of no interest; with --cpu-of as above
 //
-// All take --interface NAME --sender IP --addresses FILE: one address a line, asked for in turn. It waits actively, so
-// it takes a whole core, which --core names, and its own waking up is in no figure; if the scheduler has put the
-// answering process on the same core, that one gets its turn.
+// All take --interface NAME --sender IP --addresses FILE: one address a line, asked for in turn; and --sources N: in
+// the names of so many hosts in turn, whose addresses begin with the sender's. It waits actively, so it takes a whole
+// core, which --core names, and its own waking up is in no figure; if the scheduler has put the answering process on
+// the same core, that one gets its turn.
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <sched.h>
@@ -39,7 +41,7 @@ constexpr std::int64_t kYieldAfter = kSecond / 20'000;  // without an answer
 
 struct Options {
   std::string mode, interface = "eth0", sender, addresses;
-  std::size_t count = 10'000, window = 64, rate = 20'000, gap = 0;
+  std::size_t count = 10'000, window = 64, rate = 0, gap = 0, sources = 1;
   double seconds = 1;
   int cpu_of = 0;
   int core = -1;
@@ -228,6 +230,26 @@ void Rate(const Options& options, ArpSocket& lan, Ledger ledger) {
       ledger.asked(), ledger.answered(), ledger.lost(), ledger.surplus(), took, cpu / took);
 }
 
+void Flood(const Options& options, ArpSocket& lan, const std::vector<std::uint32_t>& addresses) {
+  std::array<std::uint32_t, ArpSocket::kBatch> targets;
+  const double cpu_before = options.cpu_of != 0 ? CpuSeconds(options.cpu_of) : 0;
+  const std::int64_t begin = Now();
+  const auto length = static_cast<std::int64_t>(options.seconds * static_cast<double>(kSecond));
+  std::size_t sent = 0;
+  std::int64_t now = begin;
+  for (; now - begin < length; now = Now()) {
+    const auto due =
+        static_cast<double>(now - begin) * static_cast<double>(options.rate) / static_cast<double>(kSecond);
+    if (options.rate != 0 && static_cast<double>(sent) > due) continue;
+    for (std::size_t i = 0; i < targets.size(); ++i) targets[i] = addresses[(sent + i) % addresses.size()];
+    lan.Ask(targets.data(), targets.size());
+    sent += targets.size();
+  }
+  const double took = static_cast<double>(now - begin) / static_cast<double>(kSecond);
+  const double cpu = options.cpu_of != 0 ? CpuSeconds(options.cpu_of) - cpu_before : 0;
+  std::printf("{\"asked\": %zu, \"seconds\": %.3f, \"cpu_share\": %.4f}\n", sent, took, cpu / took);
+}
+
 std::uint32_t ParseIp(const std::string& text) {
   in_addr address{};
   if (inet_pton(AF_INET, text.c_str(), &address) != 1) Die("not an IPv4 address: " + text);
@@ -252,8 +274,9 @@ void StayOn(int core) {
 
 [[noreturn]] void Usage() {
   std::fputs(
-      "usage: arp_load latency|throughput|rate --sender IP --addresses FILE [--interface NAME]\n"
-      "                [--count N] [--gap US] [--window W] [--rate R] [--seconds S] [--cpu-of PID] [--core N]\n",
+      "usage: arp_load latency|throughput|rate|flood --sender IP --addresses FILE [--interface NAME]\n"
+      "                [--count N] [--gap US] [--window W] [--rate R] [--seconds S] [--cpu-of PID] [--core N]\n"
+      "                [--sources N]\n",
       stderr);
   std::exit(2);
 }
@@ -265,7 +288,7 @@ Options Parse(int argc, char** argv) {
       {"interface", 1, nullptr, 'i'}, {"sender", 1, nullptr, 's'},  {"addresses", 1, nullptr, 'a'},
       {"count", 1, nullptr, 'n'},     {"gap", 1, nullptr, 'g'},     {"window", 1, nullptr, 'w'},
       {"rate", 1, nullptr, 'r'},      {"seconds", 1, nullptr, 't'}, {"core", 1, nullptr, 'k'},
-      {"cpu-of", 1, nullptr, 'c'},    {nullptr, 0, nullptr, 0}};
+      {"cpu-of", 1, nullptr, 'c'},    {"sources", 1, nullptr, 'o'}, {nullptr, 0, nullptr, 0}};
   Options options;
   for (int c = 0; (c = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
     const std::string value = optarg == nullptr ? "" : optarg;
@@ -297,6 +320,9 @@ Options Parse(int argc, char** argv) {
       case 'c':
         options.cpu_of = static_cast<int>(Number(value));
         break;
+      case 'o':
+        options.sources = Number(value);
+        break;
       case 'k':
         options.core = static_cast<int>(Number(value));
         break;
@@ -305,10 +331,11 @@ Options Parse(int argc, char** argv) {
     }
   }
   if (optind + 1 != argc || options.addresses.empty() || options.count == 0 || options.window == 0 ||
-      options.rate == 0 || !(options.seconds > 0)) {
+      options.sources == 0 || !(options.seconds > 0)) {
     Usage();
   }
   options.mode = argv[optind];
+  if (options.mode == "rate" && options.rate == 0) Usage();
   return options;
 }
 
@@ -319,7 +346,11 @@ int main(int argc, char** argv) {
   using namespace berth::bench;
   const Options options = Parse(argc, argv);
   StayOn(options.core);
-  ArpSocket lan(options.interface, ParseIp(options.sender));
+  ArpSocket lan(options.interface, ParseIp(options.sender), options.sources);
+  if (options.mode == "flood") {
+    Flood(options, lan, ReadAddresses(options.addresses));
+    return 0;
+  }
   Ledger ledger(ReadAddresses(options.addresses));
   if (options.mode == "latency") {
     Latency(options, lan, std::move(ledger));

@@ -20,6 +20,8 @@ namespace berth::bench {
 namespace {
 
 constexpr std::size_t kFrame = 60;  // Ethernet's minimum without the check sequence
+constexpr std::size_t kSourceAt = 6;
+constexpr std::size_t kSenderMacAt = 22;
 constexpr std::size_t kSenderIpAt = 28;
 constexpr std::size_t kTargetIpAt = 38;
 constexpr int kReceiveBuffer = 32 * 1024 * 1024;
@@ -78,8 +80,8 @@ void Die(const std::string& what) {
   std::exit(3);
 }
 
-ArpSocket::ArpSocket(const std::string& interface, std::uint32_t sender)
-    : requests_(std::make_unique<Frames>()), answers_(std::make_unique<Frames>()) {
+ArpSocket::ArpSocket(const std::string& interface, std::uint32_t sender, std::size_t sources)
+    : sender_(sender), sources_(sources), requests_(std::make_unique<Frames>()), answers_(std::make_unique<Frames>()) {
   fd_ = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
   Check(fd_ >= 0, "open a raw socket");
   KeepAnswersOnly(fd_);
@@ -99,17 +101,33 @@ ArpSocket::ArpSocket(const std::string& interface, std::uint32_t sender)
   constexpr std::array<std::uint8_t, 10> kHead = {0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1};
   for (auto& frame : requests_->bytes) {
     std::fill_n(frame.begin(), 6, std::uint8_t{0xff});
-    std::copy(mac.begin(), mac.end(), frame.begin() + 6);
+    std::copy(mac.begin(), mac.end(), frame.begin() + kSourceAt);
     std::copy(kHead.begin(), kHead.end(), frame.begin() + 12);
-    std::copy(mac.begin(), mac.end(), frame.begin() + 22);
+    std::copy(mac.begin(), mac.end(), frame.begin() + kSenderMacAt);
     WriteIp(frame.data() + kSenderIpAt, sender);
   }
 }
 
 ArpSocket::~ArpSocket() { close(fd_); }
 
+void ArpSocket::SignNext(std::size_t frame) {
+  if (sources_ == 1) return;
+  const auto source = static_cast<std::uint32_t>(next_source_);
+  next_source_ = next_source_ + 1 == sources_ ? 0 : next_source_ + 1;
+  std::uint8_t* bytes = requests_->bytes[frame].data();
+  for (const std::size_t at : {kSourceAt, kSenderMacAt}) {
+    bytes[at] = 0x02;
+    bytes[at + 1] = 0xbe;
+    WriteIp(bytes + at + 2, source);
+  }
+  WriteIp(bytes + kSenderIpAt, sender_ + source);
+}
+
 void ArpSocket::Ask(const std::uint32_t* targets, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) WriteIp(requests_->bytes[i].data() + kTargetIpAt, targets[i]);
+  for (std::size_t i = 0; i < count; ++i) {
+    WriteIp(requests_->bytes[i].data() + kTargetIpAt, targets[i]);
+    SignNext(i);
+  }
   for (std::size_t sent = 0; sent < count;) {
     const int now = sendmmsg(fd_, requests_->messages.data() + sent, static_cast<unsigned>(count - sent), 0);
     if (now < 0 && (errno == EINTR || errno == ENOBUFS || errno == EAGAIN)) continue;
@@ -120,6 +138,7 @@ void ArpSocket::Ask(const std::uint32_t* targets, std::size_t count) {
 
 void ArpSocket::AskOne(std::uint32_t target) {
   WriteIp(requests_->bytes[0].data() + kTargetIpAt, target);
+  SignNext(0);
   Check(send(fd_, requests_->bytes[0].data(), kFrame, 0) == static_cast<ssize_t>(kFrame), "send a request");
 }
 

@@ -25,8 +25,9 @@ class ArpSocket {
  public:
   static constexpr std::size_t kBatch = 64;
 
-  // Asks in the name of `sender` (host order) and the interface's own MAC.
-  ArpSocket(const std::string& interface, std::uint32_t sender);
+  // Asks in the name of `sender` (host order) and the interface's own MAC; with `sources` above 1 in the names of so
+  // many hosts in turn, whose addresses begin with `sender` and whose MACs are made up.
+  ArpSocket(const std::string& interface, std::uint32_t sender, std::size_t sources = 1);
   ~ArpSocket();
   ArpSocket(const ArpSocket&) = delete;
   ArpSocket& operator=(const ArpSocket&) = delete;
@@ -42,8 +43,13 @@ class ArpSocket {
   std::optional<std::uint32_t> HearOne();
 
  private:
+  void SignNext(std::size_t frame);  // in the name of the next source
+
   struct Frames;  // kBatch frames and what sendmmsg and recvmmsg want to know of them
   int fd_ = -1;
+  const std::uint32_t sender_;
+  const std::size_t sources_;
+  std::size_t next_source_ = 0;
   std::unique_ptr<Frames> requests_, answers_;
 };
 
