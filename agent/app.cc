@@ -281,6 +281,17 @@ void App::Collect(MetricSink& out) const {
                 labels, static_cast<double>(s.ndp.requests));
     out.Counter("berth_agent_ndp_replies_total", "Neighbour advertisements sent as answers", labels,
                 static_cast<double>(s.ndp.replies));
+    out.Counter("berth_agent_arp_limited_total", "ARP requests left unanswered because their sender asks too often",
+                labels, static_cast<double>(s.arp.limited));
+    out.Counter("berth_agent_ndp_limited_total", "Solicitations left unanswered because their sender asks too often",
+                labels, static_cast<double>(s.ndp.limited));
+    out.Counter("berth_agent_stale_requests_total", "Requests left unanswered because they had waited for too long",
+                labels, static_cast<double>(s.stale));
+    out.Counter("berth_agent_malformed_frames_total",
+                "Frames that are no ARP and no neighbour discovery as they must be", labels,
+                static_cast<double>(s.malformed));
+    out.Counter("berth_agent_send_errors_total", "Frames that the kernel refused to send", labels,
+                static_cast<double>(s.send_errors));
     out.Counter("berth_agent_gratuitous_total", "Gratuitous frames sent", labels, static_cast<double>(s.gratuitous));
     out.Counter("berth_agent_capture_dropped_total", "Frames the kernel dropped before they were read", labels,
                 static_cast<double>(s.dropped));

@@ -14,6 +14,7 @@
 namespace berth::agent {
 
 inline constexpr std::size_t kEthernetHeaderSize = 14;
+inline constexpr std::size_t kEtherSourceAt = 6;
 inline constexpr std::size_t kEtherTypeAt = 12;
 
 inline constexpr std::uint16_t kEtherTypeArp = 0x0806;

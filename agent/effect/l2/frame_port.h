@@ -54,6 +54,7 @@ struct AnswerStats {  // of one protocol
   // outside the ranges in which the table's lie.
   std::uint64_t requests = 0;
   std::uint64_t replies = 0;  // answers sent
+  std::uint64_t limited = 0;  // of the requests, those left without an answer because their sender had too many
   // Capture timestamp to answer sent, a histogram: {upper bound in seconds, answers at most that slow}, cumulative and
   // ascending, the last bound infinite. Empty in ports without a capture timestamp.
   std::vector<std::pair<double, std::uint64_t>> reply_seconds{};

@@ -33,6 +33,7 @@
 #include "agent/effect/l2/responder.h"
 #include "agent/effect/l2/serial_worker.h"
 #include "agent/effect/l2/sighting_inbox.h"
+#include "agent/effect/l2/source_limits.h"
 
 namespace berth::agent {
 
@@ -55,6 +56,7 @@ class PcapFramePort::Impl {
     std::uint64_t opening = 0;  // which request to open is its own
     std::unique_ptr<PcapHandle> pcap;
     std::shared_ptr<PortCounters> counters;
+    SourceLimits limits;
     std::uint64_t dropped_seen = 0;
     std::deque<std::string> outgoing;
     int busy_tries = 0;  // for the frame at the front
@@ -73,7 +75,9 @@ class PcapFramePort::Impl {
   static constexpr std::size_t kReadPerTurn = 32;
   struct Turn {
     std::int64_t began_ns = 0;  // CLOCK_REALTIME
-    std::size_t replies = 0;    // of the two that follow, as many are filled in
+    std::size_t read = 0;       // frames
+    std::size_t limited = 0;    // of these, requests whose sender asks too often
+    std::size_t replies = 0;    // of the arrays that follow, as many are filled in
     std::array<std::uint8_t, kReadPerTurn * kMaxReplySize> frames;
     std::array<std::uint8_t, kReadPerTurn> sizes;
     std::array<Family, kReadPerTurn> families;
@@ -113,8 +117,7 @@ class PcapFramePort::Impl {
   void Retire(std::map<int, Lane>::iterator lane);
   void Receive(int ifindex);
   const InterfaceTable& TableOf(int ifindex) const;
-  void Judge(const InterfaceTable& table, PortCounters& counters, absl::Span<const std::uint8_t> frame,
-             std::int64_t captured_ns);
+  void Judge(const InterfaceTable& table, Lane& lane, absl::Span<const std::uint8_t> frame, std::int64_t captured_ns);
   void Reply(Lane& lane);
   void SendSome();
   void SendFromLane(Lane& lane, absl::Time now, bool may_claim);
@@ -151,6 +154,7 @@ class PcapFramePort::Impl {
   Turn turn_;
   absl::Duration until_flush_ = absl::InfiniteDuration();  // finite while sightings wait in the inbox
   Linger linger_;
+  bool flooded_ = false;  // somebody asks too often, and nobody waits
 
   std::unique_ptr<SerialWorker> worker_;
   std::thread thread_;

@@ -23,6 +23,7 @@ AnswerStats PortCounters::Answers::Read() const {
   AnswerStats stats;
   stats.requests = Get(requests);
   stats.replies = Get(replies);
+  stats.limited = Get(limited);
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < buckets_.size(); ++i) {
     total += Get(buckets_[i]);

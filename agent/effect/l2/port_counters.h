@@ -19,7 +19,7 @@ class PortCounters {
   // Of one protocol.
   class Answers {
    public:
-    Counter requests{0}, replies{0};
+    Counter requests{0}, replies{0}, limited{0};
     // Adds one answer that left `took` after its request was captured.
     void ObserveReply(absl::Duration took);
     AnswerStats Read() const;

@@ -2,108 +2,16 @@
 // PcapFramePort against the real kernel: a veth pair, a raw socket or the Linux stack on the far side. Needs root.
 #include "agent/effect/l2/pcap_frame_port.h"
 
-#include <atomic>
 #include <catch2/catch.hpp>
-#include <functional>
-#include <thread>
 
 #include "agent/effect/l2/announce_frames.h"
-#include "common/base/real_event_loop.h"
-#include "tests/net/l2/lan.h"
+#include "tests/net/l2/port_world.h"
 
 namespace berth::agent {
 namespace {
 
-using testing::ArpBytes;
-using testing::Frame;
-using testing::Lan;
-using testing::RawSocket;
-
-constexpr absl::Duration kSoon = absl::Seconds(5);          // for what must come
-constexpr absl::Duration kQuiet = absl::Milliseconds(150);  // for what must not
-
-IpAddr Ip(const std::string& text) { return *IpAddr::Parse(text); }
-
-// The port on "near", its loop driven by this thread.
-class World : public FramePort::Observer {
- public:
-  World() {
-    REQUIRE(port_.Start(*this).ok());
-    Open();
-    Answer({"10.0.0.10"});
-    port_.AnswerUntil(absl::InfiniteFuture());
-  }
-
-  void Open() { port_.SetInterfaces({{.index = Lan::NearIndex(), .name = "near", .mac = Lan::NearMac()}}); }
-
-  void Answer(const std::vector<std::string>& addresses) {
-    auto table = std::make_shared<AnswerTable>();
-    InterfaceTable& near = table->interfaces[Lan::NearIndex()];
-    near.mac = Lan::NearMac();
-    for (const std::string& each : addresses) {
-      near.answer.insert(Ip(each));
-      near.watch.insert(Ip(each));
-    }
-    port_.Publish(table);
-  }
-
-  // Runs the loop until `done`, or fails the test.
-  void RunUntil(const std::function<bool()>& done) {
-    const absl::Time deadline = loop_->Now() + kSoon;
-    while (!done() && loop_->Now() < deadline) {
-      loop_->RunAfter(absl::Milliseconds(1), [this] { loop_->Stop(); });
-      loop_->Run();
-    }
-    REQUIRE(done());
-  }
-
-  Frame Request(const std::string& address, const MacAddr& to = MacAddr::Broadcast()) {
-    return ArpBytes(to, far_mac_, 1, far_mac_, "10.0.0.1", MacAddr(), address);
-  }
-  Frame Reply(const std::string& address) {
-    Frame frame = ArpBytes(far_mac_, Lan::NearMac(), 2, Lan::NearMac(), address, far_mac_, "10.0.0.1");
-    frame.resize(60);
-    return frame;
-  }
-  // Asks until answered: the capture may still be opening.
-  bool Answers(const std::string& address = "10.0.0.10") {
-    const absl::Time deadline = absl::Now() + kSoon;
-    while (absl::Now() < deadline) {
-      client_.Send(Request(address));
-      if (client_.Receive(absl::Milliseconds(50)) == Reply(address)) {
-        while (client_.Receive(absl::Milliseconds(20)).has_value()) {
-        }
-        return true;
-      }
-    }
-    return false;
-  }
-  bool Silent(const Frame& request) {
-    client_.Send(request);
-    return !client_.Receive(kQuiet).has_value();
-  }
-  PortStats NearStats() const {
-    for (const PortStats& each : port_.Stats()) {
-      if (each.interface == "near") return each;
-    }
-    return {};
-  }
-
-  void OnSighting(const Sighting& sighting) override { sightings_.push_back(sighting); }
-  void OnInterfaceError(int ifindex, const absl::Status& status) override { errors_.emplace_back(ifindex, status); }
-  void OnInterfaceOpen(int) override {}
-
-  Lan lan_;
-  MacAddr far_mac_ = lan_.FarMac();
-  RawSocket client_ = lan_.Far();
-  std::unique_ptr<RealEventLoop> loop_ = *RealEventLoop::Create();
-  std::vector<Sighting> sightings_;
-  std::vector<std::pair<int, absl::Status>> errors_;
-  PcapFramePort port_{*loop_};
-};
-
 TEST_CASE("T110: a broadcast request on the wire gets one unicast answer and no more", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   w.client_.Send(w.Request("10.0.0.10"));
   CHECK(w.client_.Receive(kSoon) == w.Reply("10.0.0.10"));
@@ -111,28 +19,28 @@ TEST_CASE("T110: a broadcast request on the wire gets one unicast answer and no 
 }
 
 TEST_CASE("T111: requests for other addresses and replies get no answer", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   CHECK(w.Silent(w.Request("10.0.0.11")));
   CHECK(w.Silent(ArpBytes(MacAddr::Broadcast(), w.far_mac_, 2, w.far_mac_, "10.0.0.1", MacAddr(), "10.0.0.10")));
 }
 
 TEST_CASE("T112: a request to a foreign MAC on a promiscuous interface gets no answer", "[net]") {
-  World w;
+  PortWorld w;
   Lan::Shell("ip link set near promisc on");
   REQUIRE(w.Answers());
   CHECK(w.Silent(w.Request("10.0.0.10", *MacAddr::Parse("02:00:00:00:00:99"))));
 }
 
 TEST_CASE("T113: a request to our own MAC is answered", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   w.client_.Send(w.Request("10.0.0.10", Lan::NearMac()));
   CHECK(w.client_.Receive(kSoon) == w.Reply("10.0.0.10"));
 }
 
 TEST_CASE("a VLAN-tagged request is refused by the kernel filter, before the logic", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   const PortStats before = w.NearStats();
   // The receiving kernel moves the tag out of the frame before libpcap's filter sees it.
@@ -146,7 +54,7 @@ TEST_CASE("a VLAN-tagged request is refused by the kernel filter, before the log
 }
 
 TEST_CASE("nothing is answered before AnswerUntil was called and after it has passed", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   w.port_.AnswerUntil(w.loop_->Now() - absl::Nanoseconds(1));
   CHECK(w.Silent(w.Request("10.0.0.10")));
@@ -155,7 +63,7 @@ TEST_CASE("nothing is answered before AnswerUntil was called and after it has pa
 }
 
 TEST_CASE("an address taken out of the table is not answered from the moment Publish returns", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   for (int i = 0; i < 100; ++i) {
     w.Answer({"10.0.0.10"});
@@ -170,7 +78,7 @@ TEST_CASE("an address taken out of the table is not answered from the moment Pub
 }
 
 TEST_CASE("requests for addresses far from ours are not handed over by the kernel", "[net]") {
-  World w;
+  PortWorld w;
   w.Answer({"10.0.0.10", "10.0.0.20"});
   REQUIRE(w.Answers());
   const std::uint64_t before = w.NearStats().arp.requests;
@@ -183,7 +91,7 @@ TEST_CASE("requests for addresses far from ours are not handed over by the kerne
 }
 
 TEST_CASE("an address put into the table is answered from the moment Publish returns", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   for (int i = 0; i < 200; ++i) {
     const std::string added = "10.0.1." + std::to_string(i + 1);
@@ -194,7 +102,7 @@ TEST_CASE("an address put into the table is answered from the moment Publish ret
 }
 
 TEST_CASE("a table that is published before its interface is open holds for it", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   w.port_.SetInterfaces({});
   w.Answer({"10.0.0.77"});
@@ -204,7 +112,7 @@ TEST_CASE("a table that is published before its interface is open holds for it",
 }
 
 TEST_CASE("answers go on after the link was down and up, without opening anew", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   Lan::Shell("ip link set near down");
   Lan::Shell("ip link set near up");
@@ -213,7 +121,7 @@ TEST_CASE("answers go on after the link was down and up, without opening anew", 
 }
 
 TEST_CASE("answers go on after the peer lost its carrier and got it back", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   w.lan_.FarShell("ip link set far down");
   w.lan_.FarShell("ip link set far up");
@@ -221,7 +129,7 @@ TEST_CASE("answers go on after the peer lost its carrier and got it back", "[net
 }
 
 TEST_CASE("answers go on after the interface was renamed and named anew, and it keeps its index", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   const int index = Lan::NearIndex();
   Lan::Shell("ip link set near down && ip link set near name near0 && ip link set near0 up");
@@ -232,7 +140,7 @@ TEST_CASE("answers go on after the interface was renamed and named anew, and it 
 }
 
 TEST_CASE("an interface that is down is reported, and answers once it is up and named again", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   Lan::Shell("ip link set near down");
   w.port_.SetInterfaces({});
@@ -247,7 +155,7 @@ TEST_CASE("an interface that is down is reported, and answers once it is up and 
 }
 
 TEST_CASE("a deleted interface is reported, and its successor of the same name answers", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   const PortInterface old{.index = Lan::NearIndex(), .name = "near", .mac = Lan::NearMac()};
   Lan::Shell("ip link del near");
@@ -269,7 +177,7 @@ TEST_CASE("a deleted interface is reported, and its successor of the same name a
 }
 
 TEST_CASE("requests that arrive at once are each answered once and in order, more than one turn takes", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   std::vector<std::string> addresses;
   for (int i = 10; i < 110; ++i) addresses.push_back("10.0.0." + std::to_string(i));
@@ -279,47 +187,8 @@ TEST_CASE("requests that arrive at once are each answered once and in order, mor
   CHECK_FALSE(w.client_.Receive(kQuiet).has_value());
 }
 
-TEST_CASE("a flood of 50,000 requests is answered, while the loop turns and publishes", "[net]") {
-  World w;
-  REQUIRE(w.Answers());
-  constexpr int kRequests = 50'000;
-  constexpr int kWindow = 512;
-  const PortStats before = w.NearStats();
-  const Frame request = w.Request("10.0.0.10");
-  const Frame reply = w.Reply("10.0.0.10");
-  int answered = 0;
-  std::thread flood([&] {
-    int sent = 0;
-    while (answered < kRequests) {
-      for (; sent < kRequests && sent - answered < kWindow; ++sent) w.client_.Send(request);
-      const std::optional<Frame> got = w.client_.Receive(absl::Seconds(2));
-      if (!got.has_value()) return;
-      if (*got == reply) ++answered;
-    }
-  });
-  absl::Duration slowest;
-  std::atomic<bool> over{false};
-  std::thread watcher([&] {
-    flood.join();
-    over = true;
-  });
-  w.RunUntil([&] {
-    const absl::Time start = w.loop_->Now();
-    w.Answer({"10.0.0.10"});  // rebuilds the table and publishes it in the midst of the flood
-    slowest = std::max(slowest, w.loop_->Now() - start);
-    return over.load();
-  });
-  watcher.join();
-  CHECK(answered == kRequests);
-  w.RunUntil([&] { return w.NearStats().arp.replies - before.arp.replies >= kRequests; });  // counted after they left
-  CHECK(w.NearStats().arp.replies - before.arp.replies == kRequests);
-  CHECK(w.NearStats().dropped == 0);
-  INFO("slowest turn with Publish: " << slowest);
-  CHECK(slowest < absl::Milliseconds(250));
-}
-
 TEST_CASE("a rival's claim arrives as a sighting, and a flood of them a few at a time", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   const MacAddr rival = *MacAddr::Parse("02:00:00:00:00:66");
   w.client_.Send(ArpBytes(MacAddr::Broadcast(), rival, 1, rival, "10.0.0.10", MacAddr(), "10.0.0.10"));
@@ -341,7 +210,7 @@ TEST_CASE("a rival's claim arrives as a sighting, and a flood of them a few at a
 }
 
 TEST_CASE("what this machine sends itself is not captured", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   const std::uint64_t requests = w.NearStats().arp.requests;
   const MacAddr other = *MacAddr::Parse("02:00:00:00:00:66");
@@ -355,7 +224,7 @@ TEST_CASE("what this machine sends itself is not captured", "[net]") {
 }
 
 TEST_CASE("T118: gratuitous frames reach the wire within 5 ms of Send, and turn a real neighbour entry", "[net]") {
-  World w;
+  PortWorld w;
   w.lan_.FarShell("ip addr add 10.0.0.1/24 dev far");
   w.lan_.FarShell("ip neigh replace 10.0.0.10 lladdr 02:00:00:00:00:66 dev far nud stale");
   REQUIRE(w.Answers());
@@ -373,7 +242,7 @@ TEST_CASE("T118: gratuitous frames reach the wire within 5 ms of Send, and turn 
 }
 
 TEST_CASE("a Linux client without any entry learns our MAC by asking", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   w.lan_.FarShell("ip addr add 10.0.0.1/24 dev far");
   w.lan_.FarSendUdp("10.0.0.10");
@@ -386,7 +255,7 @@ TEST_CASE("a Linux client without any entry learns our MAC by asking", "[net]") 
 }
 
 TEST_CASE("frames given to Send before the interface is open go out in order once it is", "[net]") {
-  World w;
+  PortWorld w;
   w.port_.SetInterfaces({});
   CHECK(absl::IsNotFound(w.port_.Send(Lan::NearIndex(), "x")));
   w.Open();
@@ -402,7 +271,7 @@ TEST_CASE("frames given to Send before the interface is open go out in order onc
 }
 
 TEST_CASE("answer times are counted in a histogram whose last bucket is the number of answers", "[net]") {
-  World w;
+  PortWorld w;
   REQUIRE(w.Answers());
   const PortStats stats = w.NearStats();
   REQUIRE_FALSE(stats.arp.reply_seconds.empty());

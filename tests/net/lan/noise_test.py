@@ -3,6 +3,7 @@
 import random
 
 from lan_case import *  # noqa: F403
+from netns import run
 
 VIP = "192.168.50.50"
 H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -80,6 +81,39 @@ class GarbageOnTheLan(LanTest):
                 "operation 0": put(20, b"\0\0"), "operation 99": put(20, b"\0\x63"),
                 "VLAN tag": good[:12] + b"\x81\x00\x00\x05" + good[12:],
                 "sender differs from the frame's": put(6, b"\x01\0\x5e\0\0\x01")}
+
+
+class FloodFromOneHost(LanTest):
+    """A host that floods the LAN with questions is answered no more than one host may be, a client is answered all the while"""
+
+    def test(self):
+        lab = self.cluster(nodes=1, services=1)
+        node, flooder = lab.nodes[0], lab.add_host("flooder", "192.168.50.30")
+        targets = os.path.join(lab.folder, "targets")
+        with open(targets, "w") as f:
+            f.write(VIP + "\n")
+        # Else the flood itself would fill the client's ears.
+        run("bridge", "-n", lab.switch_ns, "link", "set", "dev", lab.client.port, "bcast_flood", "off")
+        flooder.spawn(os.path.join(lab.bin, "arp_load"), "flood", "--sender=192.168.50.30", f"--addresses={targets}",
+                      "--seconds=60")
+        began, asked = time.monotonic(), 0
+        while not (limited := self.counted(node, "limited")):
+            self.assertLess(time.monotonic(), began + 30, "nothing was limited")
+            wait_for("an answer to the client", lambda: lab.asker.answered_within(VIP, 0.2) == node.mac, 10)
+            asked += 1
+        answered = self.counted(node, "replies")
+        self.assertGreater(limited, 0)
+        self.assertGreaterEqual(self.counted(node, "requests"), limited + answered)
+        seconds = time.monotonic() - began
+        # The client may have asked five times a second in vain.
+        self.assertLessEqual(answered, 20_000 + 5_000 * seconds + asked + 5 * seconds + 1)
+        lab.wait_agents(1)
+        self.assertEqual(lab.holders(), self.before)
+
+    def counted(self, node, what):
+        page = node.exec("curl", "-s", "http://127.0.0.1:8081/metrics").stdout
+        line = next(w for w in page.splitlines() if w.startswith(f'berth_agent_arp_{what}_total{{interface="eth0"}}'))
+        return float(line.split()[1])
 
 
 if __name__ == "__main__":
