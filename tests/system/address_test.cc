@@ -10,7 +10,7 @@ namespace {
 
 MacAddr StrangerMac() { return MacAddr({0x02, 0, 0, 0, 0, 0xee}); }
 
-TEST_CASE("a Service that is deleted leaves a silent address, and the next one gets it", "[system]") {
+TEST_CASE("F10 a Service that is deleted leaves a silent address, and the next one gets it", "[system]") {
   World world;
   Prepare(world, 3, 2);
   const IpAddr vip = world.AddressOf("svc1");
@@ -73,7 +73,7 @@ TEST_CASE("an address that a stranger answers for is skipped and told of", "[sys
   CHECK(world.Announcers(Ip("192.168.50.100")).empty());
 }
 
-TEST_CASE("a stranger that claims an address later is reported, and defended against once in 10 s at most",
+TEST_CASE("T128 a stranger that claims an address later is reported, and defended against once in 10 s at most",
           "[system]") {
   World world;
   LanHost stranger(world.loop, world.lan, "stranger", StrangerMac(), Ip("192.168.50.222"));
