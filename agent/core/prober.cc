@@ -6,7 +6,7 @@
 namespace berth::agent {
 namespace {
 
-int RequestsOf(sync::ProbeKind kind) { return kind == sync::ProbeKind::kNewAddress ? 3 : 2; }
+int RequestsOf(sync::ProbeKind kind) { return kind == sync::ProbeKind::kTakeOver ? 2 : 3; }
 
 }  // namespace
 
@@ -139,6 +139,13 @@ absl::Time Prober::Next(absl::Time now) const {
   if (!repeats_.empty()) next = std::min(next, std::max(repeats_.begin()->first, pace_.Next(now)));
   if (!deadlines_.empty()) next = std::min(next, deadlines_.begin()->first);
   return next;
+}
+
+bool Prober::InCensus(int ifindex, const IpAddr& address) const {
+  const auto it = by_key_.find({ifindex, address});
+  return it != by_key_.end() && std::any_of(it->second.begin(), it->second.end(), [&](const Slot& slot) {
+           return rounds_.at(slot.first).kind == sync::ProbeKind::kCensus;
+         });
 }
 
 std::vector<Prober::Target> Prober::watched() const {

@@ -43,9 +43,9 @@ class Prober {
     std::vector<sync::ProbeAnswer> answers;  // in the order of the request
   };
 
-  // kNewAddress: three requests spread over `timeout`, which is waited for whatever is heard. kTakeOver: two, and an
-  // address is done with its first answer. `timeout` counts for each address from its own first request. `known` are
-  // answers that need no asking; they come first in the result. False when such a round is under way already.
+  // kNewAddress, kCensus: three requests spread over `timeout`, which is waited for whatever is heard. kTakeOver: two,
+  // and an address is done with its first answer. `timeout` counts for each address from its own first request. `known`
+  // are answers that need no asking; they come first in the result. False when such a round is under way already.
   bool Start(const Id& id, sync::ProbeKind kind, absl::Duration timeout, const std::vector<Target>& targets,
              std::vector<sync::ProbeAnswer> known);
   // Forgets rounds that were asked for by a leader, or by the agent itself.
@@ -61,6 +61,9 @@ class Prober {
   // Rounds that are complete, each returned once.
   std::vector<Round> Finished(absl::Time now);
   absl::Time Next(absl::Time now) const;  // InfiniteFuture when nothing is under way
+
+  // Whether everybody who has `address` is being asked for, not just anybody.
+  bool InCensus(int ifindex, const IpAddr& address) const;
 
   // Which frames to look out for. `changed()` tells once whether it differs from the last time it was asked.
   std::vector<Target> watched() const;

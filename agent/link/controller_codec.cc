@@ -84,6 +84,13 @@ void Write(const sync::ProbeAnswer& answer, v1::ProbeAnswer* out) {
   out->set_message(WireMessage(answer.message));
 }
 
+void Write(const sync::NodeFinding& finding, v1::NodeFinding* out) {
+  out->set_severity(finding.severity == sync::NodeFinding::Severity::kError ? v1::NodeFinding::ERROR
+                                                                            : v1::NodeFinding::WARNING);
+  out->set_message(WireMessage(finding.message));
+  out->set_cure(WireMessage(finding.cure));
+}
+
 struct PayloadWriter {
   v1::AgentMessage* out;
 
@@ -100,6 +107,7 @@ struct PayloadWriter {
     for (const sync::AnnouncedAddress& announced : m.announced) Write(announced, to->add_announced());
     for (const IpAddr& address : m.local) to->add_local(address.ToString());
     to->set_probe_endpoint(WireName(m.probe_endpoint));
+    to->set_wall_ns(m.wall_ns);
   }
   void operator()(const sync::Heartbeat& m) const { out->mutable_heartbeat()->set_sequence(m.sequence); }
   void operator()(const sync::Applied& m) const {
@@ -142,7 +150,12 @@ struct PayloadWriter {
         to_peer->set_heard(peer.heard);
       }
     }
+    if (m.findings.has_value()) {
+      v1::NodeFindingList* list = to->mutable_findings();
+      for (const sync::NodeFinding& finding : *m.findings) Write(finding, list->add_findings());
+    }
     to->set_leaving(m.leaving);
+    to->set_wall_ns(m.wall_ns);
   }
 };
 
@@ -185,8 +198,10 @@ sync::ProbeKind Read(WireReader& in, const Path& at, v1::ProbeKind kind) {
       return sync::ProbeKind::kNewAddress;
     case v1::PROBE_KIND_TAKE_OVER:
       return sync::ProbeKind::kTakeOver;
+    case v1::PROBE_KIND_CENSUS:
+      return sync::ProbeKind::kCensus;
     default:
-      in.Fail(at, "must be NEW_ADDRESS or TAKE_OVER");
+      in.Fail(at, "must be NEW_ADDRESS, TAKE_OVER or CENSUS");
       return {};
   }
 }

@@ -148,6 +148,7 @@ struct Delta {  // applies to `base_version` of the same term only
 enum class ProbeKind : std::uint8_t {
   kNewAddress,  // RFC 5227 probing before an address is given out: several requests, ends at `timeout`
   kTakeOver,    // does anybody still answer? ends for each address with its first answer, or at `timeout`
+  kCensus,      // everybody who answers, the agent itself included; ends at `timeout`. The agent looks at its node, too
 };
 struct ProbeTarget {
   IpAddr address;
@@ -232,6 +233,7 @@ struct Hello {  // always first on a stream
   std::vector<AnnouncedAddress> announced;
   std::vector<IpAddr> local;   // addresses Berth made local on this node and that are there still
   std::string probe_endpoint;  // of --peer-listen: HOST:PORT, ":PORT" for all its addresses, or empty
+  std::int64_t wall_ns = 0;    // wall clock when it was said, nanoseconds since 1970; 0: not told
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 struct Heartbeat {
@@ -276,12 +278,25 @@ struct PeerState {  // another agent, as this one finds it by probes
   bool heard = false;  // it answers on every interface on which it is probed
   friend bool operator==(const PeerState&, const PeerState&) = default;
 };
+inline constexpr std::size_t kMaxFindings = 64;  // of a node
+struct NodeFinding {  // something on the node that keeps addresses from being served, or may
+  enum class Severity : std::uint8_t {
+    kWarning,
+    kError,  // some Service cannot be reached through this node, or could not be
+  };
+  Severity severity = Severity::kWarning;
+  std::string message;  // what is wrong
+  std::string cure;     // what to do about it
+  friend bool operator==(const NodeFinding&, const NodeFinding&) = default;
+};
 struct Report {  // sections that are absent have not changed since the last Hello or Report
   std::optional<std::vector<InterfaceInfo>> interfaces;
   std::optional<std::vector<AnnouncedAddress>> announced;
   std::optional<std::vector<Conflict>> conflicts;
   std::optional<std::vector<PeerState>> peers = std::nullopt;  // by node
   bool leaving = false;   // SIGTERM: hand my addresses over, then I end
+  std::optional<std::vector<NodeFinding>> findings = std::nullopt;  // the worst first, at most kMaxFindings
+  std::int64_t wall_ns = 0;  // as in Hello; in the answer to a census
   friend bool operator==(const Report&, const Report&) = default;
 };
 using AgentMessage = std::variant<Hello, Heartbeat, Applied, Rejected, ProbeResult, Report>;

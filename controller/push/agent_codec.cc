@@ -26,6 +26,8 @@ v1::ProbeKind ToProto(sync::ProbeKind kind) {
       return v1::PROBE_KIND_NEW_ADDRESS;
     case sync::ProbeKind::kTakeOver:
       return v1::PROBE_KIND_TAKE_OVER;
+    case sync::ProbeKind::kCensus:
+      return v1::PROBE_KIND_CENSUS;
   }
   return v1::PROBE_KIND_UNSPECIFIED;
 }
@@ -161,6 +163,19 @@ sync::PeerState Read(WireReader& in, const Path& at, const v1::PeerState& m) {
   return {.node = in.Name({&at, "node"}, m.node()), .heard = m.heard()};
 }
 
+// A severity of a newer agent still says that something is amiss.
+sync::NodeFinding Read(WireReader& in, const Path& at, const v1::NodeFinding& m) {
+  return {.severity = m.severity() == v1::NodeFinding::ERROR ? sync::NodeFinding::Severity::kError
+                                                             : sync::NodeFinding::Severity::kWarning,
+          .message = in.Text({&at, "message"}, m.message()),
+          .cure = in.Text({&at, "cure"}, m.cure())};
+}
+
+std::int64_t WallTime(WireReader& in, const Path& at, std::int64_t wall_ns) {
+  if (wall_ns < 0) in.Fail({&at, "wall_ns"}, "must not be negative");
+  return wall_ns;
+}
+
 // A list of messages, each read by the overload of Read for it.
 template <typename Entries>
 auto ReadList(WireReader& in, const Path& at, const Entries& list, int max) {
@@ -181,6 +196,7 @@ sync::Hello Read(WireReader& in, const Path& at, const v1::Hello& m) {
   out.announced = ReadList(in, {&at, "announced"}, m.announced(), sync::kMaxAddresses);
   out.local = in.Addresses({&at, "local"}, m.local(), sync::kMaxAddresses);
   out.probe_endpoint = in.NameOrEmpty({&at, "probe_endpoint"}, m.probe_endpoint());
+  out.wall_ns = WallTime(in, at, m.wall_ns());
   return out;
 }
 
@@ -213,7 +229,12 @@ sync::Report Read(WireReader& in, const Path& at, const v1::Report& m) {
     const Path list{&at, "peers"};
     out.peers = ReadList(in, {&list, "peers"}, m.peers().peers(), sync::kMaxAddresses);
   }
+  if (m.has_findings()) {
+    const Path list{&at, "findings"};
+    out.findings = ReadList(in, {&list, "findings"}, m.findings().findings(), sync::kMaxFindings);
+  }
   out.leaving = m.leaving();
+  out.wall_ns = WallTime(in, at, m.wall_ns());
   return out;
 }
 

@@ -70,6 +70,24 @@ TEST_CASE("an answer counts on the interface asked only, and once for each MAC",
   CHECK(prober.watched().empty());
 }
 
+TEST_CASE("a census asks three times, and goes on listening after an answer", "[unit]") {
+  Prober prober;
+  prober.Start({1, 1}, sync::ProbeKind::kCensus, absl::Milliseconds(300), {{At(1), 2}}, {});
+  CHECK(prober.InCensus(2, At(1)));
+  CHECK_FALSE(prober.InCensus(3, At(1)));
+  CHECK(prober.Take(kStart).size() == 1);
+  prober.Heard(2, At(1), MacOf(1));
+  CHECK(prober.Finished(kStart + absl::Milliseconds(299)).empty());
+  CHECK(prober.Take(kStart + absl::Milliseconds(100)).size() == 1);
+  CHECK(prober.Take(kStart + absl::Milliseconds(200)).size() == 1);
+  prober.Heard(2, At(1), MacOf(2));
+  const auto finished = prober.Finished(kStart + absl::Milliseconds(300));
+  REQUIRE(finished.size() == 1);
+  CHECK(finished[0].answers.at(0).macs == std::vector<MacAddr>{MacOf(1), MacOf(2)});
+  CHECK_FALSE(prober.InCensus(2, At(1)));
+  prober.Start({1, 2}, sync::ProbeKind::kTakeOver, absl::Milliseconds(300), {{At(1), 2}}, {});
+  CHECK_FALSE(prober.InCensus(2, At(1)));
+}
 TEST_CASE("an address asked late in a large round has its full time", "[unit]") {
   Prober prober;
   std::vector<Prober::Target> many;

@@ -33,7 +33,7 @@ class MessageGenerator {
         return Delta{Number(), Number(), Number(), Several(&MessageGenerator::AnyAssignment),
                      Several(&MessageGenerator::AnyRemoval)};
       case 2:
-        return ProbeRequest{Number(), Number(), Flip() ? ProbeKind::kNewAddress : ProbeKind::kTakeOver, Time(),
+        return ProbeRequest{Number(), Number(), static_cast<ProbeKind>(Below(3)), Time(),
                             Several(&MessageGenerator::AnyProbeTarget)};
       case 3:
         return SettingsUpdate{Number(), AnySettings()};
@@ -76,7 +76,8 @@ class MessageGenerator {
             .interfaces = Several(&MessageGenerator::AnyInterface),
             .announced = Several(&MessageGenerator::AnyAnnounced),
             .local = Several(&MessageGenerator::Address),
-            .probe_endpoint = Flip() ? "" : "192.0.2.1:7445"};
+            .probe_endpoint = Flip() ? "" : "192.0.2.1:7445",
+            .wall_ns = Flip() ? 0 : static_cast<std::int64_t>(Number() >> 1)};
   }
 
  private:
@@ -172,6 +173,9 @@ class MessageGenerator {
     return {.address = Address(), .probed = Flip(), .macs = Several(&MessageGenerator::Mac), .message = Text()};
   }
   PeerState AnyPeer() { return {.node = Name(), .heard = Flip()}; }
+  NodeFinding AnyFinding() {
+    return {.severity = static_cast<NodeFinding::Severity>(Below(2)), .message = Text(), .cure = Text()};
+  }
   Report AnyReport() {
     Report out;
     if (Flip()) out.interfaces = Several(&MessageGenerator::AnyInterface);
@@ -179,6 +183,8 @@ class MessageGenerator {
     if (Flip()) out.conflicts = Several(&MessageGenerator::AnyConflict);
     out.leaving = Flip();
     if (Flip()) out.peers = Several(&MessageGenerator::AnyPeer);
+    if (Flip()) out.findings = Several(&MessageGenerator::AnyFinding);
+    if (Flip()) out.wall_ns = static_cast<std::int64_t>(Number() >> 1);
     return out;
   }
 

@@ -47,6 +47,27 @@ TEST_CASE("a report tells an empty list from one that has not changed", "[unit]"
   CHECK(report.announced->empty());
   CHECK_FALSE(report.interfaces.has_value());
   CHECK_FALSE(report.conflicts.has_value());
+  CHECK_FALSE(report.findings.has_value());
+
+  said = {};
+  said.findings.emplace();
+  const absl::StatusOr<sync::AgentMessage> well = FromProto(agent::ToProto(said));
+  REQUIRE(well.ok());
+  CHECK(std::get<sync::Report>(*well).findings == std::vector<sync::NodeFinding>{});
+}
+
+TEST_CASE("a finding of a severity that this controller does not know is a warning", "[unit]") {
+  v1::AgentMessage message;
+  v1::NodeFinding* finding = message.mutable_report()->mutable_findings()->add_findings();
+  finding->set_severity(static_cast<v1::NodeFinding::Severity>(7));
+  finding->set_message("the moon is full");
+  const absl::StatusOr<sync::AgentMessage> heard = FromProto(message);
+  REQUIRE(heard.ok());
+  const auto& report = std::get<sync::Report>(*heard);
+  REQUIRE(report.findings.has_value());
+  REQUIRE(report.findings->size() == 1);
+  CHECK(report.findings->front().severity == sync::NodeFinding::Severity::kWarning);
+  CHECK(report.findings->front().message == "the moon is full");
 }
 
 TEST_CASE("a broken rule is told with the name of its field", "[unit]") {
@@ -58,6 +79,14 @@ TEST_CASE("a broken rule is told with the name of its field", "[unit]") {
       {[](auto& m) { m.mutable_hello()->set_node(std::string(254, 'n')); }, "hello.node: 254 bytes"},
       {[](auto& m) { m.mutable_hello()->set_boot_id("a\nb"); }, "hello.boot_id: "},
       {[](auto& m) { m.mutable_hello()->set_started_ns(-1); }, "hello.started_ns: "},
+      {[](auto& m) { m.mutable_hello()->set_wall_ns(-1); }, "hello.wall_ns: "},
+      {[](auto& m) { m.mutable_report()->set_wall_ns(-1); }, "report.wall_ns: "},
+      {[](auto& m) {
+         for (std::size_t i = 0; i <= sync::kMaxFindings; ++i) m.mutable_report()->mutable_findings()->add_findings();
+       },
+       "report.findings.findings: "},
+      {[](auto& m) { m.mutable_report()->mutable_findings()->add_findings()->set_cure(std::string(1025, 'c')); },
+       "report.findings.findings[0].cure: "},
       {[](auto& m) { m.mutable_hello()->add_local("10.0.0.x"); }, "hello.local[0]: \"10.0.0.x\""},
       {[](auto& m) { m.mutable_hello()->add_announced()->set_address("::ffff:10.0.0.1"); },
        "hello.announced[0].address: "},
