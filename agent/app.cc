@@ -16,6 +16,7 @@
 #include "agent/desired/file_store.h"
 #include "agent/effect/kernel/linux_kernel.h"
 #include "agent/effect/l2/pcap_frame_port.h"
+#include "agent/health/proc_node_reader.h"
 #include "agent/link/controller_link.h"
 #include "agent/peer/udp_peer_port.h"
 #include "common/base/atomic_file.h"
@@ -117,6 +118,7 @@ class App {
   LinuxKernel kernel_;
   PcapFramePort frames_;
   FileStore disk_;
+  ProcNodeReader node_;
   std::unique_ptr<UdpPeerPort> peers_;  // null without --peer-listen
   std::unique_ptr<ControllerLink> link_;
   std::unique_ptr<AgentRunner> runner_;
@@ -178,7 +180,8 @@ absl::Status App::StartAgent() {
                                                      .frames = frames_,
                                                      .controller = *link_,
                                                      .disk = disk_,
-                                                     .peers = peers_.get()},
+                                                     .peers = peers_.get(),
+                                                     .node = &node_},
                                           [this](int code) { End(code); });
   // From here on an error is final: the seams are started once.
   if (absl::Status s = runner_->Start(); !s.ok()) {

@@ -40,6 +40,7 @@ struct AgentConfig {
   std::uint64_t peer_process = 0;  // random, tells this process from others in probes
   std::string peer_seed;           // random bytes, kept secret: nonces are made from them
   std::string vip_interface = "auto";
+  bool reads_node = false;  // ReadNode is answered
 };
 
 // How things stand, for /readyz, metrics and tests.
@@ -52,7 +53,8 @@ struct AgentStatus {
   std::uint64_t highest_term = 0;
   std::size_t standbys = 0;  // addresses that others hold, watched
   peer::PeerCounts peers;
-  std::vector<std::string> unready;  // what keeps the agent from being ready, one phrase each
+  std::vector<std::string> unready;         // what keeps the agent from being ready, one phrase each
+  std::vector<sync::NodeFinding> findings;  // what is wrong with the node, the worst first
 };
 
 class AgentCore {

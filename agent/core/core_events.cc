@@ -12,6 +12,7 @@ constexpr absl::Duration kTick = absl::Milliseconds(100);       // the longest t
 constexpr absl::Duration kLate = absl::Milliseconds(5);         // after the time asked for: the loop was busy
 constexpr absl::Duration kRetry = absl::Seconds(1);             // of what the kernel refused
 constexpr absl::Duration kLeaderGrace = absl::Seconds(1);       // for a leader's word, before we ask the LAN ourselves
+constexpr absl::Duration kReadPause = absl::Seconds(1);         // between two looks at the node's settings
 constexpr absl::Duration kFarewell = absl::Seconds(5);          // for a leader to take our addresses, after SIGTERM
 constexpr absl::Duration kPortProof = absl::Milliseconds(200);  // a reopened interface without an error counts as good
 
@@ -114,7 +115,9 @@ void AgentCore::Impl::On(const FromController& e) {
 void AgentCore::Impl::On(const KernelChanged& e) {
   kernel_ = e.state;
   CheckVip();
+  std::vector<sync::InterfaceInfo> before = std::move(view_.interfaces);
   view_ = ViewOf(*kernel_, vip_);
+  if (view_.interfaces != before) facts_due_ = std::min(facts_due_, facts_read_ + kReadPause);
   reconcile_ = true;
 }
 
@@ -127,7 +130,7 @@ void AgentCore::Impl::On(const SilenceDisturbed&) {
 
 void AgentCore::Impl::On(const VipInterfaceDone& e) {
   vip_in_flight_ = false;
-  vip_done_ = now_;
+  vip_done_ = findings_due_ = now_;
   if (!e.status.ok()) {
     if (vip_status_ != e.status) {
       Write(Log::Level::kError, "no interface to make addresses local on", {{"error", e.status.ToString()}});
@@ -169,6 +172,7 @@ void AgentCore::Impl::On(const AddressesDone& e) {
 
 void AgentCore::Impl::On(const SilenceDone& e) {
   silence_in_flight_ = false;
+  findings_due_ = now_;
   NoteHostPorts(e.host_ports);
   const auto is_v6 = [](const IpAddr& address) { return address.is_v6(); };
   if (absl::IsUnimplemented(e.status) && std::ranges::any_of(silence_asked_.addresses, is_v6)) {
@@ -220,7 +224,10 @@ void AgentCore::Impl::On(const Seen& e) {
   if (view_.macs.contains(s.mac)) return;  // another interface of this node
   prober_.Heard(s.ifindex, s.address, s.mac);
   const auto it = entries_.find(s.address);
-  if (it != entries_.end()) HearClaim(it->second, s);
+  // What answers our own question says that somebody has the address, which is for whoever had us ask; a rival says so
+  // unasked.
+  const bool answers = !s.request && !s.gratuitous && prober_.InCensus(s.ifindex, s.address);
+  if (it != entries_.end() && !answers) HearClaim(it->second, s);
 }
 
 void AgentCore::Impl::On(const PortError& e) {
@@ -232,6 +239,7 @@ void AgentCore::Impl::On(const PortError& e) {
   it->second = {.status = e.status, .retry_at = now_ + kRetry, .good_at = absl::InfiniteFuture()};
   ports_open_.erase(e.ifindex);
   prober_.PortFailed(e.ifindex, std::string(e.status.message()));
+  findings_due_ = now_;
   reconcile_ = true;
 }
 
@@ -250,6 +258,8 @@ void AgentCore::Impl::On(const Stored& e) {
     Write(Log::Level::kInfo, "the state is kept on disk again");
   }
   store_failing_ = !e.status.ok();
+  store_status_ = e.status;
+  findings_due_ = now_;
   if (store_failing_) {
     store_dirty_ = true;
     next_store_ = now_ + absl::Seconds(5);
@@ -284,6 +294,7 @@ void AgentCore::Impl::Settle() {
   Empty(kernel_out_);
   Empty(frames_out_);
   Acknowledge();
+  JudgeNodeIfDue();
   ReportChanges(now_ >= next_report_);
   BeatHeart();
   StoreIfDue();
@@ -307,6 +318,7 @@ void AgentCore::Impl::RunDue() {
     disk_decides_ = absl::InfiniteFuture();
     authoritative_ = reconcile_ = sweep_ = true;
   }
+  ReadNodeIfDue();
   Decide();
   if (conflicts_.Expire(now_)) conflicts_dirty_ = true;
   if (now_ >= ops_review_ || now_ >= vip_due_) reconcile_ = true;
@@ -344,6 +356,7 @@ absl::Time AgentCore::Impl::NextWake() const {
     if (!doubtful_.empty()) next = std::min(next, claims_next_);
   }
   for (const auto& [ifindex, bad] : bad_ports_) next = std::min({next, bad.retry_at, bad.good_at});
+  if (config_.reads_node && kernel_ != nullptr) next = std::min(next, facts_due_);
   if (link_up_ && !stream_stale_ && !cleaning_) {
     next = std::min(next, next_heartbeat_);
     if (announced_dirty_) next = std::min(next, next_report_);
@@ -373,17 +386,16 @@ AgentStatus AgentCore::Impl::status() const {
                      .highest_term = highest_term_,
                      .standbys = standbys_.size(),
                      .peers = peers_.counts(),
-                     .unready = {}};
+                     .unready = {},
+                     .findings = findings_};
   for (const auto& [address, entry] : entries_) status.announced += entry.voice == Voice::kSpeaking ? 1 : 0;
   if (passive_) status.unready.push_back("this agent has ended its work");
   if (!link_was_up_) status.unready.push_back("no controller has been reached yet");
-  if (!silence_applied_.has_value()) {
-    status.unready.push_back(silence_status_.ok()
-                                 ? "the kernel's ARP is not silenced yet"
-                                 : absl::StrCat("the kernel's ARP cannot be silenced: ", silence_status_.ToString()));
+  if (!silence_applied_.has_value() && silence_status_.ok()) {
+    status.unready.push_back("the kernel's ARP is not silenced yet");
   }
-  if (!vip_status_.ok()) {
-    status.unready.push_back(absl::StrCat("no interface to make addresses local on: ", vip_status_.ToString()));
+  for (const sync::NodeFinding& finding : findings_) {
+    if (finding.severity == sync::NodeFinding::Severity::kError) status.unready.push_back(finding.message);
   }
   return status;
 }

@@ -7,6 +7,7 @@
 //   core_chain.cc    the other agents, and what becomes of addresses while no leader is heard
 //   core_voice.cc    what we answer for: gaining, muting, rivals and strangers
 //   core_probe.cc    asking the LAN, for a leader or for ourselves
+//   core_health.cc   what is wrong with the node
 //   core_report.cc   what we tell: Hello, Report, Heartbeat, the log
 #ifndef BERTH_AGENT_CORE_CORE_IMPL_H_
 #define BERTH_AGENT_CORE_CORE_IMPL_H_
@@ -33,6 +34,7 @@
 #include "agent/core/conflicts.h"
 #include "agent/core/prober.h"
 #include "agent/diff/kernel_view.h"
+#include "agent/health/judge.h"
 #include "agent/peer/peers.h"
 #include "agent/peer/seat.h"
 #include "common/sync/candidate_pool.h"
@@ -122,6 +124,7 @@ class AgentCore::Impl {
   void On(const PortError& e);
   void On(const PortOpened& e);
   void On(const PeerReceived& e);
+  void On(const NodeRead& e);
   void On(const Stored& e);
   void On(const Timer& e);
   void On(const Terminate& e);
@@ -226,6 +229,12 @@ class AgentCore::Impl {
   void EndOwnProbe(const Prober::Round& round);
   void UsePort(const PortInterface& port);
 
+  // ---- core_health.cc
+  void ReadNodeIfDue();
+  void JudgeNodeIfDue();
+  NodeState StateOfNode() const;
+  std::int64_t WallNs() const;
+
   // ---- core_report.cc
   void SayHello();
   void ReportChanges(bool gains_due);
@@ -288,6 +297,7 @@ class AgentCore::Impl {
   std::uint64_t store_number_ = 0;
   std::uint64_t stored_ = 0;  // the newest Store that was answered
   bool store_dirty_ = false, store_failing_ = false;
+  absl::Status store_status_;
   absl::Time next_store_ = absl::InfinitePast();
 
   // The kernel.
@@ -348,6 +358,15 @@ class AgentCore::Impl {
   std::map<int, BadPort> bad_ports_;
   bool table_dirty_ = true;
   absl::Time next_tick_ = absl::InfinitePast();
+
+  // The node's health.
+  NodeFacts facts_;
+  absl::Duration wall_offset_;  // of the node's clock, from ours; once there are facts
+  absl::Time facts_read_ = absl::InfinitePast();
+  absl::Time facts_due_ = absl::InfinitePast(), findings_due_ = absl::InfinitePast();
+  std::vector<sync::NodeFinding> findings_, findings_told_;
+  bool asked_for_facts_ = false;  // by a census, which is answered by the time, too
+  bool wall_wanted_ = false;
 
   // What we told.
   std::vector<sync::InterfaceInfo> interfaces_told_;

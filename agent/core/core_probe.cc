@@ -17,6 +17,8 @@ void AgentCore::Impl::UsePort(const PortInterface& port) { ports_[port.index] = 
 void AgentCore::Impl::Obey(const sync::ProbeRequest& m) {
   std::vector<Prober::Target> targets;
   std::vector<sync::ProbeAnswer> known;
+  std::vector<std::pair<IpAddr, const PortInterface*>> ours;  // those of `targets` that we answer for
+  const bool census = m.kind == sync::ProbeKind::kCensus;
   Links links;
   const auto not_asked = [&](const IpAddr& address, absl::string_view why) {
     known.push_back({.address = address, .probed = false, .macs = {}, .message = std::string(why)});
@@ -36,6 +38,9 @@ void AgentCore::Impl::Obey(const sync::ProbeRequest& m) {
     const auto entry = entries_.find(target.address);
     if (bad != bad_ports_.end()) {
       not_asked(target.address, bad->second.status.message());
+    } else if (entry != entries_.end() && entry->second.voice != Voice::kSilent && census) {
+      targets.push_back({target.address, entry->second.port->index});
+      ours.emplace_back(target.address, entry->second.port.get());
     } else if (entry != entries_.end() && entry->second.voice != Voice::kSilent) {
       known.push_back({.address = target.address, .probed = true, .macs = {entry->second.port->mac}, .message = {}});
     } else if (view_.own.contains(target.address)) {
@@ -45,7 +50,11 @@ void AgentCore::Impl::Obey(const sync::ProbeRequest& m) {
       targets.push_back({target.address, port.index});
     }
   }
-  prober_.Start({.term = m.term, .number = m.id}, m.kind, m.timeout, targets, std::move(known));
+  if (!prober_.Start({.term = m.term, .number = m.id}, m.kind, m.timeout, targets, std::move(known))) return;
+  for (const auto& [address, port] : ours) prober_.Heard(port->index, address, port->mac);
+  if (!census || !config_.reads_node) return;
+  asked_for_facts_ = true;
+  facts_due_ = now_;
 }
 
 // Asks whether somebody else took over what we would announce.
@@ -130,7 +139,12 @@ void AgentCore::Impl::AskLan() {
   for (const Prober::Target& target : prober_.Take(now_)) {
     const Link* link = kernel_ == nullptr ? nullptr : kernel_->Find(target.ifindex);
     if (link == nullptr) continue;
-    frames_out_.push_back(SendFrame{target.ifindex, ProbeFrame(link->mac, target.address)});
+    const auto source = view_.silence.rewrite6.find(link->name);
+    const bool ask_by_name = target.address.is_v6() && source != view_.silence.rewrite6.end() &&
+                             prober_.InCensus(target.ifindex, target.address);
+    frames_out_.push_back(SendFrame{target.ifindex, ask_by_name
+                                                        ? QuestionFrame(link->mac, source->second, target.address)
+                                                        : ProbeFrame(link->mac, target.address)});
   }
 }
 

@@ -38,6 +38,7 @@ void AgentCore::Impl::SayHello() {
   conflicts_dirty_ = !conflicts_.list().empty();
   peers_told_.clear();
   peers_dirty_ = true;
+  findings_told_.clear();
   Send(sync::Hello{.node = config_.node,
                    .instance_id = config_.instance_id,
                    .boot_id = config_.boot_id,
@@ -48,7 +49,8 @@ void AgentCore::Impl::SayHello() {
                    .interfaces = interfaces_told_,
                    .announced = announced(),
                    .local = LocalMarked(),
-                   .probe_endpoint = config_.probe_endpoint});
+                   .probe_endpoint = config_.probe_endpoint,
+                   .wall_ns = WallNs()});
 }
 
 void AgentCore::Impl::ReportChanges(bool gains_due) {
@@ -68,8 +70,9 @@ void AgentCore::Impl::ReportChanges(bool gains_due) {
     std::vector<sync::PeerState> peers = peers_.States();
     if (peers != peers_told_) report.peers = peers_told_ = std::move(peers);
   }
-  if (report.interfaces.has_value() || report.announced.has_value() || report.conflicts.has_value() ||
-      report.peers.has_value()) {
+  if (findings_ != findings_told_) report.findings = findings_told_ = findings_;
+  if (std::exchange(wall_wanted_, false)) report.wall_ns = WallNs();
+  if (report != sync::Report{}) {
     Send(std::move(report));
   }
 }

@@ -61,7 +61,10 @@ struct ToController {
   sync::AgentMessage message;
 };
 struct Redial {};
-// ---- the disk, the clock, the people
+// ---- the node, the disk, the clock, the people
+struct ReadNode {  // -> NodeRead
+  std::vector<std::string> interfaces;
+};
 struct Store {  // -> Stored
   std::uint64_t number = 0;
   StoredState state;
@@ -85,7 +88,7 @@ struct Exit {  // nothing follows it; what was sent to the controller before sha
 
 using Effect = std::variant<EnsureVipInterface, AddAddress, RemoveAddress, ApplySilence, RemoveEverything,
                             SetInterfaces, Publish, AnswerUntil, SendFrame, SetPeerInterfaces, SendPeer, ToController,
-                            Redial, Store, WakeAt, Log, Count, Exit>;
+                            Redial, ReadNode, Store, WakeAt, Log, Count, Exit>;
 using Effects = std::vector<Effect>;
 
 // Exit codes of berth-agent beyond 0 (done) and 2 (bad flags).

@@ -14,6 +14,7 @@
 #include "agent/desired/stored_state.h"
 #include "agent/effect/kernel/kernel.h"
 #include "agent/effect/l2/frame_port.h"
+#include "agent/health/node_facts.h"
 #include "agent/peer/peer_port.h"
 #include "common/sync/messages.h"
 
@@ -69,7 +70,10 @@ struct PortOpened {
 struct PeerReceived {
   PeerPacket packet;
 };
-// ---- from the disk, the clock and the people
+// ---- from the node, the disk, the clock and the people
+struct NodeRead {  // outcome of ReadNode
+  NodeFacts facts;
+};
 struct Stored {  // outcome of the Store with this number, or of a newer one that overtook it
   std::uint64_t number = 0;
   absl::Status status;
@@ -78,8 +82,8 @@ struct Timer {};      // the time asked for by the last WakeAt has come
 struct Terminate {};  // SIGTERM; the second one ends at once
 
 using Event = std::variant<Started, LinkUp, LinkDown, FromController, KernelChanged, SilenceDisturbed, VipInterfaceDone,
-                           AddressesDone, SilenceDone, CleanupDone, Seen, PortError, PortOpened, PeerReceived, Stored,
-                           Timer, Terminate>;
+                           AddressesDone, SilenceDone, CleanupDone, Seen, PortError, PortOpened, PeerReceived, NodeRead,
+                           Stored, Timer, Terminate>;
 
 }  // namespace berth::agent
 

@@ -30,10 +30,18 @@ void WriteLog(const Log& log) {
   }
 }
 
+AgentConfig WithSeams(AgentConfig config, const AgentSeams& seams) {
+  config.reads_node = seams.node != nullptr;
+  return config;
+}
+
 }  // namespace
 
 AgentRunner::AgentRunner(AgentConfig config, AgentSeams seams, std::function<void(int code)> on_exit)
-    : seams_(seams), on_exit_(std::move(on_exit)), vip_rule_(config.vip_interface), core_(std::move(config)) {}
+    : seams_(seams),
+      on_exit_(std::move(on_exit)),
+      vip_rule_(config.vip_interface),
+      core_(WithSeams(std::move(config), seams)) {}
 
 AgentRunner::~AgentRunner() {
   *alive_ = false;
@@ -107,6 +115,8 @@ void AgentRunner::Do(Effect effect) {
           seams_.controller.Redial();
         } else if constexpr (std::is_same_v<T, Store>) {
           DoStore(std::move(e));
+        } else if constexpr (std::is_same_v<T, ReadNode>) {
+          if (seams_.node != nullptr) Feed(NodeRead{seams_.node->Read(e.interfaces)});
         } else if constexpr (std::is_same_v<T, WakeAt>) {
           ArmTimer(e.time);
         } else if constexpr (std::is_same_v<T, Log>) {

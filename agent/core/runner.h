@@ -25,6 +25,7 @@
 #include "agent/desired/disk_store.h"
 #include "agent/effect/kernel/kernel.h"
 #include "agent/effect/l2/frame_port.h"
+#include "agent/health/node_facts.h"
 #include "agent/link/link.h"
 #include "agent/peer/peer_port.h"
 #include "common/base/event_loop.h"
@@ -38,7 +39,8 @@ struct AgentSeams {
   FramePort& frames;
   ControllerPort& controller;
   DiskStore& disk;
-  PeerPort* peers = nullptr;  // null: no probes among agents
+  PeerPort* peers = nullptr;   // null: no probes among agents
+  NodeReader* node = nullptr;  // null: the node's settings are not judged
 };
 
 // Loop thread only. To take an agent away without its farewell (a crash, in a test), destroy the runner; its ports call

@@ -76,7 +76,7 @@ AgentProcess::AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& la
               .peer_process = static_cast<std::uint64_t>(number),
               .peer_seed = instance,
               .vip_interface = "auto"},
-             {process, kernel, frames, link, disk, &peers}, [this](int code) { exit_code = code; }) {}
+             {process, kernel, frames, link, disk, &peers, &node.settings}, [this](int code) { exit_code = code; }) {}
 
 AgentProcess::~AgentProcess() {
   link.Stop();
@@ -89,7 +89,12 @@ void AgentProcess::Thaw() {
 }
 
 Node::Node(ManualEventLoop& loop, VirtualLan& l, std::string n, int number)
-    : name(std::move(n)), lan(l), mac(NodeMac(number)), ip(Ip(absl::StrCat("192.168.50.", 10 + number))), kernel(loop) {
+    : name(std::move(n)),
+      lan(l),
+      mac(NodeMac(number)),
+      ip(Ip(absl::StrCat("192.168.50.", 10 + number))),
+      kernel(loop),
+      settings(loop) {
   port = &lan.AddPort(name, mac, [this](const std::string& frame) { Receive(frame); });
   kernel.fake().SetLink({.index = kEth0,
                          .name = "eth0",

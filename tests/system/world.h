@@ -23,6 +23,7 @@
 
 #include "agent/core/runner.h"
 #include "controller/core/runner.h"
+#include "tests/fakes/fake_node_reader.h"
 #include "tests/fakes/fake_source.h"
 #include "tests/fakes/fake_wire.h"
 #include "tests/fakes/lan_peer_port.h"
@@ -108,6 +109,7 @@ struct Node {
   MacAddr mac;
   IpAddr ip;
   agent::SharedKernel kernel;
+  agent::FakeNodeReader settings;
   VirtualLan::Port* port = nullptr;
   agent::MemoryStore disk;
   int boots = 1;

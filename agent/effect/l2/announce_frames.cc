@@ -32,6 +32,13 @@ std::string ProbeFrame(const MacAddr& mac, const IpAddr& ip) {
   return ip.is_v6() ? ToString(NdpProbe(mac, ip)) : ToString(ArpProbe(mac, ip));
 }
 
+std::string QuestionFrame(const MacAddr& mac, const IpAddr& own, const IpAddr& ip) {
+  NdpPacket question = NdpProbe(mac, ip);
+  question.source = own;
+  question.link_address = mac;
+  return ToString(question);
+}
+
 bool IsGratuitous(absl::Span<const std::uint8_t> frame) {
   if (IsIpv6Frame(frame)) {
     const NdpParse parsed = ParseNdp(frame);

@@ -24,6 +24,10 @@ std::vector<std::string> GratuitousFrames(const MacAddr& mac, const IpAddr& ip);
 // RFC 4862 section 5.4.2).
 std::string ProbeFrame(const MacAddr& mac, const IpAddr& ip);
 
+// The same for IPv6, but asked by an address of our own (RFC 4861 section 7.2.2): who answers tells us only, where a
+// probe is answered to all nodes, which believe it.
+std::string QuestionFrame(const MacAddr& mac, const IpAddr& own, const IpAddr& ip);
+
 // Whether it is one of GratuitousFrames, whoever made it.
 bool IsGratuitous(absl::Span<const std::uint8_t> frame);
 

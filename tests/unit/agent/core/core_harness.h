@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -205,6 +206,9 @@ class CoreHarness {
   bool hold_disk = false, hold_adds = false, hold_silence = false, hold_opens = false;
   bool silence6 = true;  // whether the kernel has nftables for IPv6
   std::deque<Event> held;
+  NodeFacts facts;                   // what ReadNode finds
+  std::vector<std::string> read_of;  // the interfaces that it was last asked for
+  std::function<absl::Time(absl::Time)> wall = [](absl::Time t) { return t + absl::Hours(24 * 365); };
 
   absl::Time now = absl::UnixEpoch() + absl::Hours(1);
   absl::Time wake = absl::InfiniteFuture();
@@ -303,9 +307,14 @@ class CoreHarness {
     if (disk_status.ok()) disk = e.state;
     Answer(hold_disk, Stored{e.number, disk_status});
   }
+  void Do(const ReadNode& e) {
+    read_of = e.interfaces;
+    facts.wall = wall(now);
+    Answer(false, NodeRead{facts});
+  }
   void Do(const WakeAt& e) { wake = e.time; }
   void Do(const Log&) {}
-  void Do(const Count& e) { 
+  void Do(const Count& e) {
     ++(e.what == Count::What::kConflict ? conflicts : e.what == Count::What::kDriftRepair ? repairs : take_overs);
   }
   void Do(const Exit& e) { exit_code = e.code; }
