@@ -12,6 +12,7 @@
 #include "common/net/quote.h"
 #include "controller/admin/convert.h"
 #include "controller/admin/page.h"
+#include "controller/doctor/doctor.h"
 
 namespace berth::admin {
 namespace {
@@ -56,11 +57,6 @@ absl::Status AnswerPage(std::vector<View> views, const Request& request, absl::s
 absl::StatusOr<IpAddr> ParseAddress(const std::string& text) {
   if (text.empty()) return absl::InvalidArgumentError("address is empty");
   return IpAddr::Parse(text);
-}
-
-// Said after the request was found sound, so that a caller learns of a typing error first.
-absl::Status Unknown(absl::string_view what) {
-  return absl::UnimplementedError(absl::StrCat("berth-controller ", BuildVersion(), " cannot ", what));
 }
 
 template <typename View>
@@ -160,8 +156,18 @@ absl::Status Answer(const CallContext& context, const v1::RebalanceRequest& requ
   return absl::OkStatus();
 }
 
-absl::Status Answer(const CallContext&, const v1::DoctorRequest&, v1::DoctorResponse&) {
-  return Unknown("examine the cluster as a whole; explain service and explain address say what ails one object");
+void Diagnose(const CallContext& context, const model::LanCensus& census, v1::DoctorResponse& response) {
+  const doctor::Patient patient{.version = std::string(BuildVersion()),
+                                .wall_now = context.wall_now,
+                                .status = context.backend.Status(),
+                                .pools = context.backend.Pools(),
+                                .services = context.backend.Services(),
+                                .addresses = context.backend.Addresses(),
+                                .agents = context.backend.Agents(),
+                                .census = census};
+  for (const model::FindingView& finding : doctor::Diagnose(patient)) *response.add_findings() = ToProto(finding);
+  response.set_announced(static_cast<std::uint32_t>(census.announced));
+  response.set_asked(static_cast<std::uint32_t>(census.asked));
 }
 
 absl::Status Answer(const CallContext& context, const v1::DumpRequest&, v1::DumpResponse& response) {

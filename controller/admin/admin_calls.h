@@ -37,9 +37,11 @@ absl::Status Answer(const CallContext& context, const v1::UndrainNodeRequest& re
 absl::Status Answer(const CallContext& context, const v1::MoveAddressRequest& request,
                     v1::MoveAddressResponse& response);
 absl::Status Answer(const CallContext& context, const v1::RebalanceRequest& request, v1::RebalanceResponse& response);
-absl::Status Answer(const CallContext& context, const v1::DoctorRequest& request, v1::DoctorResponse& response);
 absl::Status Answer(const CallContext& context, const v1::DumpRequest& request, v1::DumpResponse& response);
 absl::Status Answer(const CallContext& context, const v1::GetVersionRequest& request, v1::GetVersionResponse& response);
+
+// Doctor, once the backend has done the examination that it asks for.
+void Diagnose(const CallContext& context, const model::LanCensus& census, v1::DoctorResponse& response);
 
 // All that exists, for a watch that begins.
 std::vector<model::ChangeView> Everything(const model::AdminBackend& backend);

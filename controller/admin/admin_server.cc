@@ -57,6 +57,14 @@ class AdminServer::Hub final : public std::enable_shared_from_this<Hub> {
     }
     loop_.Post([hub = shared_from_this(), reactor, answer = std::move(answer)] { hub->Run(reactor, answer); });
   }
+  using AnswerExamined = std::function<void(const CallContext&, const model::LanCensus&)>;
+  void Examine(grpc::ServerUnaryReactor* reactor, AnswerExamined answer) {
+    if (!Admit(reactor)) {
+      reactor->Finish(GoingDown());
+      return;
+    }
+    loop_.Post([hub = shared_from_this(), reactor, answer = std::move(answer)] { hub->BeginExamine(reactor, answer); });
+  }
   grpc::ServerWriteReactor<v1::Change>* Watch(bool send_initial) {
     const std::shared_ptr<WatchStream> stream = WatchStream::Open();
     const grpc::Status refusal = Admit(stream);
@@ -115,6 +123,20 @@ class AdminServer::Hub final : public std::enable_shared_from_this<Hub> {
       if (calls_.erase(reactor) == 0) return;
     }
     reactor->Finish(ToGrpc(answer({backend_, loop_.WallNow()})));
+  }
+
+  // The call stays listed until the backend has its answer: a shutdown meanwhile ends it like any other.
+  void BeginExamine(grpc::ServerUnaryReactor* reactor, const AnswerExamined& answer) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (calls_.count(reactor) == 0) return;
+    }
+    backend_.Examine([hub = shared_from_this(), reactor, answer](const model::LanCensus& census) {
+      hub->Run(reactor, [&](const CallContext& call) {
+        answer(call, census);
+        return absl::OkStatus();
+      });
+    });
   }
 
   void Begin(const std::shared_ptr<WatchStream>& stream, bool send_initial) {
@@ -189,7 +211,12 @@ class AdminServer::Service final : public v1::AdminService::CallbackService {
   Reactor* Rebalance(Context* c, const v1::RebalanceRequest* q, v1::RebalanceResponse* r) override {
     return Handle(c, q, r);
   }
-  Reactor* Doctor(Context* c, const v1::DoctorRequest* q, v1::DoctorResponse* r) override { return Handle(c, q, r); }
+  Reactor* Doctor(Context* c, const v1::DoctorRequest*, v1::DoctorResponse* r) override {
+    Reactor* reactor = c->DefaultReactor();
+    hub_->Examine(reactor,
+                  [r](const CallContext& call, const model::LanCensus& census) { Diagnose(call, census, *r); });
+    return reactor;
+  }
   Reactor* Dump(Context* c, const v1::DumpRequest* q, v1::DumpResponse* r) override { return Handle(c, q, r); }
   Reactor* GetVersion(Context* c, const v1::GetVersionRequest* q, v1::GetVersionResponse* r) override {
     return Handle(c, q, r);

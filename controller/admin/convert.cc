@@ -157,6 +157,16 @@ v1::Status ToProto(const model::StatusView& view) {
   return out;
 }
 
+v1::DoctorResponse::Finding ToProto(const model::FindingView& view) {
+  v1::DoctorResponse::Finding out;
+  out.set_severity(view.severity == model::FindingView::Severity::kError ? v1::DoctorResponse::Finding::ERROR
+                                                                         : v1::DoctorResponse::Finding::WARNING);
+  out.set_object(view.object);
+  out.set_message(view.message);
+  out.set_cure(view.cure);
+  return out;
+}
+
 absl::Status CheckName(absl::string_view field, absl::string_view name) {
   if (name.empty()) return absl::InvalidArgumentError(absl::StrCat(field, " is empty"));
   if (name.size() > kMaxNameBytes) {

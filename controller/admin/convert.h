@@ -19,6 +19,7 @@ v1::Service ToProto(const model::ServiceView& view);
 v1::Address ToProto(const model::AddressView& view);
 v1::Agent ToProto(const model::AgentView& view);
 v1::Status ToProto(const model::StatusView& view);
+v1::DoctorResponse::Finding ToProto(const model::FindingView& view);
 
 // Leaves `timestamp` alone, so absent, and returns false when `time` is infinite or outside of the years 1 to 9999.
 bool ToTimestamp(absl::Time time, google::protobuf::Timestamp& timestamp);

@@ -9,6 +9,7 @@
 namespace berth::core {
 namespace {
 
+
 bool SameDecision(const sync::Assignment& a, const sync::Assignment& b) {
   sync::Assignment c = a;
   c.since = b.since;
@@ -85,6 +86,9 @@ void Agents::OnHello(StreamId stream, const sync::Hello& hello) {
   agent.message.clear();
   agent.conflicts.clear();
   agent.peers.clear();
+  agent.findings.clear();
+  agent.wall_ns = hello.wall_ns;
+  agent.wall_heard = ctx_.now;
   if (!same_instance) agent.leaving = false;
   if (!beside_elder) agent.announced.clear();  // else the node answers for them, by its older agent
   for (const sync::AnnouncedAddress& a : hello.announced) agent.announced[a.address] = a;
@@ -121,6 +125,14 @@ void Agents::OnReport(Agent& agent, const sync::Report& report) {
     if (leading_) observer_.on_conflicts(agent);
   }
   if (report.peers) agent.peers = *report.peers;
+  if (report.findings && *report.findings != agent.findings) {
+    agent.findings = *report.findings;
+    observer_.on_findings(agent);
+  }
+  if (report.wall_ns != 0) {
+    agent.wall_ns = report.wall_ns;
+    agent.wall_heard = ctx_.now;
+  }
   if (report.leaving && !agent.leaving) {
     agent.leaving = true;
     agent.message = "the agent is ending and hands its addresses over";

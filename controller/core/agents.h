@@ -25,6 +25,11 @@ struct Agent {
   std::map<IpAddr, sync::AnnouncedAddress> announced;  // as it last said
   std::vector<sync::Conflict> conflicts;               // as it last said
   std::vector<sync::PeerState> peers;                  // as it last said
+  std::vector<sync::NodeFinding> findings;             // as it last said
+  std::int64_t wall_ns = 0;                            // its clock as it last told the time; 0: never
+  absl::Time wall_heard = absl::InfinitePast();        // when it did
+  int supersedes = 0;  // in a row: processes of this node that were told of a younger one, less than a minute apart
+  absl::Time superseded_at = absl::InfinitePast();
   absl::Time last_heard = absl::InfinitePast();
   bool leaving = false;       // SIGTERM: hands over, then ends
   bool control_lost = false;  // no contact, yet it answers on the LAN
@@ -76,6 +81,7 @@ class Agents {
     std::function<void(Agent&)> on_announced;
     std::function<void(Agent&)> on_conflicts;
     std::function<void(Agent&)> on_leaving;
+    std::function<void(const Agent&)> on_findings;
     std::function<void(Agent&, const sync::ProbeResult&)> on_probe_result;
     std::function<void(std::uint64_t)> on_higher_term;
     std::function<void(const Agent&)> on_known_changed;  // a node or its MACs are new

@@ -8,6 +8,11 @@
 #include "controller/core/agents.h"
 
 namespace berth::core {
+namespace {
+
+constexpr absl::Duration kOneRow = absl::Minutes(1);
+
+}  // namespace
 
 Agents::Room Agents::MakeRoom(Agent& agent, StreamId stream, const sync::Hello& hello) {
   if (!agent.connected() || agent.stream == stream) return Room::kAlone;
@@ -25,9 +30,14 @@ Agents::Room Agents::MakeRoom(Agent& agent, StreamId stream, const sync::Hello& 
   }
   const bool same_instance = agent.hello.instance_id == hello.instance_id;
   if (!same_instance) EndElder(agent, hello.instance_id);
-  if (!same_boot || same_instance) {
-    Supersede(agent.stream, agent.node, hello.instance_id);
+  if (same_instance) {  // it has dialled anew before we noticed
+    ctx_.Emit(CloseStream{agent.stream, absl::AbortedError("this agent has dialled anew since")});
+    streams_[agent.stream].superseded = true;
     return agent.elder ? Room::kBesideElder : Room::kAlone;
+  }
+  if (!same_boot) {
+    Supersede(agent.stream, agent.node, hello.instance_id);
+    return Room::kAlone;
   }
   KeepElder(agent, agent.stream);
   return Room::kBesideElder;
@@ -98,6 +108,10 @@ void Agents::Supersede(StreamId older, const std::string& node, const std::strin
   ctx_.Emit(SendToAgent{older, sync::Superseded{ctx_.term, by_instance, text}});
   ctx_.Emit(CloseStream{older, absl::AlreadyExistsError(text)});
   streams_[older].superseded = true;
+  Agent& agent = agents_[node];
+  if (ctx_.now - agent.superseded_at > kOneRow) agent.supersedes = 0;
+  ++agent.supersedes;
+  agent.superseded_at = ctx_.now;
 }
 
 }  // namespace berth::core

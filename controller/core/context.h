@@ -37,6 +37,7 @@ struct Options {
   absl::Duration new_address_probe = absl::Milliseconds(200);
   absl::Duration takeover_probe = absl::Milliseconds(30);
   absl::Duration change_interval = absl::Seconds(1);  // an address changes hands no oftener, unless its holder fails
+  absl::Duration census_probe = absl::Milliseconds(300);
   absl::Duration forward_after_move = absl::Seconds(30);        // the former holder goes on forwarding
   absl::Duration rebalance_interval = absl::Milliseconds(100);  // from one address to the next
   absl::Duration unannounced_after = absl::Seconds(5);  // nobody announces an address for so long: its Service says so

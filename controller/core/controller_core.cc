@@ -15,6 +15,7 @@ ControllerCore::ControllerCore(Options options)
       probes_(ctx_, agents_),
       holders_(ctx_, cluster_, agents_, probes_),
       unannounced_(ctx_, agents_, holders_),
+      examination_(ctx_, agents_, holders_, probes_),
       pools_(ctx_,
              [this](const model::Pool& pool) {
                return pool.addresses.First() && !holders_.ProberFor(*pool.addresses.First(), pool.interface).empty();
@@ -48,6 +49,7 @@ ControllerCore::ControllerCore(Options options)
     changes_.agents.insert(a.node);
     if (ctx_.active) holders_.OnLeaving(a);
   };
+  agents.on_findings = [this](const Agent& a) { changes_.agents.insert(a.node); };
   agents.on_probe_result = [this](Agent& a, const sync::ProbeResult& result) { probes_.OnResult(a.node, result); };
   agents.on_higher_term = [this](std::uint64_t term) {
     // Somebody led in a later term than ours: whatever we decided, we decide anew above it.
@@ -189,6 +191,7 @@ void ControllerCore::CloseGate() {
     unannounced_.End();
   }
   ctx_.active = false;
+  examination_.Abandon();
   probes_.Forget();
   awaited_.clear();
   for (const auto& known : agents_.Known()) {

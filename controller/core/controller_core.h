@@ -18,6 +18,7 @@
 #include "controller/core/cluster.h"
 #include "controller/core/context.h"
 #include "controller/core/events.h"
+#include "controller/core/examination.h"
 #include "controller/core/holders.h"
 #include "controller/core/pools.h"
 #include "controller/core/probes.h"
@@ -86,6 +87,7 @@ class ControllerCore {
   void On(const DrainOrder& e);
   void On(const MoveOrder& e);
   void On(const RebalanceOrder& e);
+  void On(const ExamineOrder&) { examination_.Begin(); }
   void On(const Tick&) {}
 
   void OnContact(Agent& agent);
@@ -107,6 +109,7 @@ class ControllerCore {
   Probes probes_;
   Holders holders_;
   Unannounced unannounced_;
+  Examination examination_;
   Pools pools_;
   Services services_;
 

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "common/sync/messages.h"
 #include "controller/model/source.h"
+#include "controller/model/views.h"
 #include "controller/push/agent_port.h"
 
 namespace berth::core {
@@ -69,10 +70,11 @@ struct MoveOrder {
   std::string node;
 };
 struct RebalanceOrder {};
-struct Tick {};  // the time asked for by WakeAt has come
+struct ExamineOrder {};  // -> Examined, within a second
+struct Tick {};          // the time asked for by WakeAt has come
 
 using Event = std::variant<SourceChanged, SourceSynced, Leadership, ServiceWritten, SourceProblems, StreamOpened,
-                           FromAgent, StreamClosed, DrainOrder, MoveOrder, RebalanceOrder, Tick>;
+                           FromAgent, StreamClosed, DrainOrder, MoveOrder, RebalanceOrder, ExamineOrder, Tick>;
 
 // ---- effects
 // ----------------------------------------------------------------------------------------------------------
@@ -103,6 +105,9 @@ struct RememberAgents {
 struct SayUnannounced {
   model::UnannouncedServices services;
 };
+struct Examined {
+  model::LanCensus census;
+};
 struct WakeAt {
   absl::Time at;
 };  // replaces an earlier one; InfiniteFuture: none needed
@@ -121,7 +126,7 @@ struct Observe {
 };
 
 using Effect = std::variant<SendToAgent, CloseStream, WriteService, WritePoolStatus, RecordEvent, RaiseTerm,
-                            RememberAgents, SayUnannounced, WakeAt, LogLine, Observe>;
+                            RememberAgents, SayUnannounced, Examined, WakeAt, LogLine, Observe>;
 using Effects = std::vector<Effect>;
 
 }  // namespace berth::core

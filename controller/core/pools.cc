@@ -193,6 +193,15 @@ void Pools::Tell(const std::string& name, const char* reason, std::string messag
 }
 
 std::string Pools::MessageOf(const std::string& name) const {
+  std::string trouble = TroubleOf(name);
+  const model::Pool* pool = ctx_.ledger.FindPool(name);
+  if (!trouble.empty() || pool == nullptr) return trouble;
+  const std::vector<std::string> excluded = ExcludedOf(*pool);
+  if (excluded.empty()) return "";
+  return absl::StrCat("not given out, being addresses of nodes, gateways or networks: ", absl::StrJoin(excluded, ", "));
+}
+
+std::string Pools::TroubleOf(const std::string& name) const {
   if (auto it = refused_.find(name); it != refused_.end()) return it->second;
   const model::Pool* pool = ctx_.ledger.FindPool(name);
   if (pool == nullptr) return "";
@@ -204,9 +213,7 @@ std::string Pools::MessageOf(const std::string& name) const {
   if (!usable_(*pool)) {
     return absl::StrCat("no connected agent has interface ", pool->interface, " up: its addresses cannot be announced");
   }
-  const std::vector<std::string> excluded = ExcludedOf(*pool);
-  if (excluded.empty()) return "";
-  return absl::StrCat("not given out, being addresses of nodes, gateways or networks: ", absl::StrJoin(excluded, ", "));
+  return "";
 }
 
 std::vector<std::string> Pools::ExcludedOf(const model::Pool& pool) const {

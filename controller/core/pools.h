@@ -41,6 +41,8 @@ class Pools {
   const std::map<std::string, model::Pool>& shown() const { return shown_; }
   // Why the shown pool is not in force as shown, or what else people should know; empty when all is well.
   std::string MessageOf(const std::string& pool) const;
+  // The same without what is only good to know.
+  std::string TroubleOf(const std::string& pool) const;
   model::PoolStatus StatusOf(const std::string& pool) const;
 
  private:

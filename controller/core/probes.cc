@@ -23,25 +23,50 @@ void Probes::Ask(const std::string& node, sync::ProbeKind kind, const IpAddr& ad
   waiting.push_back(std::move(done));
 }
 
+void Probes::AskTogether(const std::string& node, sync::ProbeKind kind, std::vector<sync::ProbeTarget> targets,
+                         DoneTogether done) {
+  together_.push_back({node, kind, std::move(targets), std::move(done)});
+}
+
 void Probes::Flush() {
-  auto batches = std::exchange(batches_, {});
-  for (auto& [key, batch] : batches) {
-    const auto& [node, kind] = key;
-    const std::uint64_t id = ++last_id_;
-    Request& request = requests_[id];
-    request.node = node;
+  for (auto& [key, batch] : std::exchange(batches_, {})) {
+    Request request;
     request.waiting = std::move(batch.waiting);
-    const Agent* agent = agents_.Find(node);
-    if (agent == nullptr || !agent->connected()) {
-      // Told in the next turn, so that nobody is called back from within the decision that asked.
-      request.limit = ctx_.After(absl::ZeroDuration(), [this, id] { Fail(id, "its agent is not connected"); });
-      continue;
-    }
-    const absl::Duration timeout =
-        kind == sync::ProbeKind::kNewAddress ? ctx_.options.new_address_probe : ctx_.options.takeover_probe;
-    request.limit = ctx_.After(timeout + kGrace, [this, id] { Fail(id, "its agent did not report in time"); });
-    ctx_.Emit(SendToAgent{agent->stream, sync::ProbeRequest{ctx_.term, id, kind, timeout, std::move(batch.targets)}});
+    Send(key.first, key.second, std::move(batch.targets), std::move(request));
   }
+  for (Together& asked : std::exchange(together_, {})) {
+    Request request;
+    request.together = std::move(asked.done);
+    Send(asked.node, asked.kind, std::move(asked.targets), std::move(request));
+  }
+}
+
+absl::Duration Probes::TimeoutOf(sync::ProbeKind kind) const {
+  switch (kind) {
+    case sync::ProbeKind::kNewAddress:
+      return ctx_.options.new_address_probe;
+    case sync::ProbeKind::kTakeOver:
+      return ctx_.options.takeover_probe;
+    case sync::ProbeKind::kCensus:
+      return ctx_.options.census_probe;
+  }
+  return ctx_.options.new_address_probe;
+}
+
+void Probes::Send(const std::string& node, sync::ProbeKind kind, std::vector<sync::ProbeTarget> targets,
+                  Request request) {
+  const std::uint64_t id = ++last_id_;
+  request.node = node;
+  const Agent* agent = agents_.Find(node);
+  if (agent == nullptr || !agent->connected()) {
+    // Told in the next turn, so that nobody is called back from within the decision that asked.
+    request.limit = ctx_.After(absl::ZeroDuration(), [this, id] { Fail(id, "its agent is not connected"); });
+  } else {
+    const absl::Duration timeout = TimeoutOf(kind);
+    request.limit = ctx_.After(timeout + kGrace, [this, id] { Fail(id, "its agent did not report in time"); });
+    ctx_.Emit(SendToAgent{agent->stream, sync::ProbeRequest{ctx_.term, id, kind, timeout, std::move(targets)}});
+  }
+  requests_.emplace(id, std::move(request));
 }
 
 void Probes::OnResult(const std::string& node, const sync::ProbeResult& result) {
@@ -50,6 +75,7 @@ void Probes::OnResult(const std::string& node, const sync::ProbeResult& result) 
   Request request = std::move(it->second);
   requests_.erase(it);
   ctx_.timers.Cancel(request.limit);
+  if (request.together) request.together(result.answers);
   // Answered ones first: that a node answers for one address bears on what silence about its others means.
   for (const bool answered : {true, false}) {
     for (const sync::ProbeAnswer& answer : result.answers) {
@@ -77,6 +103,7 @@ void Probes::Fail(std::uint64_t id, const std::string& why) {
   const Request request = std::move(it->second);
   requests_.erase(it);
   ctx_.timers.Cancel(request.limit);
+  if (request.together) request.together({});
   for (const auto& [address, waiting] : request.waiting) {
     Answer(waiting, {address, false, {}, absl::StrCat("node ", request.node, ": ", why)});
   }
@@ -86,6 +113,7 @@ void Probes::Forget() {
   for (const auto& [id, request] : requests_) ctx_.timers.Cancel(request.limit);
   requests_.clear();
   batches_.clear();
+  together_.clear();
 }
 
 }  // namespace berth::core

@@ -27,6 +27,11 @@ class Probes {
   // `done` is called later, never from within Ask.
   void Ask(const std::string& node, sync::ProbeKind kind, const IpAddr& address, const std::string& interface,
            Done done);
+  // All of `targets`, which may be none, in one request. `done` is called later, once: with the answers, or with none
+  // at all when they could not be had.
+  using DoneTogether = std::function<void(const std::vector<sync::ProbeAnswer>&)>;
+  void AskTogether(const std::string& node, sync::ProbeKind kind, std::vector<sync::ProbeTarget> targets,
+                   DoneTogether done);
   void Flush();
   void OnResult(const std::string& node, const sync::ProbeResult& result);
   void OnAgentGone(const std::string& node, const std::string& why);
@@ -36,8 +41,11 @@ class Probes {
   struct Request {
     std::string node;
     std::map<IpAddr, std::vector<Done>> waiting;
+    DoneTogether together;
     TimerQueue::Id limit = 0;
   };
+  void Send(const std::string& node, sync::ProbeKind kind, std::vector<sync::ProbeTarget> targets, Request request);
+  absl::Duration TimeoutOf(sync::ProbeKind kind) const;
   void Fail(std::uint64_t id, const std::string& why);
 
   Context& ctx_;
@@ -48,6 +56,13 @@ class Probes {
     std::map<IpAddr, std::vector<Done>> waiting;
   };
   std::map<std::pair<std::string, sync::ProbeKind>, Batch> batches_;
+  struct Together {
+    std::string node;
+    sync::ProbeKind kind;
+    std::vector<sync::ProbeTarget> targets;
+    DoneTogether done;
+  };
+  std::vector<Together> together_;
   std::map<std::uint64_t, Request> requests_;
 };
 

@@ -92,6 +92,9 @@ void CoreRunner::Do(const Effect& effect) {
                         [&](const RaiseTerm& e) { source_.RaiseTerm(e.at_least); },
                         [&](const RememberAgents& e) { source_.RememberAgents(e.agents); },
                         [&](const SayUnannounced& e) { source_.WriteUnannounced(e.services); },
+                        [&](const core::Examined& e) {
+                          for (const Examined& done : std::exchange(examining_, {})) done(e.census);
+                        },
                         [&](const WakeAt& e) { Wake(e.at); },
                         [&](const LogLine& e) {
                           if (sinks_.log) sinks_.log(e);
@@ -155,6 +158,12 @@ absl::StatusOr<std::vector<model::MoveView>> CoreRunner::Rebalance(bool dry_run)
   std::vector<model::MoveView> moves = core_.RebalanceView();
   if (!dry_run) Handle({RebalanceOrder{}});
   return moves;
+}
+
+void CoreRunner::Examine(Examined done) {
+  CatchUp();
+  examining_.push_back(std::move(done));
+  if (examining_.size() == 1) Handle({ExamineOrder{}});
 }
 
 std::uint64_t CoreRunner::Subscribe(std::function<void(const std::vector<model::ChangeView>&)> on_change) {

@@ -64,6 +64,7 @@ class CoreRunner : public model::ClusterSource::Observer, public push::AgentPort
   absl::StatusOr<model::AgentView> UndrainNode(const std::string& node) override;
   absl::StatusOr<model::AddressView> MoveAddress(const IpAddr& address, const std::string& node) override;
   absl::StatusOr<std::vector<model::MoveView>> Rebalance(bool dry_run) override;
+  void Examine(Examined done) override;
   std::uint64_t Subscribe(std::function<void(const std::vector<model::ChangeView>&)> on_change) override;
   void Unsubscribe(std::uint64_t id) override { subscribers_.erase(id); }
 
@@ -87,7 +88,8 @@ class CoreRunner : public model::ClusterSource::Observer, public push::AgentPort
   absl::Time wake_at_ = absl::InfiniteFuture();
   std::uint64_t last_subscriber_ = 0;
   std::map<std::uint64_t, std::function<void(const std::vector<model::ChangeView>&)>> subscribers_;
-  std::vector<Event> queue_;  // of this turn of the loop: decided together
+  std::vector<Examined> examining_;  // who waits for the examination under way
+  std::vector<Event> queue_;         // of this turn of the loop: decided together
   bool publishing_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // posted tasks outlive nobody
 };

@@ -26,6 +26,7 @@ model::PoolView ControllerCore::View(const model::Pool& shown) const {
     if (pool.addresses.Contains(a)) v.conflicted.push_back(a);
   }
   v.message = pools_.MessageOf(shown.name);
+  v.trouble = !pools_.TroubleOf(shown.name).empty();
   return v;
 }
 
@@ -121,6 +122,13 @@ model::AgentView ControllerCore::View(const Agent& agent, absl::Duration wall_of
   }
   v.last_heartbeat = agent.last_heard == absl::InfinitePast() ? agent.last_heard : agent.last_heard + wall_offset;
   v.message = agent.message;
+  v.drained = agents_.Drained(agent.node);
+  v.rejected = agent.rejections.size();
+  if (ctx_.now - agent.superseded_at <= absl::Minutes(1)) v.supersedes = agent.supersedes;
+  if (agent.connected()) v.findings = agent.findings;
+  if (agent.connected() && agent.wall_ns != 0) {
+    v.clock_ahead = absl::FromUnixNanos(agent.wall_ns) - (agent.wall_heard + wall_offset);
+  }
   if (agent.control_lost) {
     v.state = model::AgentState::kControlLost;
   } else if (!agent.connected()) {
@@ -137,6 +145,9 @@ model::AgentView ControllerCore::View(const Agent& agent, absl::Duration wall_of
     v.state = model::AgentState::kReady;
     v.message = absl::StrCat(agent.rejections.size(),
                              " addresses rejected, the first: ", agent.rejections.begin()->second.message);
+  } else if (!agent.findings.empty()) {
+    v.state = model::AgentState::kReady;
+    v.message = absl::StrCat(agent.findings.front().message, "; berthctl doctor says what to do about it");
   } else {
     v.state = model::AgentState::kReady;
   }
@@ -187,7 +198,11 @@ absl::StatusOr<model::AddressView> ControllerCore::AddressViewOf(const IpAddr& a
 }
 
 model::StatusView ControllerCore::Status() const {
-  return {leader_, synced_, ctx_.active, leader_name_, ctx_.term, problems_};
+  model::StatusView v{leader_, synced_, ctx_.active, leader_name_, ctx_.term, problems_, {}};
+  for (const auto& known : agents_.Known()) {
+    if (agents_.Find(known.node) == nullptr) v.missing.push_back(known.node);
+  }
+  return v;
 }
 
 }  // namespace berth::core

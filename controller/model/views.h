@@ -26,7 +26,8 @@ struct PoolView {
   bool disabled = false;
   AddressCount used, total;
   std::vector<IpAddr> conflicted;
-  std::string message;  // refused spec, orphans, deletion that waits: empty when all is well
+  std::string message;   // refused spec, orphans, deletion that waits: empty when all is well
+  bool trouble = false;  // `message` is more than good to know
 };
 
 enum class ServiceState : std::uint8_t { kAssigned, kPending, kIgnored };
@@ -64,6 +65,12 @@ struct AgentView {
   std::vector<IpAddr> announced;
   absl::Time last_heartbeat = absl::InfinitePast();  // wall time
   std::string message;
+  // What the doctor judges by.
+  bool drained = false;      // by order, until undrained
+  std::size_t rejected = 0;  // addresses that it could not do as it was told
+  int supersedes = 0;        // in the last minute: agents of this node that a younger one sent away
+  std::optional<absl::Duration> clock_ahead = std::nullopt;  // of ours; negative: behind. Absent when it was not told
+  std::vector<sync::NodeFinding> findings = {};              // what it finds wrong with its node
 };
 
 // One change, for `watch`. Exactly one of the optionals is set; `gone` means that the object is no more.
@@ -94,6 +101,42 @@ struct StatusView {
   std::string leader_name;
   std::uint64_t term = 0;
   std::vector<std::string> problems;  // of the source: "web.yaml:12: ..."
+  std::vector<std::string> missing =
+      {};  // nodes whose agent is known from before and has not connected to this process
+};
+
+// Something that is wrong, or soon will be.
+struct FindingView {
+  using Severity = sync::NodeFinding::Severity;
+  Severity severity = Severity::kWarning;
+  std::string object;   // "pool web", "agent node2"
+  std::string message;  // what is wrong
+  std::string cure;     // what to do about it
+  friend bool operator==(const FindingView&, const FindingView&) = default;
+};
+
+// What one agent heard when it asked the LAN who has an address.
+struct LanAnswer {
+  struct Speaker {
+    MacAddr mac;
+    std::string node;  // whose MAC it is; empty when no agent's
+  };
+  std::string asker;  // node
+  bool asked = true;  // false: could not ask, see `message`
+  std::vector<Speaker> heard;
+  std::string message;
+};
+// What the LAN says about addresses that are announced and at rest.
+struct LanCensus {
+  struct Address {
+    IpAddr address;
+    std::string holder;
+    std::vector<LanAnswer> answers;
+  };
+  std::size_t announced = 0;         // such addresses
+  std::size_t asked = 0;             // those of them that were asked about
+  std::vector<Address> addresses;    // those of them that stayed at rest meanwhile
+  std::vector<std::string> unheard;  // nodes whose agent did not report in time
 };
 
 // What the admin service asks of the controller. All methods are for the loop thread.
@@ -116,6 +159,10 @@ class AdminBackend {
   virtual absl::StatusOr<AddressView> MoveAddress(const IpAddr& address, const std::string& node) = 0;
   // What moves; with `dry_run`, would move.
   virtual absl::StatusOr<std::vector<MoveView>> Rebalance(bool dry_run) = 0;
+  // Has agents look at their nodes and ask the LAN. `done` is called once, within a second and perhaps at once, and the
+  // views are up to date then; not at all once the backend is gone. On a standby nobody is asked.
+  using Examined = std::function<void(const LanCensus&)>;
+  virtual void Examine(Examined done) = 0;
   // Calls `on_change` on the loop thread for every later change until Unsubscribe; changes of one turn are coalesced.
   virtual std::uint64_t Subscribe(std::function<void(const std::vector<ChangeView>&)> on_change) = 0;
   virtual void Unsubscribe(std::uint64_t id) = 0;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/build_info.h"
 #include "tests/contract/admin_harness.h"
 
 namespace berth {
@@ -167,8 +168,6 @@ TEST_CASE("errors have the code and name the object", "[contract]") {
 
 TEST_CASE("orders that this controller cannot follow are declined in words", "[contract]") {
   AdminStage stage(FillSmallCluster);
-  v1::DoctorResponse findings;
-  CHECK(stage.Call(&Stub::Doctor, v1::DoctorRequest(), findings).error_code() == grpc::StatusCode::UNIMPLEMENTED);
   v1::MoveAddressRequest move;
   move.set_address("192.168.50.50");
   v1::MoveAddressResponse moved;
@@ -182,6 +181,60 @@ TEST_CASE("orders that this controller cannot follow are declined in words", "[c
   const grpc::Status status = stage.Call(&Stub::DrainNode, drain, drained);
   CHECK(status.error_code() == grpc::StatusCode::FAILED_PRECONDITION);
   CHECK(status.error_message() == "this controller is a standby: b leads");
+}
+
+TEST_CASE("the doctor answers when the examination is done, and judges by what is so then", "[contract]") {
+  AdminStage stage(FillSmallCluster);
+  stage.OnLoop([](FakeAdminBackend& backend) { backend.hold_examinations = true; });
+  std::promise<grpc::Status> answered;
+  const auto context = AdminStage::Context();
+  const v1::DoctorRequest request;
+  v1::DoctorResponse found;
+  stage.stub().async()->Doctor(context.get(), &request, &found,
+                               [&](grpc::Status status) { answered.set_value(std::move(status)); });
+  for (bool begun = false; !begun;) {
+    v1::GetVersionResponse version;  // other calls are answered meanwhile
+    REQUIRE(stage.Call(&Stub::GetVersion, v1::GetVersionRequest(), version).ok());
+    stage.OnLoop([&](FakeAdminBackend& backend) { begun = !backend.examining.empty(); });
+  }
+  stage.OnLoop([](FakeAdminBackend& backend) {
+    backend.services.clear();
+    backend.status.problems.clear();
+    backend.agents.at("node1").version = backend.agents.at("node2").version = std::string(BuildVersion());
+    backend.agents.at("node2").findings = {{sync::NodeFinding::Severity::kWarning, "it is slow", "a faster one"}};
+    backend.census.announced = 300;
+    backend.census.asked = 256;
+    backend.census.addresses = {{Ip("192.168.50.50"), "node1", {{"node2", true, {}, ""}}}};
+    backend.AnswerExaminations();
+  });
+  REQUIRE(answered.get_future().get().ok());
+  CHECK(found.announced() == 300);
+  CHECK(found.asked() == 256);
+  REQUIRE(found.findings_size() == 2);
+  CHECK(found.findings(0).severity() == v1::DoctorResponse::Finding::ERROR);
+  CHECK(found.findings(0).object() == "agent node1");
+  CHECK(absl::StrContains(found.findings(0).message(), "hears no answer"));
+  CHECK(found.findings(1).severity() == v1::DoctorResponse::Finding::WARNING);
+  CHECK(found.findings(1).object() == "agent node2");
+  CHECK(found.findings(1).message() == "it is slow");
+  CHECK(found.findings(1).cure() == "a faster one");
+}
+
+TEST_CASE("a doctor that waits for its examination is ended by the shutdown", "[contract]") {
+  AdminStage stage(FillSmallCluster);
+  stage.OnLoop([](FakeAdminBackend& backend) { backend.hold_examinations = true; });
+  std::promise<grpc::Status> answered;
+  const auto context = AdminStage::Context();
+  const v1::DoctorRequest request;
+  v1::DoctorResponse found;
+  stage.stub().async()->Doctor(context.get(), &request, &found,
+                               [&](grpc::Status status) { answered.set_value(std::move(status)); });
+  for (bool begun = false; !begun;) {
+    stage.OnLoop([&](FakeAdminBackend& backend) { begun = !backend.examining.empty(); });
+  }
+  stage.Shutdown();
+  CHECK(answered.get_future().get().error_code() == grpc::StatusCode::UNAVAILABLE);
+  stage.OnLoop([](FakeAdminBackend& backend) { backend.AnswerExaminations(); });  // too late, and no harm
 }
 
 TEST_CASE("orders reach the controller, and come back with what they do", "[contract]") {

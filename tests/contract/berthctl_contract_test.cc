@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
+#include "common/base/build_info.h"
 #include "tests/contract/admin_harness.h"
 #include "tests/contract/run_berthctl.h"
 
@@ -102,7 +103,49 @@ TEST_CASE("berthctl exits with 1 and the server's words when it says no", "[cont
   CHECK(pool.code == 1);
   CHECK(pool.out.empty());
   CHECK(absl::StrContains(pool.err, "nothing"));
-  CHECK(RunOn(stage, "doctor").code == 1);
+}
+
+TEST_CASE("berthctl doctor prints what is wrong and what to do, and exits with 1 for an error only", "[contract]") {
+  AdminStage stage([](FakeAdminBackend& backend) {
+    FillSmallCluster(backend);
+    backend.services.clear();
+    backend.status.problems.clear();
+    for (auto& [node, agent] : backend.agents) agent.version = std::string(BuildVersion());
+  });
+  Ran ran = RunOn(stage, "doctor");
+  CHECK(ran.code == 0);
+  CHECK(ran.out.empty());
+  CHECK(ran.err == "all is well\n");
+
+  stage.OnLoop([](FakeAdminBackend& backend) {
+    backend.agents.at("node2").findings = {{sync::NodeFinding::Severity::kWarning, "it is slow", "a faster one"}};
+    backend.census.announced = 300;
+    backend.census.asked = 256;
+  });
+  ran = RunOn(stage, "doctor");
+  CHECK(ran.code == 0);
+  CHECK(ran.out == "WARNING  agent node2: it is slow\n         -> a faster one\n");
+  CHECK(absl::StartsWith(ran.err, "0 errors, 1 warning; the LAN was asked about 256 of 300 addresses"));
+
+  stage.OnLoop([](FakeAdminBackend& backend) {
+    backend.agents.at("node1").findings = {{sync::NodeFinding::Severity::kError, "it burns", "water"}};
+  });
+  ran = RunOn(stage, "doctor");
+  CHECK(ran.code == 1);
+  CHECK(absl::StartsWith(ran.out, "ERROR    agent node1: it burns\n         -> water\nWARNING  agent node2"));
+  CHECK(absl::StartsWith(ran.err, "berthctl: 1 error, 1 warning"));
+  ran = RunOn(stage, "doctor -o wide");
+  CHECK(ran.out ==
+        "SEVERITY   OBJECT        MESSAGE      CURE\n"
+        "ERROR      agent node1   it burns     water\n"
+        "WARNING    agent node2   it is slow   a faster one\n");
+  ran = RunOn(stage, "doctor -o json");
+  CHECK(ran.code == 1);
+  const Json json = Json::parse(ran.out, nullptr, false);
+  REQUIRE(json["findings"].size() == 2);
+  CHECK(json["findings"][0]["severity"] == "ERROR");
+  CHECK(json["findings"][0]["cure"] == "water");
+  CHECK(json["asked"] == 256);
 }
 
 TEST_CASE("berthctl exits with 2 on bad usage, before it dials", "[contract]") {

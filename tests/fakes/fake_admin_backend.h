@@ -84,6 +84,17 @@ class FakeAdminBackend final : public model::AdminBackend {
     orders.push_back(dry_run ? "rebalance --dry-run" : "rebalance");
     return moves;
   }
+  // Answered with `census`, at once or when the test says so.
+  model::LanCensus census;
+  bool hold_examinations = false;
+  std::vector<Examined> examining;
+  void Examine(Examined done) override {
+    examining.push_back(std::move(done));
+    if (!hold_examinations) AnswerExaminations();
+  }
+  void AnswerExaminations() {
+    for (const Examined& done : std::exchange(examining, {})) done(census);
+  }
   std::uint64_t Subscribe(std::function<void(const std::vector<model::ChangeView>&)> on_change) override {
     subscribers_[++last_id_] = std::move(on_change);
     return last_id_;

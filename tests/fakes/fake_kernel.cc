@@ -212,7 +212,7 @@ KernelState FakeKernel::state() const {
 }
 
 bool FakeKernel::WouldAnswer(int ifindex, const IpAddr& address) const {
-  if (silence_ && silence_->addresses.contains(address)) return false;
+  if (silence_ && silence_works_ && silence_->addresses.contains(address)) return false;
   if (address.is_v4()) return IsLocal(address);
   const auto link = links_.find(ifindex);
   return link != links_.end() && Holds(link->second, address);

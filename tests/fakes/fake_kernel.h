@@ -49,7 +49,8 @@ class FakeKernel : public Kernel {
   void SetCarrier(int ifindex, bool carrier);
   void AddForeignAddress(int ifindex, const Cidr& cidr);  // as an administrator or kube-proxy would
   void RemoveForeignAddress(int ifindex, const Cidr& cidr);
-  void FlushRuleset();  // somebody deletes our tables
+  void FlushRuleset();                             // somebody deletes our tables
+  void BreakSilence() { silence_works_ = false; }  // the tables are there, and the kernel does not go by them
   // From now on the call returns `status` and does nothing; OK ends that.
   void Fail(Call call, absl::Status status);
   // The kernel shuts no ports, and says why; OK ends that.
@@ -80,6 +81,7 @@ class FakeKernel : public Kernel {
   EventLoop& loop_;
   std::map<int, Link> links_;
   std::optional<Silence> silence_;
+  bool silence_works_ = true;
   Observer* observer_ = nullptr;
   std::shared_ptr<const KernelState> published_;
   std::map<Call, absl::Status> failures_;

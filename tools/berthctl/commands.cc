@@ -57,6 +57,12 @@ Outcome GetList(Client& client, const Console& console, const std::string& kind,
   return Outcome::Done();
 }
 
+// "1 error, 2 warnings".
+std::string CountsOf(std::ptrdiff_t errors, std::ptrdiff_t warnings) {
+  const auto counted = [](std::ptrdiff_t n, const char* what) { return absl::StrCat(n, " ", what, n == 1 ? "" : "s"); };
+  return absl::StrCat(counted(errors, "error"), ", ", counted(warnings, "warning"));
+}
+
 // "namespace/name" in two; false when it is not that.
 bool SplitServiceName(const std::string& text, std::string& ns, std::string& name) {
   const std::size_t slash = text.find('/');
@@ -146,12 +152,22 @@ Outcome WatchChanges(Client& client, const Console& console, bool initial) {
 Outcome Doctor(Client& client, const Console& console) {
   v1::DoctorResponse answer;
   if (Outcome outcome = client.Call(&Stub::Doctor, v1::DoctorRequest(), answer); !outcome.ok()) return outcome;
-  if (IsForPrograms(console.output)) return PrintMessage(answer, console);
-  if (answer.findings().empty()) {
-    console.err << "all is well\n";
-    return Outcome::Done();
+  if (IsForPrograms(console.output)) {
+    if (Outcome printed = PrintMessage(answer, console); !printed.ok()) return printed;
+  } else if (!answer.findings().empty()) {
+    console.out << (console.output == Output::kWide ? FormatTable(FindingTable(answer)) : FindingLines(answer));
   }
-  console.out << FormatTable(FindingTable(answer));
+  const auto errors = std::count_if(answer.findings().begin(), answer.findings().end(), [](const auto& found) {
+    return found.severity() == v1::DoctorResponse::Finding::ERROR;
+  });
+  const std::string summary =
+      absl::StrCat(answer.findings().empty() ? "all is well" : CountsOf(errors, answer.findings_size() - errors),
+                   answer.asked() < answer.announced()
+                       ? absl::StrCat("; the LAN was asked about ", answer.asked(), " of ", answer.announced(),
+                                      " addresses, and is about the next ones with the next call")
+                       : std::string());
+  if (errors != 0) return Outcome::Refused(summary);
+  if (!IsForPrograms(console.output)) console.err << summary << "\n";
   return Outcome::Done();
 }
 

@@ -28,6 +28,7 @@ Outcome Get(Client& client, const Console& console, const std::string& kind, con
 Outcome ExplainObject(Client& client, const Console& console, const std::string& kind, const std::string& name);
 // Ends when the server goes. `initial`: first all that exists.
 Outcome WatchChanges(Client& client, const Console& console, bool initial);
+// Refused when something that it finds is an error.
 Outcome Doctor(Client& client, const Console& console);
 Outcome Dump(Client& client, const Console& console);
 // The server's; the tool's own is the caller's to print.

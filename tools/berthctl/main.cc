@@ -33,7 +33,7 @@ Examples:
   berthctl drain node1 && reboot-it node1; berthctl undrain node1
   berthctl --server=10.0.0.5:7444 --tls-ca=ca.crt --tls-cert=me.crt --tls-key=me.key get agents
 
-Exit codes: 0 done, 1 the server said no, 2 bad usage, 3 not reachable.
+Exit codes: 0 done, 1 the server said no or the doctor found an error, 2 bad usage, 3 not reachable.
 )";
 
 const std::map<std::string, Output> kOutputs = {

@@ -162,6 +162,16 @@ Table FindingTable(const v1::DoctorResponse& findings) {
   return table;
 }
 
+std::string FindingLines(const v1::DoctorResponse& findings) {
+  std::string text;
+  for (const auto& found : findings.findings()) {
+    absl::StrAppendFormat(&text, "%-9s%s: %s\n%-9s-> %s\n",
+                          v1::DoctorResponse::Finding::Severity_Name(found.severity()), found.object(), found.message(),
+                          "", found.cure());
+  }
+  return text;
+}
+
 std::string ChangeLine(const v1::Change& change) {
   std::string name, summary;
   switch (change.object_case()) {

@@ -20,6 +20,8 @@ Table AddressTable(const v1::ListAddressesResponse& list, bool wide, absl::Time 
 Table AgentTable(const v1::ListAgentsResponse& list, bool wide, absl::Time now);
 Table MoveTable(const v1::RebalanceResponse& moves);
 Table FindingTable(const v1::DoctorResponse& findings);
+// Two lines each, since sentences make a table wide: "ERROR    agent node2: ..." and below it what to do.
+std::string FindingLines(const v1::DoctorResponse& findings);
 
 // "CHANGED   address 192.168.50.50: ANNOUNCED by node1"; empty for SYNCED.
 std::string ChangeLine(const v1::Change& change);
