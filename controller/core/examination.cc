@@ -11,6 +11,9 @@ constexpr absl::Duration kSettle = absl::Milliseconds(100);
 constexpr absl::Duration kDeadline = absl::Seconds(1);
 constexpr std::size_t kAskers = 2;
 
+// An agent that tells the time knows what a census is; an older one would take it for nonsense, and hang up.
+bool MayAsk(const Agent& agent) { return agent.connected() && agent.wall_ns != 0; }
+
 }  // namespace
 
 bool Examination::AtRest(const Holding& h) const {
@@ -44,7 +47,8 @@ std::vector<std::string> Examination::AskersFor(const IpAddr& address, const std
   const auto rule = sync::InterfaceRule::Parse(interface);
   if (!rule.ok()) return askers;
   for (const auto& [name, view] : holders_.NodeViews()) {
-    if (!view.connected) continue;
+    const Agent* agent = agents_.Find(name);
+    if (agent == nullptr || !MayAsk(*agent)) continue;
     const auto found = plan::ResolveInterface(*rule, address, view);
     if (found.ok() && (*found)->up) askers.push_back(name);
   }
@@ -68,7 +72,7 @@ void Examination::Begin() {
   if (!ctx_.active) return Finish();
   std::map<std::string, std::vector<sync::ProbeTarget>> targets;
   for (const auto& [node, agent] : agents_.all()) {
-    if (agent.connected()) targets[node];
+    if (MayAsk(agent)) targets[node];
   }
   for (const Holding* h : Choose()) {
     const std::string& interface = agents_.RoleOf(h->holder, h->address)->interface;

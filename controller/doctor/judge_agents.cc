@@ -21,10 +21,9 @@ std::string ObjectOf(const AgentView& agent) { return absl::StrCat("agent ", age
 void JudgeContact(const AgentView& agent, Findings& out) {
   const std::string because = agent.message.empty() ? "" : absl::StrCat(": ", agent.message);
   if (agent.state == AgentState::kLost) {
-    out.Warning(
-        ObjectOf(agent),
-        absl::StrCat("is lost, neither connected nor heard on the LAN", because, "; its node can take no address over"),
-        absl::StrCat(kSeeAgent, "; a node that is gone for good is forgotten with its Node object"));
+    out.Warning(ObjectOf(agent),
+                absl::StrCat("is lost", because, "; its node is given no address, and those it had have moved on"),
+                absl::StrCat(kSeeAgent, "; a node that is gone for good is forgotten with its Node object"));
   } else if (agent.state == AgentState::kControlLost) {
     out.Warning(
         ObjectOf(agent),

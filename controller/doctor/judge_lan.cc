@@ -84,7 +84,9 @@ void JudgeLan(const Patient& patient, Findings& out) {
         addresses.size() == 1 ? absl::StrCat("address ", addresses.front()) : std::string("LAN"),
         absl::StrCat(mac, ", which is no node's, answers for ", Of(addresses)),
         "find that machine (the switch's MAC table tells its port) and take the address from it, or take the address "
-        "out of its Eip");
+        "out of its Eip; a node without an agent, whose kube-proxy works in IPVS mode, answers too: run an agent "
+        "there, "
+        "or set kube-proxy's ipvs.strictARP");
   }
   for (const auto& [holder, addresses] : found.silent) {
     out.Error(absl::StrCat("agent ", holder),

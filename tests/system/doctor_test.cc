@@ -176,6 +176,25 @@ TEST_CASE("the doctor has agents look at their nodes just then, and hands on wha
   CHECK(world.WhatMoved(absl::Seconds(60)) == "");
 }
 
+TEST_CASE("an agent that does not know of the doctor is not asked, and goes on", "[system]") {
+  World world;
+  PrepareBoth(world, 2);
+  // One that reads no settings tells no time, as an older one.
+  Node& node = world.NodeNamed("node2");
+  node.tells_time = false;
+  world.KillAgent("node2");
+  world.StartAgent("node2");
+  world.Run(absl::Seconds(4));
+  const int reads = node.settings.reads;
+  const model::LanCensus census = Examine(world, world.Leader().runner);
+  CHECK(census.unheard.empty());
+  CHECK(node.settings.reads == reads);
+  for (const auto& address : census.addresses) {
+    for (const model::LanAnswer& answer : address.answers) CHECK(answer.asker == "node1");
+  }
+  CHECK(world.AgentState("node2") == model::AgentState::kReady);
+}
+
 TEST_CASE("the doctor tells of agents that send each other away, and of one that has not come back", "[system]") {
   World world;
   PrepareBoth(world, 3);

@@ -76,7 +76,8 @@ AgentProcess::AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& la
               .peer_process = static_cast<std::uint64_t>(number),
               .peer_seed = instance,
               .vip_interface = "auto"},
-             {process, kernel, frames, link, disk, &peers, &node.settings}, [this](int code) { exit_code = code; }) {}
+             {process, kernel, frames, link, disk, &peers, node.tells_time ? &node.settings : nullptr},
+             [this](int code) { exit_code = code; }) {}
 
 AgentProcess::~AgentProcess() {
   link.Stop();

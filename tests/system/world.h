@@ -110,6 +110,7 @@ struct Node {
   IpAddr ip;
   agent::SharedKernel kernel;
   agent::FakeNodeReader settings;
+  bool tells_time = true;  // its agents started from now on read its settings, and so its clock
   VirtualLan::Port* port = nullptr;
   agent::MemoryStore disk;
   int boots = 1;
