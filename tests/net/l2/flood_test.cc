@@ -150,7 +150,7 @@ TEST_CASE("a flood of solicitations is limited alike, and counted for itself", "
     return w.NearStats().ndp.limited > 0;
   });
   flood.End();
-  CHECK(w.NearStats().ndp.replies >= SourceLimits::kBurst);
+  w.RunUntil([&] { return w.NearStats().ndp.replies >= SourceLimits::kBurst; });  // counted after they left
   CHECK(w.NearStats().arp.limited == 0);
 }
 
