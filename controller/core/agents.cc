@@ -9,7 +9,6 @@
 namespace berth::core {
 namespace {
 
-
 bool SameDecision(const sync::Assignment& a, const sync::Assignment& b) {
   sync::Assignment c = a;
   c.since = b.since;
