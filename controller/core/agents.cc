@@ -17,9 +17,10 @@ bool SameDecision(const sync::Assignment& a, const sync::Assignment& b) {
 
 }  // namespace
 
-void Agent::Announces(const std::vector<sync::AnnouncedAddress>& these) {
-  announced.clear();
-  for (const sync::AnnouncedAddress& a : these) announced[a.address] = a;
+std::map<IpAddr, sync::AnnouncedAddress> ByAddress(const std::vector<sync::AnnouncedAddress>& announced) {
+  std::map<IpAddr, sync::AnnouncedAddress> all;
+  for (const sync::AnnouncedAddress& a : announced) all[a.address] = a;
+  return all;
 }
 
 std::vector<MacAddr> Agent::Macs() const {
@@ -36,6 +37,7 @@ bool Agent::Settled(const IpAddr& address) const {
 
 bool Agent::MayHave(const IpAddr& address) const {
   if (desired.count(address) != 0 || dirty.count(address) != 0 || announced.count(address) != 0) return true;
+  if (elder && elder->announced.count(address) != 0) return true;
   if (connected() && !Settled(address)) return true;
   // One that stood still says that it announces nothing, and announces again what it finds unanswered once it is alone.
   return fresh && std::find(hello.local.begin(), hello.local.end(), address) != hello.local.end();
@@ -76,8 +78,7 @@ void Agents::OnHello(StreamId stream, const sync::Hello& hello) {
   const bool same_instance = agent.hello.instance_id == hello.instance_id;
   const Room room = MakeRoom(agent, stream, hello);
   if (room == Room::kNone) return;
-  const bool beside_elder = room == Room::kBesideElder;
-  agent.taking_over = beside_elder;
+  agent.taking_over = room == Room::kBesideElder;
   agent.stream = stream;
   agent.hello = hello;
   agent.last_heard = ctx_.now;
@@ -89,8 +90,7 @@ void Agents::OnHello(StreamId stream, const sync::Hello& hello) {
   agent.wall_ns = hello.wall_ns;
   agent.wall_heard = ctx_.now;
   if (!same_instance) agent.leaving = false;
-  if (!beside_elder) agent.announced.clear();  // else the node answers for them, by its older agent
-  for (const sync::AnnouncedAddress& a : hello.announced) agent.announced[a.address] = a;
+  agent.announced = ByAddress(hello.announced);
   agent.fresh = true;
   if (agent.in_flight) ctx_.timers.Cancel(agent.in_flight->limit);
   agent.in_flight.reset();
@@ -116,7 +116,7 @@ void Agents::OnReport(Agent& agent, const sync::Report& report) {
     if (leading_) observer_.on_interfaces(agent);
   }
   if (report.announced) {
-    agent.Announces(*report.announced);
+    agent.announced = ByAddress(*report.announced);
     if (leading_) observer_.on_announced(agent);
   }
   if (report.conflicts) {
@@ -229,10 +229,11 @@ void Agents::EndTerm(const std::string& leader) {
     agent.dirty.clear();
     if (agent.connected()) ctx_.Emit(SendToAgent{agent.stream, sync::NotLeader{ctx_.term, leader}});
     if (agent.elder) {
-      const StreamId elder = agent.elder->stream;
-      ctx_.Emit(SendToAgent{elder, sync::NotLeader{ctx_.term, leader}});
-      ForgetElder(agent);
-      agent.elder.emplace().stream = elder;  // an agent like others again, until somebody leads
+      // An agent like others again, until somebody leads.
+      ctx_.Emit(SendToAgent{agent.elder->stream, sync::NotLeader{ctx_.term, leader}});
+      ctx_.timers.Cancel(std::exchange(agent.elder->limit, 0));
+      agent.elder->told.reset();
+      agent.elder->confirmed = false;
     }
   }
 }
@@ -287,6 +288,9 @@ void Agents::FlushOne(Agent& agent) {
     sync::Snapshot snapshot{ctx_.term, flight.version, settings_, {}, {}, {}};
     std::set<IpAddr> gone(agent.hello.local.begin(), agent.hello.local.end());
     for (const auto& [address, unused] : agent.announced) gone.insert(address);
+    if (agent.elder) {
+      for (const auto& [address, unused] : agent.elder->announced) gone.insert(address);
+    }
     gone.insert(agent.dirty.begin(), agent.dirty.end());
     for (const auto& [address, assignment] : agent.desired) {
       snapshot.assignments.push_back(assignment);
@@ -294,8 +298,9 @@ void Agents::FlushOne(Agent& agent) {
       gone.erase(address);
       if (agent.elder && assignment.role == sync::Role::kAnnounce) {
         // One whose first frames are still being repeated, since some may be lost, gets all of them once more.
-        const auto announced = agent.announced.find(address);
-        if (announced != agent.announced.end() && !announced->second.repeating) snapshot.continued.push_back(address);
+        const auto announced = agent.elder->announced.find(address);
+        const bool settled = announced != agent.elder->announced.end() && !announced->second.repeating;
+        if (settled) snapshot.continued.push_back(address);
       }
     }
     for (const IpAddr& address : gone) {

@@ -52,21 +52,23 @@ struct Agent {
   // more and answers for nothing else than this one shall, this one is told nothing.
   struct Elder {
     StreamId stream = 0;
-    std::optional<std::set<IpAddr>> told;  // what it was last told to answer on for
-    bool confirmed = false;                // and that it does so, by a Report
-    TimerQueue::Id limit = 0;              // of the confirmation
+    std::map<IpAddr, sync::AnnouncedAddress> announced;  // as it last said
+    std::optional<std::set<IpAddr>> told;                // what it was last told to answer on for
+    bool confirmed = false;                              // and that it does so, by a Report
+    TimerQueue::Id limit = 0;                            // of the confirmation
   };
   std::optional<Elder> elder;
 
   bool connected() const { return stream != 0; }
   std::vector<MacAddr> Macs() const;
-  void Announces(const std::vector<sync::AnnouncedAddress>& these);  // and no others
   // Whether nothing about `address` is on its way: what the agent has is what it shall have.
   bool Settled(const IpAddr& address) const;
   // Whether it has `address`, for all that is known: it was told to, said so, or has not acknowledged that it shall
   // not.
   bool MayHave(const IpAddr& address) const;
 };
+
+std::map<IpAddr, sync::AnnouncedAddress> ByAddress(const std::vector<sync::AnnouncedAddress>& announced);
 
 class Agents {
  public:
@@ -148,7 +150,7 @@ class Agents {
   // Whether an agent that says Hello may speak for its node.
   enum class Room { kNone, kAlone, kBesideElder };
   Room MakeRoom(Agent& agent, StreamId stream, const sync::Hello& hello);
-  void KeepElder(Agent& agent, StreamId elder);
+  void KeepElder(Agent& agent, StreamId stream, std::map<IpAddr, sync::AnnouncedAddress> announced);
   void EndElder(Agent& agent, const std::string& by_instance);
   void RecallElder(Agent& agent);
   void ForgetElder(Agent& agent);

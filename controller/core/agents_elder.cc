@@ -22,7 +22,8 @@ Agents::Room Agents::MakeRoom(Agent& agent, StreamId stream, const sync::Hello& 
   if (same_boot && agent.hello.started_ns > hello.started_ns) {
     // Who does not lead has no right to silence anybody.
     if ((agent.taking_over || !leading_) && !agent.elder) {
-      KeepElder(agent, stream);
+      KeepElder(agent, stream, ByAddress(hello.announced));
+      if (!leading_) ctx_.Emit(SendToAgent{stream, sync::NotLeader{ctx_.term, leader_}});
     } else {
       Supersede(stream, agent.node, agent.hello.instance_id);
     }
@@ -39,13 +40,15 @@ Agents::Room Agents::MakeRoom(Agent& agent, StreamId stream, const sync::Hello& 
     Supersede(agent.stream, agent.node, hello.instance_id);
     return Room::kAlone;
   }
-  KeepElder(agent, agent.stream);
+  KeepElder(agent, agent.stream, agent.announced);
   return Room::kBesideElder;
 }
 
 // The older agent goes on answering until its successor has what it shall have.
-void Agents::KeepElder(Agent& agent, StreamId elder) {
-  agent.elder.emplace().stream = elder;
+void Agents::KeepElder(Agent& agent, StreamId stream, std::map<IpAddr, sync::AnnouncedAddress> announced) {
+  agent.elder.emplace();
+  agent.elder->stream = stream;
+  agent.elder->announced = std::move(announced);
   ctx_.Info("a newer agent of a node takes over beside the older one", {{"node", agent.node}});
 }
 
@@ -70,11 +73,11 @@ bool Agents::ElderRetires(Agent& agent) {
 
 void Agents::HearElder(Agent& agent, const sync::AgentMessage& message) {
   const auto* report = std::get_if<sync::Report>(&message);
-  if (report == nullptr || !report->announced || !agent.fresh) return;
-  agent.Announces(*report->announced);
+  if (report == nullptr || !report->announced) return;
   Agent::Elder& elder = *agent.elder;
+  elder.announced = ByAddress(*report->announced);
   const auto told_to = [&](const auto& a) { return elder.told->count(a.first) != 0; };
-  if (!elder.told || !std::all_of(agent.announced.begin(), agent.announced.end(), told_to)) return;
+  if (!elder.told || !std::all_of(elder.announced.begin(), elder.announced.end(), told_to)) return;
   elder.confirmed = true;
   ctx_.timers.Cancel(std::exchange(elder.limit, 0));
 }

@@ -170,6 +170,7 @@ class Holders {
   void DropMuted(Holding& h);
   void Bar(Holding& h, const std::string& node);
   void AdoptFrom(Agent& agent);
+  void AdoptFrom(Agent& agent, const std::map<IpAddr, sync::AnnouncedAddress>& announced);
   void Recheck();
   void RecheckQuarantined();
   void FinishRelease(const IpAddr& address);

@@ -23,13 +23,17 @@ void Holders::Adopt() {
   std::map<IpAddr, Best> best;
   for (const auto& [node, agent] : agents_.all()) {
     if (!agent.connected()) continue;
-    for (const auto& [address, report] : agent.announced) {
-      auto [it, first] = best.try_emplace(address, Best{node, report});
-      if (first) continue;
-      const auto& other = it->second.report;
-      const bool better = report.since > other.since || (report.since == other.since && report.rank < other.rank);
-      if (better) it->second = {node, report};
-    }
+    const auto hear = [&, &name = node](const std::map<IpAddr, sync::AnnouncedAddress>& announced) {
+      for (const auto& [address, report] : announced) {
+        auto [it, first] = best.try_emplace(address, Best{name, report});
+        if (first) continue;
+        const auto& other = it->second.report;
+        const bool better = report.since > other.since || (report.since == other.since && report.rank < other.rank);
+        if (better) it->second = {name, report};
+      }
+    };
+    hear(agent.announced);
+    if (agent.elder) hear(agent.elder->announced);
   }
   for (auto& [address, h] : holdings_) {
     auto it = best.find(address);
@@ -52,7 +56,12 @@ void Holders::Adopt() {
 // What an agent says to announce and nobody gave it: adopted where the address has no holder, else quarantined or
 // dropped by the Snapshot that it gets.
 void Holders::AdoptFrom(Agent& agent) {
-  for (const auto& [address, report] : agent.announced) {
+  AdoptFrom(agent, agent.announced);
+  if (agent.elder) AdoptFrom(agent, agent.elder->announced);
+}
+
+void Holders::AdoptFrom(Agent& agent, const std::map<IpAddr, sync::AnnouncedAddress>& announced) {
+  for (const auto& [address, report] : announced) {
     auto it = holdings_.find(address);
     if (it == holdings_.end()) {
       if (ctx_.ledger.OwnersOf(address).empty()) Quarantine(address, agent.node);

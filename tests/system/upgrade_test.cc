@@ -109,6 +109,23 @@ TEST_CASE("a leader that dies while an agent is upgraded leaves it to the next o
   }
 }
 
+TEST_CASE("an older agent that comes to a standby looks for the leader, who ends it", "[system]") {
+  Upgrade up;
+  up.world.StartController("b");
+  up.world.Run(absl::Seconds(1));
+  up.world.StartAgent(up.node);
+  REQUIRE(up.world.RunUntil([&] { return up.Younger().runner.core().status().link_up; }, absl::Seconds(1)));
+  up.world.KillController("a");  // both go to the other one
+  up.world.Run(absl::Seconds(3));
+  REQUIRE_FALSE(up.ElderTold());
+  CHECK_FALSE(up.Elder().runner.core().status().leader_heard);
+  up.world.StartController("a");
+  up.world.cluster.Grant(up.world.controllers.at("a")->source);
+  up.world.Run(absl::Seconds(10));
+  CHECK(up.ElderTold());
+  CHECK(up.world.Holders() == up.holders);
+}
+
 TEST_CASE("an upgrade while no controller lives loses no question either", "[system]") {
   Upgrade up;
   up.world.KillController("a");

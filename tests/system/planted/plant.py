@@ -58,9 +58,8 @@ BUGS = {
          "void Holders::Quarantine(const IpAddr& address, const std::string& node) {\n"
          "  if (BUG(kNoQuarantine)) return;\n"),
         # kAdoptNothing: a new leader takes no notice of who announces what
-        ("    if (!agent.connected()) continue;\n    for (const auto& [address, report] : agent.announced) {\n",
-         "    if (!agent.connected() || BUG(kAdoptNothing)) continue;\n"
-         "    for (const auto& [address, report] : agent.announced) {\n"),
+        ("    if (!agent.connected()) continue;\n    const auto hear =",
+         "    if (!agent.connected() || BUG(kAdoptNothing)) continue;\n    const auto hear ="),
         ("void Holders::AdoptFrom(Agent& agent) {\n",
          "void Holders::AdoptFrom(Agent& agent) {\n  if (BUG(kAdoptNothing)) return;\n"),
     ],
