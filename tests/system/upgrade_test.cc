@@ -141,5 +141,30 @@ TEST_CASE("an upgrade while no controller lives loses no question either", "[sys
   }
 }
 
+TEST_CASE("T144 the agents of twenty nodes are upgraded one after another: no question is lost, no address moves",
+          "[system]") {
+  World world;
+  world.AddNodes(20);
+  world.AddPool("edge", "192.168.50.100-192.168.50.199");
+  world.StartAll();
+  for (int i = 1; i <= 100; ++i) world.AddService(absl::StrCat("svc", i));
+  world.Run(absl::Seconds(14));
+  const auto holders = world.Holders();
+  REQUIRE(holders.size() == 100);
+  for (const auto& [address, holder] : holders) world.client.AskEvery(address, absl::Milliseconds(20));
+  const absl::Time begun = world.Now();
+  for (const auto& [name, node] : world.nodes) {
+    world.StartAgent(name);
+    REQUIRE(world.RunUntil([&, &n = *node] { return n.agents.back()->exit_code.has_value(); }, absl::Seconds(2)));
+  }
+  world.Run(absl::Seconds(1));
+  CHECK(world.Holders() == holders);
+  CHECK(world.GratuitousSince(begun) == 0);
+  CHECK(Text(world.client.double_answers()) == "");
+  for (const auto& [address, holder] : holders) {
+    CHECK(world.client.Unanswered(address, begun, world.Now() - absl::Milliseconds(5)) == 0);
+  }
+}
+
 }  // namespace
 }  // namespace berth::system

@@ -29,7 +29,7 @@ class HandOver(HandOverTest):
 
 
 class RollingUpgrade(HandOverTest):
-    """A rolling upgrade of the holder's agent costs no datagram of one a millisecond, no answer and no frame on the LAN"""
+    """T144 A rolling upgrade of the holder's agent costs no datagram of one a millisecond, no answer and no frame on the LAN"""
 
     def test(self):
         lab = self.cluster(nodes=3, services=1, ports=((PORT, "UDP"),))
