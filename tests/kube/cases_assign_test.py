@@ -280,7 +280,7 @@ class Unmoved(AssignTest):
         self.eip("eip-pool", POOL)
         self.service("web", eip="eip-pool")
         self.wait_address("web")
-        since = self.cluster.audit.mark()
+        since = self.cluster.audit.mark_after(CONTROLLER, self.namespace, "web")
         for i in range(50):
             self.cluster.api.patch(core("services", self.namespace, "web"), {
                 "metadata": {"labels": {"round": str(i)}, "annotations": {"example.com/round": str(i)}}})
@@ -298,7 +298,7 @@ class Stable(AssignTest):
         self.eip("big", "10.2.0.0/24", namespaces=[self.namespace], priority=10)
         self.service("first")
         self.wait_address("first", "10.1.0.1")
-        since = self.cluster.audit.mark()
+        since = self.cluster.audit.mark_after(CONTROLLER, self.namespace, "first")
         self.service("second")
         self.wait_address("second", "10.2.0.0")
         self.edit("first", {"example.com/touched": "1"})

@@ -38,7 +38,7 @@ class Reshaped(LifeTest):
     def test(self):
         self.eip("eip-pool", POOL)
         had = self.given(5)
-        since = self.cluster.audit.mark()
+        since = self.cluster.audit.mark_after(CONTROLLER, self.namespace, *had)
         for address in ("192.168.50.50-192.168.50.70", "192.168.50.50-192.168.50.52,192.168.50.53-192.168.50.59", POOL):
             self.eip("eip-pool", address)
         said = self.cluster.kubectl_fails("patch", "eip", "eip-pool", "--type=merge", "-p", '{"spec": {"address": "192.168.50.50-192.168.50.53"}}')
@@ -91,7 +91,7 @@ class Restarted(LifeTest):
         had = self.given(5)
         self.service("late", eip="eip-pool")
         self.wait_waiting("late", "PoolExhausted", "eip-pool")
-        since = self.cluster.audit.mark()
+        since = self.cluster.audit.mark_after(CONTROLLER, self.namespace, *had, "late")
         for _ in range(3):
             for pod in self.berth.controllers:
                 pod.kill()

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 
+from netns import wait_for
+
 # One line a finished request; a watch has one when it begins and one when it ends.
 POLICY = """apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -55,6 +57,13 @@ class AuditLog:
                 return log.seek(0, 2)
         except FileNotFoundError:
             return 0
+
+    def mark_after(self, user, namespace, *services):
+        """The place where the log ends now that it has what `user` wrote to the status of these Services: what was written
+        can be seen before the log has it."""
+        wait_for("the audit log", lambda: set(services) <= {r.name for r in self.requests(
+            user=user, namespace=namespace, verb="patch", resource="services/status", code=200)}, 10)
+        return self.mark()
 
     def requests(self, since=0, **wanted):
         """Requests in order. `wanted` names fields and their values: user="system:kube-proxy", resource="services"."""
