@@ -40,6 +40,7 @@ class Event:
     median: float | None = None   # of the gaps
     worst: float | None = None
     arp: float | None = None      # longest wait for an answer
+    rest: float = 0               # before it: first frames that are still being repeated would be sent anew
     vanishes: bool = False        # the holder is cut off from all others meanwhile
 
 
@@ -61,7 +62,7 @@ def events():
         Event("berthctl move", lambda lab, node: lab.ctl("move", lab.vip, other(lab, node).name), lost=0, arp=0.05),
         Event("berthctl drain", lambda lab, node: lab.ctl("drain", node.name),
               lambda lab, node: lab.ctl("undrain", node.name), lost=0, arp=0.05),
-        Event("rolling upgrade (a new agent beside the old one)", lambda lab, node: node.upgrade_agent(), lost=0, arp=0.05),
+        Event("rolling upgrade (a new agent beside the old one)", lambda lab, node: node.upgrade_agent(), lost=0, arp=0.05, rest=11),
         Event("agent killed (SIGKILL), its node lives", lambda lab, node: node.kill_agent(), restart, lost=0, arp=0.15),
         Event("node lost without a sign (its switch ports drop all)", lambda lab, node: node.vanish(),
               lambda lab, node: node.reappear(), median=0.6, worst=1.0, vanishes=True),
@@ -108,6 +109,7 @@ class Bench:
     def run(self, event):
         lab = self.lab
         holder = lab.node(lab.wait_announced(1)[lab.vip])
+        time.sleep(event.rest)
         probe, queries = UdpProbe(lab, lab.vip, PORT), ArpQueries(self.asker, lab.vip)
         time.sleep(0.3)
         struck = probe.sent
