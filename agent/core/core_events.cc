@@ -173,6 +173,7 @@ void AgentCore::Impl::On(const AddressesDone& e) {
 void AgentCore::Impl::On(const SilenceDone& e) {
   silence_in_flight_ = false;
   findings_due_ = now_;
+  if (!e.host_ports.ok()) silence_retry_ = now_ + kRetry;
   NoteHostPorts(e.host_ports);
   const auto is_v6 = [](const IpAddr& address) { return address.is_v6(); };
   if (absl::IsUnimplemented(e.status) && std::ranges::any_of(silence_asked_.addresses, is_v6)) {
@@ -194,18 +195,6 @@ void AgentCore::Impl::On(const SilenceDone& e) {
   }
   silence_status_ = e.status;
   reconcile_ = true;
-}
-
-void AgentCore::Impl::NoteHostPorts(const absl::Status& status) {
-  if (!status.ok()) silence_retry_ = now_ + kRetry;
-  if (status == host_ports_status_) return;
-  if (status.ok()) {
-    Write(Log::Level::kInfo, "the node's own ports cannot be reached through addresses of Services any more");
-  } else {
-    Write(Log::Level::kWarn, "the node's own ports can be reached through addresses of Services",
-          {{"error", status.ToString()}});
-  }
-  host_ports_status_ = status;
 }
 
 void AgentCore::Impl::On(const CleanupDone& e) {
@@ -252,15 +241,14 @@ void AgentCore::Impl::On(const PortOpened& e) {
 
 void AgentCore::Impl::On(const Stored& e) {
   stored_ = std::max(stored_, e.number);
-  if (!e.status.ok() && !store_failing_) {
+  if (!e.status.ok() && store_status_.ok()) {
     Write(Log::Level::kWarn, "the state cannot be kept on disk, going on without", {{"error", e.status.ToString()}});
-  } else if (e.status.ok() && store_failing_) {
+  } else if (e.status.ok() && !store_status_.ok()) {
     Write(Log::Level::kInfo, "the state is kept on disk again");
   }
-  store_failing_ = !e.status.ok();
   store_status_ = e.status;
   findings_due_ = now_;
-  if (store_failing_) {
+  if (!e.status.ok()) {
     store_dirty_ = true;
     next_store_ = now_ + absl::Seconds(5);
   }

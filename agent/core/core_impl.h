@@ -296,7 +296,7 @@ class AgentCore::Impl {
   absl::Time held_until_ = absl::InfiniteFuture();
   std::uint64_t store_number_ = 0;
   std::uint64_t stored_ = 0;  // the newest Store that was answered
-  bool store_dirty_ = false, store_failing_ = false;
+  bool store_dirty_ = false;
   absl::Status store_status_;
   absl::Time next_store_ = absl::InfinitePast();
 

@@ -288,4 +288,15 @@ void AgentCore::Impl::UpdateSilence() {
   kernel_out_.push_back(ApplySilence{std::move(want)});
 }
 
+void AgentCore::Impl::NoteHostPorts(const absl::Status& status) {
+  if (status == host_ports_status_) return;
+  if (status.ok()) {
+    Write(Log::Level::kInfo, "the node's own ports cannot be reached through addresses of Services any more");
+  } else {
+    Write(Log::Level::kWarn, "the node's own ports can be reached through addresses of Services",
+          {{"error", status.ToString()}});
+  }
+  host_ports_status_ = status;
+}
+
 }  // namespace berth::agent

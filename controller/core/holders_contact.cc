@@ -4,14 +4,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "controller/core/holders.h"
 
 namespace berth::core {
 namespace {
 using Phase = Holding::Phase;
 constexpr std::size_t kRecheckSample = 4;  // addresses asked of each lost agent at a time, in turn
-constexpr std::size_t kRefusalsTold = 10;  // at once
 }  // namespace
 
 void Holders::Adopt() {
@@ -377,27 +375,6 @@ void Holders::RecheckQuarantined() {
                   if (it == quarantine_.end() || !answer.probed || !answer.macs.empty()) return;
                   for (const std::string& n : std::set<std::string>(it->second)) Unquarantine(a, n);
                 });
-  }
-}
-
-std::string RefusalsText(const Holding& h) {
-  std::vector<std::string> why;
-  for (const plan::Refusal& r : h.refusals) {
-    if (why.size() == kRefusalsTold) {
-      why.push_back(absl::StrCat("and ", h.refusals.size() - kRefusalsTold, " others"));
-      break;
-    }
-    why.push_back(absl::StrCat(r.node, ": ", r.why));
-  }
-  return absl::StrJoin(why, "; ");
-}
-
-// Once until somebody holds it again. That there is no agent at all is no Service's trouble alone.
-void Holders::TellUnheld(Holding& h) {
-  if (h.refusals.empty() || std::exchange(h.told_unheld, true)) return;
-  for (const plan::Claim& claim : ctx_.ledger.OwnersOf(h.address)) {
-    ctx_.ServiceEvent(claim.service, true, "SetBalancer",
-                      absl::StrCat("no available nodes for service ip ", h.address.ToString(), ": ", RefusalsText(h)));
   }
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of Holders that tells people of what is allowed and yet perhaps not what they meant.
+// The part of Holders that tells people: of what nobody can hold, and of what is allowed and yet perhaps not meant.
+#include <cstddef>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "controller/core/holders.h"
@@ -8,6 +10,7 @@ namespace berth::core {
 namespace {
 
 constexpr char kStays[] = "its node is drained, but no other node can hold it: it stays";
+constexpr std::size_t kRefusalsTold = 10;  // at once
 
 }  // namespace
 
@@ -48,6 +51,27 @@ void Holders::TellWhenOutside(const Holding& h) {
       absl::StrCat("address ", h.address.ToString(), " is in no subnet of interface ", (*interface)->name, " of ",
                    h.holder, " (", subnets.empty() ? std::string("it has none") : absl::StrJoin(subnets, ", "),
                    "): it is announced there all the same; clients reach it only if their router has a route for it"));
+}
+
+std::string RefusalsText(const Holding& h) {
+  std::vector<std::string> why;
+  for (const plan::Refusal& r : h.refusals) {
+    if (why.size() == kRefusalsTold) {
+      why.push_back(absl::StrCat("and ", h.refusals.size() - kRefusalsTold, " others"));
+      break;
+    }
+    why.push_back(absl::StrCat(r.node, ": ", r.why));
+  }
+  return absl::StrJoin(why, "; ");
+}
+
+// Once until somebody holds it again. That there is no agent at all is no Service's trouble alone.
+void Holders::TellUnheld(Holding& h) {
+  if (h.refusals.empty() || std::exchange(h.told_unheld, true)) return;
+  for (const plan::Claim& claim : ctx_.ledger.OwnersOf(h.address)) {
+    ctx_.ServiceEvent(claim.service, true, "SetBalancer",
+                      absl::StrCat("no available nodes for service ip ", h.address.ToString(), ": ", RefusalsText(h)));
+  }
 }
 
 }  // namespace berth::core

@@ -183,15 +183,24 @@ TEST_CASE("orders that this controller cannot follow are declined in words", "[c
   CHECK(status.error_message() == "this controller is a standby: b leads");
 }
 
-TEST_CASE("the doctor answers when the examination is done, and judges by what is so then", "[contract]") {
-  AdminStage stage(FillSmallCluster);
-  stage.OnLoop([](FakeAdminBackend& backend) { backend.hold_examinations = true; });
+// A doctor was called, and waits for its examination.
+struct HeldDoctor {
+  HeldDoctor() {
+    stage.OnLoop([](FakeAdminBackend& backend) { backend.hold_examinations = true; });
+    stage.stub().async()->Doctor(context.get(), &request, &found,
+                                 [this](grpc::Status status) { answered.set_value(std::move(status)); });
+  }
+  // Outlive the stage, which ends the call.
   std::promise<grpc::Status> answered;
-  const auto context = AdminStage::Context();
+  const decltype(AdminStage::Context()) context = AdminStage::Context();
   const v1::DoctorRequest request;
   v1::DoctorResponse found;
-  stage.stub().async()->Doctor(context.get(), &request, &found,
-                               [&](grpc::Status status) { answered.set_value(std::move(status)); });
+  AdminStage stage{FillSmallCluster};
+};
+
+TEST_CASE("the doctor answers when the examination is done, and judges by what is so then", "[contract]") {
+  HeldDoctor held;
+  AdminStage& stage = held.stage;
   for (bool begun = false; !begun;) {
     v1::GetVersionResponse version;  // other calls are answered meanwhile
     REQUIRE(stage.Call(&Stub::GetVersion, v1::GetVersionRequest(), version).ok());
@@ -207,7 +216,8 @@ TEST_CASE("the doctor answers when the examination is done, and judges by what i
     backend.census.addresses = {{Ip("192.168.50.50"), "node1", {{"node2", true, {}, ""}}}};
     backend.AnswerExaminations();
   });
-  REQUIRE(answered.get_future().get().ok());
+  REQUIRE(held.answered.get_future().get().ok());
+  const v1::DoctorResponse& found = held.found;
   CHECK(found.announced() == 300);
   CHECK(found.asked() == 256);
   REQUIRE(found.findings_size() == 2);
@@ -221,19 +231,13 @@ TEST_CASE("the doctor answers when the examination is done, and judges by what i
 }
 
 TEST_CASE("a doctor that waits for its examination is ended by the shutdown", "[contract]") {
-  AdminStage stage(FillSmallCluster);
-  stage.OnLoop([](FakeAdminBackend& backend) { backend.hold_examinations = true; });
-  std::promise<grpc::Status> answered;
-  const auto context = AdminStage::Context();
-  const v1::DoctorRequest request;
-  v1::DoctorResponse found;
-  stage.stub().async()->Doctor(context.get(), &request, &found,
-                               [&](grpc::Status status) { answered.set_value(std::move(status)); });
+  HeldDoctor held;
+  AdminStage& stage = held.stage;
   for (bool begun = false; !begun;) {
     stage.OnLoop([&](FakeAdminBackend& backend) { begun = !backend.examining.empty(); });
   }
   stage.Shutdown();
-  CHECK(answered.get_future().get().error_code() == grpc::StatusCode::UNAVAILABLE);
+  CHECK(held.answered.get_future().get().error_code() == grpc::StatusCode::UNAVAILABLE);
   stage.OnLoop([](FakeAdminBackend& backend) { backend.AnswerExaminations(); });  // too late, and no harm
 }
 

@@ -18,6 +18,18 @@ const Silence kSilence{.addresses = {Ip("10.9.0.50"), Ip("fd00::50")},
                        .guarded = {Ip("10.9.0.50"), Ip("fd00::50")},
                        .open = {{Ip("10.9.0.50"), IPPROTO_TCP, 80}, {Ip("fd00::50"), IPPROTO_UDP, 53}}};
 
+// Two agents of one node, the older of which has silenced what is to be silent.
+struct TwoAgents {
+  Lab lab;
+  LinuxKernel old_agent{lab.loop()}, new_agent{lab.loop()};
+  RecordingObserver other;  // of the new one; the lab's is the old one's
+  TwoAgents() {
+    REQUIRE(old_agent.Start(lab.observer()).ok());
+    REQUIRE(new_agent.Start(other).ok());
+    REQUIRE(old_agent.ApplySilence(kSilence).ok());
+  }
+};
+
 std::string Ruleset(Lab& lab) {
   return lab.Read("for family in arp ip6 inet; do nft -s list table $family berth; done");
 }
@@ -97,13 +109,8 @@ TEST_CASE("our own changes and other people's tables do not count as disturbance
 }
 
 TEST_CASE("two agents of one node that want the same do not disturb each other", "[net]") {
-  Lab lab;
-  LinuxKernel old_agent(lab.loop());
-  LinuxKernel new_agent(lab.loop());
-  RecordingObserver other;
-  REQUIRE(old_agent.Start(lab.observer()).ok());
-  REQUIRE(new_agent.Start(other).ok());
-  REQUIRE(old_agent.ApplySilence(kSilence).ok());
+  TwoAgents node;
+  auto& [lab, old_agent, new_agent, other] = node;
   const std::string handles = lab.Read("nft -a list ruleset");
   REQUIRE(new_agent.ApplySilence(kSilence).ok());
   CHECK(lab.Read("nft -a list ruleset") == handles);  // not even touched
@@ -121,13 +128,8 @@ TEST_CASE("two agents of one node that want the same do not disturb each other",
 }
 
 TEST_CASE("an agent that does not know all yet adds to what another of its node has put there", "[net]") {
-  Lab lab;
-  LinuxKernel old_agent(lab.loop());
-  LinuxKernel new_agent(lab.loop());
-  RecordingObserver other;
-  REQUIRE(old_agent.Start(lab.observer()).ok());
-  REQUIRE(new_agent.Start(other).ok());
-  REQUIRE(old_agent.ApplySilence(kSilence).ok());
+  TwoAgents node;
+  auto& [lab, old_agent, new_agent, other] = node;
   const std::string handles = lab.Read("nft -a list ruleset");
   Silence part{
       .addresses = {Ip("10.9.0.50")}, .rewrite = kSilence.rewrite, .rewrite6 = kSilence.rewrite6, .keep_others = true};
