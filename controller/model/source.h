@@ -81,9 +81,9 @@ struct PoolStatus {
 
 // An Event for people to read (Kubernetes Event; a log line in the files source).
 struct EventRecord {
-  enum class Kind : std::uint8_t { kService, kPool };
+  enum class Kind : std::uint8_t { kService, kPool, kBgpConf, kBgpPeer };
   Kind kind = Kind::kService;
-  ObjectId object;  // a pool has no namespace
+  ObjectId object;  // all but Services are without a namespace
   bool warning = false;
   std::string reason;  // stable CamelCase, OpenELB's where it has one
   std::string message;

@@ -58,14 +58,15 @@ class FaultTest(BerthTest):
     @contextlib.contextmanager
     def served(self, address):
         """While this lasts a new connection to the address from the LAN gets its page, each time."""
-        end, failures, count = threading.Event(), [], 0
+        end, failures, count, path = threading.Event(), [], 0, ""
 
         def ask():
-            nonlocal count
+            nonlocal count, path
             while not end.wait(0.05):
                 began = time.monotonic()
                 if not self.cluster.fetch(address, timeout=2):
                     failures.append(round(began, 1))
+                    path = path or self.path_of_pages(address)
                 count += 1
         thread = threading.Thread(target=ask, daemon=True)
         thread.start()
@@ -75,7 +76,27 @@ class FaultTest(BerthTest):
             end.set()
             thread.join()
         self.assertGreater(count, 0)
-        self.assertEqual(failures, [], f"of {count} pages")
+        self.assertEqual(failures, [], f"of {count} pages; after the first that did not come:\n{path}")
+
+    def path_of_pages(self, address):
+        """What a page passes on its way from the client to a pod, as each that has a part in it says at this moment."""
+        def told(ask):
+            try:
+                return ask()
+            except Exception as error:  # noqa: BLE001 - what can be told is told
+                return repr(error)
+        lines = [f"client: {self.cluster.client.exec('ip', 'neigh', 'show', address, check=False).stdout.strip()}"]
+        for node in self.cluster.nodes:
+            maps = [told(lambda n=node, m=m: [line.strip() for line in n.exec("nft", "list", "map", "ip", "kube-proxy", m, check=False)
+                                              .stdout.splitlines() if f" {address} " in line])
+                    for m in ("service-ips", "no-endpoint-services")]
+            lines.append(f"{node.name}: kube-proxy {maps}, "
+                         f"routes {told(lambda n=node: n.exec('ip', 'route', check=False).stdout.splitlines())}")
+        lines += [f"slice {thing['metadata']['name']}: {[(e['addresses'], e['conditions']) for e in thing.get('endpoints') or []]}"
+                  for thing in told(lambda: self.cluster.api.items(resource("discovery.k8s.io/v1", "endpointslices", self.namespace)))]
+        lines += [f"pod {pod.name}: {pod.address} on {pod.node.name}, ready {pod.ready}" for pod in self.cluster.pods(self.namespace)]
+        lines.append(f"Services: {told(lambda: {name: ingress_of(thing) for name, thing in self.services().items()})}")
+        return "\n".join(lines)
 
     # ---- controllers ------------------------------------------------------------------------------------------------
     def standby(self):

@@ -56,6 +56,43 @@ class Emptied(FaultTest):
                 wait_for("its address", lambda: address in ingress_of(self.services()["web"]), 20, 0.02)
 
 
+class PastTheWebhook(FaultTest):
+    """A BgpPeer that no speaker would take and that came past the webhook says so in an Event and is told by berthctl, until it is mended"""
+
+    def test(self):
+        hooks = resource("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", None, "berth-controller")
+        place = [hook["name"] for hook in self.cluster.api.get(hooks)["webhooks"]].index("validate.bgppeer.network.kubesphere.io")
+
+        def policy(value):
+            self.cluster.api.patch(hooks, [{"op": "replace", "path": f"/webhooks/{place}/failurePolicy", "value": value}],
+                                   "application/json-patch+json")
+        policy("Ignore")
+        self.addCleanup(policy, "Fail")
+        peers = resource("network.kubesphere.io/v1alpha2", "bgppeers")
+        with self.frozen(*self.berth.controllers):
+            # Until the API server itself has heard that it may go on without an answer.
+            wait_for("a BgpPeer let in", lambda: self._created(peers, {
+                "apiVersion": "network.kubesphere.io/v1alpha2", "kind": "BgpPeer", "metadata": {"name": "tor"},
+                "spec": {"conf": {"peerAs": 64512}}}), 60, 0.1)
+        self.addCleanup(self.cluster.api.delete, f"{peers}/tor")
+        says = 'BgpPeer "tor": spec.conf.neighborAddress is missing; write the neighbour\'s IP address, such as 192.0.2.1'
+        wait_for("an Event", lambda: says in self.cluster.kubectl("describe", "bgppeer", "tor"), 30, 0.2)
+        wait_for("a problem", lambda: self._problems() == [f"Kubernetes: {says}"], 20, 0.1)
+        self.cluster.api.patch(f"{peers}/tor", {"spec": {"conf": {"neighborAddress": "192.0.2.1"}}})
+        wait_for("no problem", lambda: self._problems() == [], 20, 0.1)
+
+    def _created(self, path, thing):
+        try:
+            return self.cluster.api.create(path, thing)
+        except ApiError as error:
+            if error.code != 500:
+                raise
+            return None
+
+    def _problems(self):
+        return self.status(self.berth.leader()).get("problems", [])
+
+
 class KindDeleted(FaultTest):
     """Controllers that start after Eips and their kind were deleted say what is missing and wait; once it is there again all goes on"""
 

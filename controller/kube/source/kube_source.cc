@@ -21,7 +21,7 @@ constexpr absl::Duration kFetchRetry = absl::Seconds(1);
 constexpr absl::Duration kCrdInterval = absl::Minutes(5);
 constexpr absl::Duration kCrdRetry = absl::Seconds(10);
 constexpr absl::Duration kResignWait = absl::Seconds(1);
-constexpr int kKinds = 5;
+constexpr int kKinds = 5;  // whose objects addresses depend on: all but those of BGP
 
 }  // namespace
 
@@ -36,7 +36,9 @@ const KubeSource::Collection& KubeSource::CollectionOf(Kind kind) {
       {Kind::kSlices, {"endpointslices", "/apis/discovery.k8s.io/v1/endpointslices"}},
       {Kind::kNodes, {"nodes", "/api/v1/nodes"}},
       {Kind::kNamespaces, {"namespaces", "/api/v1/namespaces"}},
-      {Kind::kPools, {"eips", "/apis/network.kubesphere.io/v1alpha2/eips"}}};
+      {Kind::kPools, {"eips", "/apis/network.kubesphere.io/v1alpha2/eips"}},
+      {Kind::kBgpConfs, {"bgpconfs", "/apis/network.kubesphere.io/v1alpha2/bgpconfs"}},
+      {Kind::kBgpPeers, {"bgppeers", "/apis/network.kubesphere.io/v1alpha2/bgppeers"}}};
   return kCollections.at(kind);
 }
 
@@ -67,7 +69,9 @@ absl::Status KubeSource::Start(Observer& observer) {
   observer_ = &observer;
   alive_ = std::make_shared<bool>(true);
   // Slices come after all Services: of those that need none they are not kept.
-  for (const Kind kind : {Kind::kServices, Kind::kNodes, Kind::kNamespaces, Kind::kPools}) Watch(kind);
+  for (const Kind kind :
+       {Kind::kServices, Kind::kNodes, Kind::kNamespaces, Kind::kPools, Kind::kBgpConfs, Kind::kBgpPeers})
+    Watch(kind);
   election_.Start();
   CheckCrd();
   return absl::OkStatus();
@@ -113,9 +117,9 @@ void KubeSource::Follower::OnProblem(const absl::Status& status) {
   if (absl::IsNotFound(status)) {
     return source_.Problem(resource, absl::NotFoundError(absl::StrCat(
                                          "the API server has no ", resource,
-                                         " of network.kubesphere.io/v1alpha2: install Berth's CRDs (charts/berth); "
-                                         "nothing is given out before they are there (",
-                                         status.message(), ")")));
+                                         " of network.kubesphere.io/v1alpha2: install Berth's CRDs (charts/berth)",
+                                         kind_ == Kind::kPools ? "; nothing is given out before they are there" : "",
+                                         " (", status.message(), ")")));
   }
   source_.Problem(resource, status);
 }
@@ -139,6 +143,10 @@ void KubeSource::OnObject(Kind kind, const json& object) {
     case Kind::kPools:
       if (const PoolObject* pool = store_.PutPool(object)) pools_.Show(*pool);
       break;
+    case Kind::kBgpConfs:
+    case Kind::kBgpPeers:
+      JudgeBgp(kind, IdOf(object).name, &object);
+      break;
   }
   Changed();
 }
@@ -161,12 +169,27 @@ void KubeSource::OnDeleted(Kind kind, const model::ObjectId& id) {
       store_.DropPool(id.name);
       pools_.Gone(id.name);
       break;
+    case Kind::kBgpConfs:
+    case Kind::kBgpPeers:
+      JudgeBgp(kind, id.name, nullptr);
+      break;
   }
   Changed();
 }
 
+void KubeSource::JudgeBgp(Kind kind, const std::string& name, const json* object) {
+  const auto of = kind == Kind::kBgpConfs ? model::EventRecord::Kind::kBgpConf : model::EventRecord::Kind::kBgpPeer;
+  absl::Status wrong;
+  if (object != nullptr) {
+    wrong = bgp_.Put(of, *object);
+  } else {
+    bgp_.Drop(of, name);
+  }
+  Problem(absl::StrCat(CollectionOf(kind).resource, "/", name), wrong);
+}
+
 void KubeSource::OnListed(Kind kind) {
-  listed_.insert(kind);
+  if (kind != Kind::kBgpConfs && kind != Kind::kBgpPeers) listed_.insert(kind);
   if (kind == Kind::kServices && followers_.count(Kind::kSlices) == 0) Watch(Kind::kSlices);
   if (kind == Kind::kSlices) store_.OnListed();
   Changed();
@@ -229,6 +252,9 @@ void KubeSource::Changed() {
 void KubeSource::Flush() {
   flush_posted_ = false;
   ReportProblems();
+  if (led_) {
+    for (const BgpObjects::Invalid& invalid : bgp_.TakeUntold()) Record(invalid.event, invalid.uid);
+  }
   if (listed_.size() < kKinds) return;  // all at once, then
   const model::ClusterDelta delta = store_.TakeDelta(kServicesOfOneTurn);
   for (const model::Service& service : delta.services) announced_.Show(service.id, store_.UnannouncedOf(service.id));
@@ -274,12 +300,18 @@ void KubeSource::WriteUnannounced(const model::UnannouncedServices& services) {
   if (alive_ != nullptr) announced_.Want(services);
 }
 
-void KubeSource::RecordEvent(const model::EventRecord& event) {
-  const bool is_pool = event.kind == model::EventRecord::Kind::kPool;
+void KubeSource::RecordEvent(const model::EventRecord& event) { Record(event, store_.UidOf(event)); }
+
+void KubeSource::Record(const model::EventRecord& event, const std::string& uid) {
+  static const std::map<model::EventRecord::Kind, const char*> kNames = {
+      {model::EventRecord::Kind::kService, "service"},
+      {model::EventRecord::Kind::kPool, "pool"},
+      {model::EventRecord::Kind::kBgpConf, "bgpconf"},
+      {model::EventRecord::Kind::kBgpPeer, "bgppeer"}};
   Log(event.warning ? LogLevel::kWarn : LogLevel::kInfo, event.message,
       {{"reason", event.reason},
-       {is_pool ? "pool" : "service", is_pool ? event.object.name : event.object.ToString()}});
-  if (alive_ != nullptr) events_.Record(event, store_.UidOf(event));
+       {kNames.at(event.kind), event.object.ns.empty() ? event.object.name : event.object.ToString()}});
+  if (alive_ != nullptr) events_.Record(event, uid);
 }
 
 // ---- leadership
@@ -306,6 +338,7 @@ void KubeSource::TellLeadership() {
   const LeaseElection::Leadership& now = election_.now();
   if (std::exchange(led_, now.leader) != now.leader) options_.on_leadership(led_);
   if (alive_ == nullptr) return;
+  if (now.leader) Changed();  // what is wrong is for the leader to tell
   observer_->OnLeadership(now.leader, now.term, now.leader_name);
 }
 

@@ -7,7 +7,8 @@
 //   RETURN_IF_ERROR(source.Start(core));
 //
 // Lists and watches Services, EndpointSlices, Nodes, Namespaces and Eips; tells nothing before all of them have been
-// read once. While the API server cannot be reached, or a kind of object is not there (the CRDs are missing) or not
+// read once. Follows BgpConfs and BgpPeers beside them, of which it says what is wrong: a problem, and an Event on the
+// object. While the API server cannot be reached, or a kind of object is not there (the CRDs are missing) or not
 // allowed (RBAC), what is known stays in force and the reason is among the problems. Loop thread only.
 #ifndef BERTH_CONTROLLER_KUBE_SOURCE_KUBE_SOURCE_H_
 #define BERTH_CONTROLLER_KUBE_SOURCE_KUBE_SOURCE_H_
@@ -26,6 +27,7 @@
 #include "controller/kube/client/reflector.h"
 #include "controller/kube/lease/lease_election.h"
 #include "controller/kube/source/agent_memory.h"
+#include "controller/kube/source/bgp_objects.h"
 #include "controller/kube/source/cluster_store.h"
 #include "controller/kube/write/announced_writer.h"
 #include "controller/kube/write/event_recorder.h"
@@ -63,7 +65,7 @@ class KubeSource final : public model::ClusterSource {
   void Resign(std::function<void()> done);
 
  private:
-  enum class Kind : std::uint8_t { kServices, kSlices, kNodes, kNamespaces, kPools };
+  enum class Kind : std::uint8_t { kServices, kSlices, kNodes, kNamespaces, kPools, kBgpConfs, kBgpPeers };
   // Follows the objects of one kind.
   class Follower final : public Reflector::Observer {
    public:
@@ -86,10 +88,12 @@ class KubeSource final : public model::ClusterSource {
   void OnObject(Kind kind, const nlohmann::json& object);
   void OnDeleted(Kind kind, const model::ObjectId& id);
   void OnListed(Kind kind);
+  void JudgeBgp(Kind kind, const std::string& name, const nlohmann::json* object);  // null: it is gone
   void OnLeadership(const LeaseElection::Leadership& now);
   void TellLeadership();
   WriteWindow Window() const;
   void OnWritten(std::uint64_t write_id, absl::StatusOr<ServiceObject> written);
+  void Record(const model::EventRecord& event, const std::string& uid);
   void Changed();
   void Fetch(const model::ObjectId& service);
   void CheckCrd();
@@ -105,6 +109,7 @@ class KubeSource final : public model::ClusterSource {
   std::shared_ptr<bool> alive_;  // null while not running
 
   ClusterStore store_;
+  BgpObjects bgp_;
   LeaseElection election_;
   AgentMemory memory_;
   EventRecorder events_;

@@ -25,10 +25,36 @@ constexpr int kMaxTries = 12;
 constexpr std::size_t kMaxName = 253;
 constexpr std::size_t kMaxNote = 1024;
 
-bool IsPool(const model::EventRecord& event) { return event.kind == model::EventRecord::Kind::kPool; }
+constexpr char kOurs[] = "network.kubesphere.io/v1alpha2";
 
 // Events of objects without a namespace live in this one.
-std::string NamespaceOf(const model::EventRecord& event) { return IsPool(event) ? "default" : event.object.ns; }
+std::string NamespaceOf(const model::EventRecord& event) {
+  return event.object.ns.empty() ? "default" : event.object.ns;
+}
+
+json InvolvedObject(const model::EventRecord& event, const std::string& uid) {
+  json object = {{"name", event.object.name}, {"uid", uid}};
+  const auto is = [&](const char* version, const char* kind) {
+    object["apiVersion"] = version;
+    object["kind"] = kind;
+  };
+  switch (event.kind) {
+    case model::EventRecord::Kind::kService:
+      is("v1", "Service");
+      break;
+    case model::EventRecord::Kind::kPool:
+      is(kOurs, "Eip");
+      break;
+    case model::EventRecord::Kind::kBgpConf:
+      is(kOurs, "BgpConf");
+      break;
+    case model::EventRecord::Kind::kBgpPeer:
+      is(kOurs, "BgpPeer");
+      break;
+  }
+  if (!event.object.ns.empty()) object["namespace"] = event.object.ns;
+  return object;
+}
 
 }  // namespace
 
@@ -105,11 +131,7 @@ void EventRecorder::Send(const Key& key) {
     request.method = Method::kPost;
     request.content_type = kJson;
     body["metadata"] = {{"name", entry.name}, {"namespace", NamespaceOf(event)}};
-    body["involvedObject"] = {{"apiVersion", IsPool(event) ? "network.kubesphere.io/v1alpha2" : "v1"},
-                              {"kind", IsPool(event) ? "Eip" : "Service"},
-                              {"name", event.object.name},
-                              {"uid", entry.uid}};
-    if (!IsPool(event)) body["involvedObject"]["namespace"] = event.object.ns;
+    body["involvedObject"] = InvolvedObject(event, entry.uid);
     body["reason"] = event.reason;
     body["message"] = event.message.substr(0, kMaxNote);
     body["type"] = event.warning ? "Warning" : "Normal";
