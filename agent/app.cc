@@ -68,6 +68,7 @@ absl::StatusOr<AgentConfig> MakeConfig(const AppOptions& options) {
   config.started_ns = BootTimeNs();
   config.version = std::string(BuildVersion());
   config.vip_interface = options.vip_interface;
+  config.layer2 = options.layer2;
   if (options.peer_listen.has_value()) config.probe_endpoint = options.peer_listen->ToString();
   const std::string process = RandomBytes(sizeof config.peer_process);
   std::memcpy(&config.peer_process, process.data(), process.size());

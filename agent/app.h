@@ -21,6 +21,7 @@ struct AppOptions {
   std::vector<HostPort> controllers;
   std::string node_name;
   std::string vip_interface = "auto";
+  bool layer2 = true;  // answer for addresses by ARP and NDP
   std::string state_dir;
   std::string token_file;  // empty: no token is shown
   HostPort http_listen;

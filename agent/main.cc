@@ -29,7 +29,7 @@ struct Flags {
   std::string controller, node_name, vip_interface = "auto", state_dir = "/var/lib/berth/agent", token_file;
   std::string peer_listen = ":7445", http_listen = ":8081", log_level = "info", log_format = "text";
   berth::TlsFlags tls;
-  bool cleanup = false;
+  bool layer2 = true, cleanup = false;
 };
 
 void Declare(CLI::App& cli, Flags& flags) {
@@ -39,6 +39,9 @@ void Declare(CLI::App& cli, Flags& flags) {
   cli.add_option("--vip-interface", flags.vip_interface,
                  "where addresses are made local: auto (kube-ipvs0 when present, else our own berth0), none, or a name")
       ->capture_default_str();
+  cli.add_flag("--enable-layer2", flags.layer2,
+               "=false: this node answers for no address by ARP or NDP, and others hold them")
+      ->default_str("true");
   cli.add_option("--state-dir", flags.state_dir, "folder that keeps the newest state")->capture_default_str();
   cli.add_option("--token-file", flags.token_file, "file with a service account token, read again for each connection");
   cli.add_option("--peer-listen", flags.peer_listen, "ADDR:PORT (UDP) of probes among agents; empty turns them off")
@@ -80,6 +83,7 @@ absl::StatusOr<berth::agent::AppOptions> ToOptions(const Flags& flags) {
   RETURN_IF_ERROR(CheckInterfaceRule(flags.vip_interface));
   if (flags.state_dir.empty()) return absl::InvalidArgumentError("--state-dir must not be empty");
   options.vip_interface = flags.vip_interface;
+  options.layer2 = flags.layer2;
   options.state_dir = flags.state_dir;
   options.token_file = flags.token_file;
   options.tls = flags.tls;

@@ -40,6 +40,7 @@ struct AgentConfig {
   std::uint64_t peer_process = 0;  // random, tells this process from others in probes
   std::string peer_seed;           // random bytes, kept secret: nonces are made from them
   std::string vip_interface = "auto";
+  bool layer2 = true;       // --enable-layer2: answers for addresses by ARP and NDP
   bool reads_node = false;  // ReadNode is answered
 };
 

@@ -46,6 +46,7 @@ void AgentCore::Impl::Reconcile() {
   }
   // Opening takes tens of milliseconds, which a probe before a failover does not have: so open ahead.
   for (const auto* lan : {&view_.silence.rewrite, &view_.silence.rewrite6}) {
+    if (!config_.layer2) break;
     for (const auto& [name, address] : *lan) {
       const Link& link = *kernel_->Find(name);
       UsePort({.index = link.index, .name = link.name, .mac = link.mac});
@@ -125,6 +126,7 @@ void AgentCore::Impl::Judge(Entry& entry, Links& links) {
     return reject(RejectCode::kUnsupported,
                   absl::StrCat("this agent announces by layer2 only, not by ", ProtocolName(a.protocol)));
   }
+  if (!config_.layer2) return reject(RejectCode::kUnsupported, sync::kLayer2Off);
   if (const auto own = view_.own.find(a.address); own != view_.own.end()) {
     return reject(RejectCode::kOwnAddress,
                   absl::StrCat(a.address.ToString(), " is this node's own address on interface \"", own->second,

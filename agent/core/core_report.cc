@@ -50,7 +50,8 @@ void AgentCore::Impl::SayHello() {
                    .announced = announced(),
                    .local = LocalMarked(),
                    .probe_endpoint = config_.probe_endpoint,
-                   .wall_ns = WallNs()});
+                   .wall_ns = WallNs(),
+                   .layer2_off = !config_.layer2});
 }
 
 void AgentCore::Impl::ReportChanges(bool gains_due) {

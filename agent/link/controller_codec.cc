@@ -108,6 +108,7 @@ struct PayloadWriter {
     for (const IpAddr& address : m.local) to->add_local(address.ToString());
     to->set_probe_endpoint(WireName(m.probe_endpoint));
     to->set_wall_ns(m.wall_ns);
+    to->set_layer2_off(m.layer2_off);
   }
   void operator()(const sync::Heartbeat& m) const { out->mutable_heartbeat()->set_sequence(m.sequence); }
   void operator()(const sync::Applied& m) const {

@@ -234,6 +234,7 @@ struct Hello {  // always first on a stream
   std::vector<IpAddr> local;   // addresses Berth made local on this node and that are there still
   std::string probe_endpoint;  // of --peer-listen: HOST:PORT, ":PORT" for all its addresses, or empty
   std::int64_t wall_ns = 0;    // wall clock when it was said, nanoseconds since 1970; 0: not told
+  bool layer2_off = false;     // it answers for no address by ARP or NDP
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 struct Heartbeat {
@@ -248,6 +249,8 @@ enum class RejectCode : std::uint8_t {
   kUnspecified, kInterfaceMissing, kInterfaceDown, kAddressConflict, kNetlinkError, kSilenceUnavailable,
   kOwnAddress, kUnsupported, kStaleTerm, kBadBaseVersion,
 };
+// Why a node whose agent says Hello::layer2_off holds nothing.
+inline constexpr char kLayer2Off[] = "layer 2 is off on this node (berth-agent --enable-layer2=false)";
 struct Rejection {
   std::optional<IpAddr> address;  // absent: the whole version
   RejectCode code = RejectCode::kUnspecified;

@@ -51,6 +51,7 @@ const std::map<std::string, plan::NodeView>& Holders::NodeViews() const {
     v.connected = agent.connected();
     v.leaving = agent.leaving;
     v.drained = agents_.Drained(name);
+    v.layer2_off = agent.hello.layer2_off;
     v.interfaces = agent.hello.interfaces;
     v.node.name = name;
     auto it = cluster_.nodes.find(name);

@@ -126,6 +126,8 @@ class Holders {
 
   const IndexedMap<IpAddr, Holding>& all() const { return holdings_; }
   const Holding* Find(const IpAddr& address) const;
+  // Whether its holder answers for it, as far as anybody knows.
+  bool IsAnnounced(const Holding& h) const;
   // A connected agent that could ask the LAN about an address of a pool with this interface rule, or empty. `except` is
   // not asked.
   std::string ProberFor(const IpAddr& address, const std::string& interface, const std::string& except = "") const;

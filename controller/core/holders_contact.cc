@@ -241,7 +241,7 @@ std::string Holders::ProberFor(const IpAddr& address, const std::string& interfa
   const auto rule = sync::InterfaceRule::Parse(interface);
   if (!rule.ok()) return best;
   for (const auto& [name, view] : NodeViews()) {
-    if (!view.connected || view.leaving || name == except) continue;
+    if (!view.connected || view.leaving || view.layer2_off || name == except) continue;
     auto found = plan::ResolveInterface(*rule, address, view);
     if (!found.ok() || !(*found)->up) continue;
     const std::uint64_t weight = plan::Weight(name, address);

@@ -14,6 +14,13 @@ constexpr std::size_t kRefusalsTold = 10;  // at once
 
 }  // namespace
 
+bool Holders::IsAnnounced(const Holding& h) const {
+  using Phase = Holding::Phase;
+  if (h.phase == Phase::kUnheld || h.phase == Phase::kVerifying || h.phase == Phase::kAnnouncing) return false;
+  const Agent* holder = agents_.Find(h.holder);
+  return holder != nullptr && (holder->connected() || holder->control_lost);
+}
+
 // A drained node keeps what no other can hold.
 void Holders::TellWhetherItStays(Holding& h) {
   const bool stays = agents_.Drained(h.holder);

@@ -28,16 +28,9 @@ void Unannounced::Note(const IpAddr& address) {
   if (!ctx_.active || !ctx_.options.record_reasons) return;
   const Holding* h = holders_.Find(address);
   // The end of it is noticed when they are looked at.
-  if (h == nullptr || IsAnnounced(*h)) return;
+  if (h == nullptr || holders_.IsAnnounced(*h)) return;
   if (!entries_.try_emplace(address, Entry{ctx_.now, ""}).second) return;
   CheckAt(ctx_.now + ctx_.options.unannounced_after);
-}
-
-bool Unannounced::IsAnnounced(const Holding& h) const {
-  using Phase = Holding::Phase;
-  if (h.phase == Phase::kUnheld || h.phase == Phase::kVerifying || h.phase == Phase::kAnnouncing) return false;
-  const Agent* holder = agents_.Find(h.holder);
-  return holder != nullptr && (holder->connected() || holder->control_lost);
 }
 
 void Unannounced::CheckAt(absl::Time at) {
@@ -53,7 +46,7 @@ void Unannounced::Check() {
     const IpAddr& address = it->first;
     Entry& entry = it->second;
     const Holding* h = holders_.Find(address);
-    if (h == nullptr || IsAnnounced(*h)) {
+    if (h == nullptr || holders_.IsAnnounced(*h)) {
       it = entries_.erase(it);
       continue;
     }

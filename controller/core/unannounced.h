@@ -37,7 +37,6 @@ class Unannounced {
     absl::Time since;
     std::string why;  // once it has lasted; the same until it ends, so that nodes that come and go cost no writes
   };
-  bool IsAnnounced(const Holding& h) const;
   void Check();
   void CheckAt(absl::Time at);
 

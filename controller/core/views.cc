@@ -103,10 +103,8 @@ model::AddressView ControllerCore::View(const IpAddr& address, absl::Duration wa
     if (v.message.empty()) v.message = absl::StrCat(h->rival->ToString(), " claims it too");
   } else if (h->phase == Holding::Phase::kVerifying && h->holder.empty()) {
     v.state = model::AddressState::kProbing;
-  } else if (h->holder.empty() || h->phase == Holding::Phase::kAnnouncing) {
-    v.state = model::AddressState::kUnheld;
   } else {
-    v.state = model::AddressState::kAnnounced;
+    v.state = holders_.IsAnnounced(*h) ? model::AddressState::kAnnounced : model::AddressState::kUnheld;
   }
   if (h->holder.empty() && v.message.empty()) v.message = "no node can hold it";
   return v;
@@ -145,6 +143,9 @@ model::AgentView ControllerCore::View(const Agent& agent, absl::Duration wall_of
     v.state = model::AgentState::kReady;
     v.message = absl::StrCat(agent.rejections.size(),
                              " addresses rejected, the first: ", agent.rejections.begin()->second.message);
+  } else if (agent.hello.layer2_off) {
+    v.state = model::AgentState::kReady;
+    v.message = sync::kLayer2Off;
   } else if (!agent.findings.empty()) {
     v.state = model::AgentState::kReady;
     v.message = absl::StrCat(agent.findings.front().message, "; berthctl doctor says what to do about it");

@@ -19,6 +19,7 @@ absl::Status CanServe(const AddressView& address, const absl::StatusOr<sync::Int
   const auto no = [](const std::string& why) { return absl::FailedPreconditionError(why); };
   if (!node.connected)
     return no("its agent is not connected; check that berth-agent runs there and reaches the controller");
+  if (node.layer2_off) return no(sync::kLayer2Off);
   if (!rule.ok()) return no(absl::StrCat("spec.interface of its Eip: ", rule.status().message()));
   const absl::StatusOr<const sync::InterfaceInfo*> interface = ResolveInterface(*rule, address.address, node);
   if (!interface.ok()) return no(std::string(interface.status().message()));

@@ -24,10 +24,11 @@ namespace berth::plan {
 // What placement knows of a node.
 struct NodeView {
   std::string name;
-  bool connected = false;  // its agent is in contact with us
-  bool leaving = false;    // its agent asked to hand over (SIGTERM)
-  bool drained = false;    // by order, until it is undrained
-  bool preferred = true;   // Ready, not cordoned: where only others are, the holder keeps it
+  bool connected = false;   // its agent is in contact with us
+  bool leaving = false;     // its agent asked to hand over (SIGTERM)
+  bool drained = false;     // by order, until it is undrained
+  bool layer2_off = false;  // its agent answers for no address
+  bool preferred = true;    // Ready, not cordoned: where only others are, the holder keeps it
   std::vector<sync::InterfaceInfo> interfaces;
   model::Node node;  // labels and conditions
 };

@@ -197,6 +197,7 @@ sync::Hello Read(WireReader& in, const Path& at, const v1::Hello& m) {
   out.local = in.Addresses({&at, "local"}, m.local(), sync::kMaxAddresses);
   out.probe_endpoint = in.NameOrEmpty({&at, "probe_endpoint"}, m.probe_endpoint());
   out.wall_ns = WallTime(in, at, m.wall_ns());
+  out.layer2_off = m.layer2_off();
   return out;
 }
 

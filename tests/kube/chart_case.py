@@ -21,7 +21,7 @@ ALL = {
     "image": {"registry": "registry.example.com/mirror/", "tag": "v1", "pullPolicy": "Always", "pullSecrets": ["pull"]},
     "controller": {"replicas": 3, "image": {"digest": "sha256:" + "0" * 64}, "podAnnotations": {"a": "b"}, "podLabels": {"c": "d"},
                    "affinity": {"nodeAffinity": {}}, "nodeSelector": {"disk": "ssd"}, "tolerations": []},
-    "agent": {"vipInterface": "none", "stateDir": "/srv/berth", "httpPort": 18081, "peerPort": 17445,
+    "agent": {"vipInterface": "none", "layer2": False, "stateDir": "/srv/berth", "httpPort": 18081, "peerPort": 17445,
               "podAnnotations": {"a": "b"}, "podLabels": {"c": "d"}, "nodeSelector": {"lb": "yes"},
               "tolerations": [{"key": "x", "operator": "Equal", "value": "y", "effect": "NoSchedule"}]},
     "webhook": {"timeoutSeconds": 3},

@@ -27,7 +27,7 @@ class Installed(BerthTest):
 
 
 class FirstService(BerthTest):
-    """The example's Eip and Service: kubectl's tables, one answer on the LAN, a page from pods on several nodes, and back"""
+    """F17 The example's Eip and Service: kubectl's tables, one answer on the LAN, a page from pods on several nodes, and back"""
 
     def test(self):
         kubectl = self.cluster.kubectl

@@ -44,6 +44,30 @@ TEST_CASE("a Service whose address no node can hold says so after 5 s, with the 
   CHECK(w.WhatMoved(absl::Seconds(20)) == "");
 }
 
+TEST_CASE("F13 with layer 2 off everywhere an address is assigned, nobody answers, and its Service says why",
+          "[system]") {
+  World w(1, Recording());
+  w.AddNodes(2);
+  for (const auto& [name, node] : w.nodes) node->layer2 = false;
+  w.AddPool("edge", "192.168.50.100-192.168.50.120");
+  w.StartAll();
+  w.AddService("svc1");
+  REQUIRE(w.RunUntil([&] { return !w.cluster.unannounced().empty(); }, absl::Seconds(10)));
+  const IpAddr vip = w.AddressOf("svc1");
+  CHECK(vip.ToString() == "192.168.50.100");
+  CHECK(w.Announcers(vip).empty());
+  CHECK(w.cluster.unannounced().begin()->second ==
+        "192.168.50.100: no node can hold it: node1: layer 2 is off on this node (berth-agent --enable-layer2=false); "
+        "node2: layer 2 is off on this node (berth-agent --enable-layer2=false)");
+
+  SECTION("on again on one node, that one answers") {
+    w.nodes.at("node2")->layer2 = true;
+    w.KillAgent("node2");
+    w.StartAgent("node2");
+    CHECK(w.RunUntil([&] { return w.HolderOf(vip) == "node2" && w.cluster.unannounced().empty(); }, absl::Seconds(5)));
+  }
+}
+
 TEST_CASE("a failover is over before anybody says that an address is not announced", "[system]") {
   Cluster w;
   w.KillAgent(w.HolderOf(w.AddressOf("svc1")));

@@ -75,7 +75,8 @@ AgentProcess::AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& la
               .probe_endpoint = absl::StrCat(":", agent::LanPeerPort::kKnownPort),
               .peer_process = static_cast<std::uint64_t>(number),
               .peer_seed = instance,
-              .vip_interface = "auto"},
+              .vip_interface = "auto",
+              .layer2 = node.layer2},
              {process, kernel, frames, link, disk, &peers, node.tells_time ? &node.settings : nullptr},
              [this](int code) { exit_code = code; }) {}
 

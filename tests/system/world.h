@@ -110,6 +110,7 @@ struct Node {
   IpAddr ip;
   agent::SharedKernel kernel;
   agent::FakeNodeReader settings;
+  bool layer2 = true;      // its agents started from now on answer for addresses
   bool tells_time = true;  // its agents started from now on read its settings, and so its clock
   VirtualLan::Port* port = nullptr;
   agent::MemoryStore disk;

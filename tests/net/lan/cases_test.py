@@ -69,5 +69,25 @@ class BriefServices(LanTest):
         self.assert_each_answered_once({**self.before, "192.168.50.51": lab.holders()["192.168.50.51"]})
 
 
+class Layer2Off(LanTest):
+    """F13 A node whose agent is told to leave layer 2 alone holds nothing, others hold all, and it says so itself"""
+
+    def test(self):
+        lab = self.new_lab(2)
+        lab.start_controller(lab.folder_of_manifests())
+        lab.nodes[0].start_agent("--enable-layer2=false")
+        lab.nodes[1].start_agent()
+        lab.wait_agents(2)
+        lab.manifest("pool.yaml", eip())
+        lab.manifest("services.yaml", "---\n".join(service(f"s{i}") for i in range(6)))
+        self.assertEqual(set(lab.wait_announced(6, 60).values()), {"node2"})
+        self.assertIn("layer 2 is off on this node (berth-agent --enable-layer2=false)", lab.ctl("get", "agents", "-o", "wide").stdout)
+        # With the other one gone nobody is left, and the address stays the Service's.
+        lab.nodes[1].kill_agent(signal.SIGTERM)
+        wait_for("an address that nobody holds", lambda: all(a["state"] == "UNHELD" for a in lab.get("addresses")), 20)
+        self.assertIn("node1: layer 2 is off", lab.ctl("explain", "address", "192.168.50.50").stdout)
+        self.assertEqual([len(s["addresses"]) for s in lab.get("services")], [1] * 6)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -183,6 +183,24 @@ TEST_CASE("what cannot be in force is refused by address, the rest is in force",
   CHECK_FALSE(agent.Local("192.0.2.1"));
 }
 
+TEST_CASE("F13 an agent with layer 2 off says so, answers for nothing and opens no port", "[unit]") {
+  AgentConfig config = CoreHarness::Config();
+  config.layer2 = false;
+  CoreHarness agent({}, config);
+  agent.Connect();
+  CHECK(agent.Last<sync::Hello>()->layer2_off);
+  // By a controller that takes no notice.
+  agent.Controller(CoreHarness::SnapshotOf(1, {Announce("192.0.2.10")}));
+  const auto rejected = agent.Last<sync::Rejected>();
+  REQUIRE(rejected.has_value());
+  REQUIRE(rejected->rejections.size() == 1);
+  CHECK(rejected->rejections[0].code == RejectCode::kUnsupported);
+  CHECK(rejected->rejections[0].message.find("--enable-layer2=false") != std::string::npos);
+  CHECK_FALSE(agent.Answers("192.0.2.10"));
+  CHECK_FALSE(agent.Local("192.0.2.10"));
+  CHECK(agent.ports.empty());
+}
+
 TEST_CASE("an address that the kernel refuses is refused with the kernel's words, and tried again", "[unit]") {
   CoreHarness agent;
   agent.add_status = absl::ResourceExhaustedError("no buffer space");

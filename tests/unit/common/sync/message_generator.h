@@ -77,7 +77,8 @@ class MessageGenerator {
             .announced = Several(&MessageGenerator::AnyAnnounced),
             .local = Several(&MessageGenerator::Address),
             .probe_endpoint = Flip() ? "" : "192.0.2.1:7445",
-            .wall_ns = Flip() ? 0 : static_cast<std::int64_t>(Number() >> 1)};
+            .wall_ns = Flip() ? 0 : static_cast<std::int64_t>(Number() >> 1),
+            .layer2_off = Flip()};
   }
 
  private:

@@ -100,6 +100,10 @@ TEST_CASE("T117 T131 T135 T136 a node that cannot hold an address is refused wit
     node.drained = true;
     why = "berthctl undrain node1";
   }
+  SECTION("F13 layer 2 off") {
+    node.layer2_off = true;
+    why = "layer 2 is off on this node (berth-agent --enable-layer2=false)";
+  }
   SECTION("no such interface") {
     view.interface = "eth9";
     why = "no interface eth9 (it has eth0, eth1)";
