@@ -49,10 +49,16 @@ class FaultTest(BerthTest):
     # ---- pages ------------------------------------------------------------------------------------------------------
     def web_service(self, name="web"):
         """A Service of that name with running pods, once its page comes; returns its address."""
-        self.cluster.web("web", replicas=2, namespace=self.namespace)
+        pods = {pod.name for pod in self.cluster.web("web", replicas=2, namespace=self.namespace)}
         self.create(name)
         address = wait_for("its address", lambda: ingress_of(self.services()[name]), 20, 0.05)[0]
-        wait_for("its page", lambda: self.cluster.fetch(address, timeout=1), 20, 0.05)
+
+        def own_page():
+            # After an outage of the API server a kube-proxy may be late by half a minute, and until then send whoever
+            # asks for the address to the pods of the Service that had it before, for as long as they run.
+            page = self.cluster.fetch(address, timeout=1)
+            return page and page.split()[0] in pods
+        wait_for("its page", own_page, 90, 0.05)
         return address
 
     @contextlib.contextmanager
