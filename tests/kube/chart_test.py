@@ -207,7 +207,7 @@ class Rights(unittest.TestCase):
         ours = "network.kubesphere.io"
         cluster = [*(("", r, "*", v) for r in ("services", "nodes", "namespaces") for v in READ),
                    *(("discovery.k8s.io", "endpointslices", "*", v) for v in READ),
-                   *((ours, "eips", "*", v) for v in READ),
+                   *((ours, r, "*", v) for r in ("eips", "bgpconfs", "bgppeers") for v in READ),
                    ("", "services/status", "*", "patch"), (ours, "eips", "*", "patch"), (ours, "eips/status", "*", "patch"),
                    ("", "events", "*", "create"), ("", "events", "*", "patch"),
                    ("authentication.k8s.io", "tokenreviews", "*", "create"),

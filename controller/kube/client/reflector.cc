@@ -204,7 +204,9 @@ void Reflector::OnEnd(const absl::Status& status) {
 
 void Reflector::Fail(const absl::Status& status, Next next) {
   if (options_.on_restart) options_.on_restart();
-  Retry(next);
+  // Another kind of trouble: a server that has just started refuses, for a moment, what it allows later.
+  if (status.code() != problem_.code()) failures_ = 0;
+  Retry(next, status);
   if (status == problem_) return;
   problem_ = status;
   observer_.OnProblem(status);
@@ -217,12 +219,15 @@ void Reflector::Works() {
   observer_.OnProblem(problem_);
 }
 
-void Reflector::Retry(Next next) {
+void Reflector::Retry(Next next, const absl::Status& status) {
   next_ = next;
+  const bool away =
+      absl::IsUnavailable(status) || absl::IsResourceExhausted(status) || absl::IsDeadlineExceeded(status);
+  const absl::Duration most = away ? options_.max_away_backoff : options_.max_backoff;
   absl::Duration delay = options_.min_backoff;
-  for (int i = 0; i < failures_ && delay < options_.max_backoff; ++i) delay *= 2;
+  for (int i = 0; i < failures_ && delay < most; ++i) delay *= 2;
   ++failures_;
-  delay = std::min(delay, options_.max_backoff) * (0.5 + options_.random() / 2);
+  delay = std::min(delay, most) * (0.5 + options_.random() / 2);
   retry_timer_ = loop_.RunAfter(delay, [this] {
     retry_timer_ = 0;
     Proceed();

@@ -62,6 +62,9 @@ class Reflector {
     std::function<double()> random;  // evenly from [0, 1): jitter
     int page = 500;
     absl::Duration min_backoff = absl::Milliseconds(100), max_backoff = absl::Seconds(10);
+    // At most while the server cannot be reached or is just starting: news must not wait for long after an outage, and
+    // there are only two or three of us.
+    absl::Duration max_away_backoff = absl::Seconds(2);
     // A watch or list failed, or the server forgot our place; for berth_watch_restarts_total{resource}.
     std::function<void()> on_restart = nullptr;
   };
@@ -92,7 +95,7 @@ class Reflector {
   void OnEnd(const absl::Status& status);
   void Fail(const absl::Status& status, Next next);
   void Works();
-  void Retry(Next next);
+  void Retry(Next next, const absl::Status& status = absl::OkStatus());
   std::string Query() const;
   ApiRequest Request(const char* verb, std::string path) const;
 
