@@ -35,7 +35,7 @@ std::vector<IpAddr> AgentCore::Impl::LocalMarked() const {
 void AgentCore::Impl::SayHello() {
   interfaces_told_ = view_.interfaces;
   announced_dirty_ = announced_urgent_ = false;
-  conflicts_dirty_ = !conflicts_.list().empty();
+  conflicts_dirty_ = true;  // that there is none is news to a controller that knew of one
   peers_told_.clear();
   peers_dirty_ = true;
   findings_told_.clear();

@@ -31,10 +31,11 @@ struct Agent {
   int supersedes = 0;  // in a row: processes of this node that were told of a younger one, less than a minute apart
   absl::Time superseded_at = absl::InfinitePast();
   absl::Time last_heard = absl::InfinitePast();
-  bool leaving = false;       // SIGTERM: hands over, then ends
-  bool control_lost = false;  // no contact, yet it answers on the LAN
-  bool taking_over = false;   // came beside an older agent, and has not acknowledged anything yet
-  std::string message;        // why it is not well, for people
+  std::vector<absl::Time> losses;  // the last few, oldest first; not those on its way out
+  bool leaving = false;            // SIGTERM: hands over, then ends
+  bool control_lost = false;       // no contact, yet it answers on the LAN
+  bool taking_over = false;        // came beside an older agent, and has not acknowledged anything yet
+  std::string message;             // why it is not well, for people
 
   std::map<IpAddr, sync::Assignment> desired;
   std::map<IpAddr, sync::Rejection> rejections;  // of what it has now
@@ -83,6 +84,7 @@ class Agents {
     std::function<void(Agent&)> on_announced;
     std::function<void(Agent&)> on_conflicts;
     std::function<void(Agent&)> on_leaving;
+    std::function<void(Agent&)> on_steady;  // it is not Unsteady any more
     std::function<void(const Agent&)> on_findings;
     std::function<void(Agent&, const sync::ProbeResult&)> on_probe_result;
     std::function<void(std::uint64_t)> on_higher_term;
@@ -135,6 +137,8 @@ class Agents {
   // By order, until undrained; whoever leads next hears of it by Known.
   void SetDrained(const std::string& node, bool drained);
   bool Drained(const std::string& node) const { return drained_.count(node) != 0; }
+  // It comes and goes: lost `unsteady_losses` times within `unsteady_time`, the last time less than that ago.
+  bool Unsteady(const Agent& agent) const;
   const sync::Settings& settings() const { return settings_; }
 
  private:
@@ -147,6 +151,7 @@ class Agents {
   void OnReport(Agent& agent, const sync::Report& report);
   void OnAnswered(Agent& agent, std::uint64_t term, std::uint64_t version, const sync::Rejected* rejected);
   void Lose(Agent& agent, const std::string& why);
+  void CountLoss(Agent& agent);
   // Whether an agent that says Hello may speak for its node.
   enum class Room { kNone, kAlone, kBesideElder };
   Room MakeRoom(Agent& agent, StreamId stream, const sync::Hello& hello);

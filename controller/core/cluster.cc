@@ -43,11 +43,12 @@ const model::Labels& Cluster::NamespaceLabels(const std::string& name) const {
   return it == namespaces.end() ? kNone : it->second.labels;
 }
 
-std::optional<std::set<std::string>> Cluster::EndpointNodes(const model::ObjectId& service) const {
+std::optional<std::set<std::string>> Cluster::EndpointNodes(const model::ObjectId& service, Family family) const {
   auto it = slices.find(service);
   if (it == slices.end()) return std::nullopt;
   std::set<std::string> out;
   for (const auto& [id, slice] : it->second) {
+    if (slice.family != family) continue;  // kube-proxy sends traffic to endpoints of its own family alone
     for (const model::Endpoint& e : slice.endpoints) {
       if (!e.node.empty() && (e.ready || e.serving)) out.insert(e.node);
     }

@@ -26,8 +26,8 @@ struct Cluster {
   Changes Apply(const model::ClusterDelta& delta);
 
   const model::Labels& NamespaceLabels(const std::string& name) const;
-  // The nodes with an endpoint that serves. nullopt: the Service has no EndpointSlice at all.
-  std::optional<std::set<std::string>> EndpointNodes(const model::ObjectId& service) const;
+  // The nodes with an endpoint of that family that serves. nullopt: the Service has no EndpointSlice at all.
+  std::optional<std::set<std::string>> EndpointNodes(const model::ObjectId& service, Family family) const;
 };
 
 }  // namespace berth::core

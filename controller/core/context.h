@@ -42,12 +42,15 @@ struct Options {
   absl::Duration rebalance_interval = absl::Milliseconds(100);  // from one address to the next
   absl::Duration unannounced_after = absl::Seconds(5);  // nobody announces an address for so long: its Service says so
   absl::Duration bar_time = absl::Seconds(30);          // a node that rejected an address is not asked again before
-  absl::Duration recheck = absl::Milliseconds(250);     // of agents that answer on the LAN but not to us
+  // An agent that was lost so often within that time is unsteady until it has stayed for as long.
+  std::size_t unsteady_losses = 3;
+  absl::Duration unsteady_time = absl::Minutes(5);
+  absl::Duration recheck = absl::Milliseconds(250);  // of agents that answer on the LAN but not to us
   absl::Duration quarantine_recheck = absl::Seconds(5);
   absl::Duration conflict_recheck = absl::Seconds(60);
   absl::Duration write_retry = absl::Seconds(1);
   absl::Duration retire_limit = absl::Milliseconds(500);  // for an older agent of a node to make room
-  absl::Duration ack_limit = absl::Seconds(15);  // an agent that acknowledges nothing for so long is redialled
+  absl::Duration ack_limit = absl::Seconds(15);           // an agent that acknowledges nothing for so long is redialled
 };
 
 class Context {

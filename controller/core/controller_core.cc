@@ -49,6 +49,10 @@ ControllerCore::ControllerCore(Options options)
     changes_.agents.insert(a.node);
     if (ctx_.active) holders_.OnLeaving(a);
   };
+  agents.on_steady = [this](Agent& a) {
+    holders_.ForgetViews();  // what is decided from now on counts it in; nothing moves for that
+    changes_.agents.insert(a.node);
+  };
   agents.on_findings = [this](const Agent& a) { changes_.agents.insert(a.node); };
   agents.on_probe_result = [this](Agent& a, const sync::ProbeResult& result) { probes_.OnResult(a.node, result); };
   agents.on_higher_term = [this](std::uint64_t term) {

@@ -52,6 +52,7 @@ const std::map<std::string, plan::NodeView>& Holders::NodeViews() const {
     v.leaving = agent.leaving;
     v.drained = agents_.Drained(name);
     v.layer2_off = agent.hello.layer2_off;
+    v.unsteady = agents_.Unsteady(agent);
     v.interfaces = agent.hello.interfaces;
     v.node.name = name;
     auto it = cluster_.nodes.find(name);
@@ -65,7 +66,7 @@ std::optional<std::set<std::string>> Holders::LocalNodes(const IpAddr& address) 
   std::optional<std::set<std::string>> out;
   for (const plan::Claim& claim : ctx_.ledger.OwnersOf(address)) {
     if (claim.traffic_policy != model::TrafficPolicy::kLocal) continue;
-    auto nodes = cluster_.EndpointNodes(claim.service);
+    auto nodes = cluster_.EndpointNodes(claim.service, address.family());
     if (!nodes && ctx_.options.absent_endpoints_are_ready) continue;
     std::set<std::string> of = nodes.value_or(std::set<std::string>{});
     if (!out) {
@@ -250,7 +251,7 @@ void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, bool patien
     if (recheck_timer_ == 0) recheck_timer_ = ctx_.After(ctx_.options.recheck, [this] { Recheck(); });
     return;
   }
-  h.rival = stranger;
+  SetRival(h, stranger);
   if (stranger && h.holder.empty() && !h.verified) {
     h.message = absl::StrCat(stranger->ToString(), " on the LAN answers for it: not announced until that ends");
     MoveEvents(h, absl::StrCat("address ", address.ToString(), ": ", h.message));
@@ -276,7 +277,7 @@ void Holders::Announce(Holding& h, std::string node) {
   h.holder = node;
   h.next.clear();
   h.message.clear();
-  h.rival.reset();  // whoever claims it from now on is reported by the new holder
+  SetRival(h, std::nullopt);  // whoever claims it from now on is reported by the new holder
   h.turned = ctx_.now;
   Changed(h, Phase::kAnnouncing);
   agents_.SetRole(node, MakeAssignment(h, sync::Role::kAnnounce));

@@ -48,7 +48,7 @@ struct Holding {
   std::vector<std::string> candidates;
   std::vector<plan::Refusal> refusals;
   bool told_unheld = false;      // its Services were told that no node can hold it, and nobody has held it since
-  std::optional<MacAddr> rival;  // a stranger that claims it
+  std::optional<MacAddr> rival;  // a stranger that claims it; of several see Holders::ClaimsText
   std::string message;
   absl::Time since;                          // monotonic: last change of holder or phase kHeld
   absl::Time turned = absl::InfinitePast();  // the same clock: last that a change of holder began or ended
@@ -128,6 +128,8 @@ class Holders {
   const Holding* Find(const IpAddr& address) const;
   // Whether its holder answers for it, as far as anybody knows.
   bool IsAnnounced(const Holding& h) const;
+  // Which strangers claim it: "02:.. on interface eth0, 02:.. on interface eth1"; empty when there is no rival.
+  std::string ClaimsText(const Holding& h) const;
   // A connected agent that could ask the LAN about an address of a pool with this interface rule, or empty. `except` is
   // not asked.
   std::string ProberFor(const IpAddr& address, const std::string& interface, const std::string& except = "") const;
@@ -164,6 +166,7 @@ class Holders {
   void FinishMove(Holding& h);
   void ForgetOrders();
   void NextOfRebalance();
+  void SetRival(Holding& h, std::optional<MacAddr> mac);
   void TellWhetherItStays(Holding& h);
   void TellWhenOutside(const Holding& h);
   void LoseHolder(Holding& h);
@@ -198,6 +201,7 @@ class Holders {
   std::set<std::string> told_outside_;  // Eips as they are, some address of which is in no subnet of its interface
   std::map<IpAddr, Release> releases_;
   std::map<IpAddr, std::set<std::string>> quarantine_;
+  std::map<IpAddr, std::vector<sync::Conflict>> claims_;  // of strangers, by address, as its holder last told
   std::map<std::string, IpAddr> recheck_cursor_;
   std::deque<plan::Shift> rebalance_;  // what waits for its turn
   TimerQueue::Id rebalance_timer_ = 0;

@@ -46,7 +46,9 @@ void Holders::Adopt() {
     }
   }
   for (auto& [node, agent] : agents_.all()) {
-    if (agent.connected()) AdoptFrom(agent);
+    if (!agent.connected()) continue;
+    AdoptFrom(agent);
+    OnConflicts(agent);  // what it told before somebody led
   }
   DirtyAll();
 }
@@ -194,23 +196,29 @@ void Holders::OnAnnounced(Agent& agent) {
 }
 
 void Holders::OnConflicts(Agent& agent) {
-  std::map<IpAddr, const sync::Conflict*> claimed;
-  for (const sync::Conflict& c : agent.conflicts) claimed[c.address] = &c;
+  std::map<IpAddr, std::vector<sync::Conflict>> claimed;
+  for (const sync::Conflict& c : agent.conflicts) claimed[c.address].push_back(c);
   for (auto& [address, h] : holdings_) {
     if (h.holder != agent.node) continue;
     auto it = claimed.find(address);
     if (it == claimed.end()) {
       if (h.rival) {
-        h.rival.reset();
+        SetRival(h, std::nullopt);
         MoveEvents(h, absl::StrCat("address ", address.ToString(), ": nobody else claims it any more"));
         observer_.on_changed(address);
       }
       continue;
     }
-    if (h.rival == it->second->mac) continue;
-    h.rival = it->second->mac;
-    MoveEvents(h, absl::StrCat("address ", address.ToString(), ": ", h.rival->ToString(), " on interface ",
-                               it->second->interface, " of node ", agent.node, " claims it too; it is being defended"));
+    const auto known = claims_.find(address);
+    const std::vector<sync::Conflict> before = known == claims_.end() ? std::vector<sync::Conflict>() : known->second;
+    if (before == it->second) continue;
+    SetRival(h, it->second.front().mac);
+    for (const sync::Conflict& c : it->second) {
+      if (std::find(before.begin(), before.end(), c) != before.end()) continue;
+      MoveEvents(h, absl::StrCat("address ", address.ToString(), ": ", c.mac.ToString(), " on interface ", c.interface,
+                                 " of node ", agent.node, " claims it too; it is being defended"));
+    }
+    claims_[address] = std::move(it->second);
     observer_.on_changed(address);
   }
 }

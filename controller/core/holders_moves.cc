@@ -72,7 +72,7 @@ void Holders::CancelMove(Holding& h) {
 void Holders::FinishMove(Holding& h) {
   const Holding::Move move = h.move();
   const std::string from = std::exchange(h.holder, std::exchange(h.next, ""));
-  h.rival.reset();
+  SetRival(h, std::nullopt);
   h.message.clear();
   Mute(h, from);
   Changed(h, Phase::kHeld);

@@ -21,6 +21,21 @@ bool Holders::IsAnnounced(const Holding& h) const {
   return holder != nullptr && (holder->connected() || holder->control_lost);
 }
 
+// What a holder told of others is void with it.
+void Holders::SetRival(Holding& h, std::optional<MacAddr> mac) {
+  h.rival = mac;
+  claims_.erase(h.address);
+}
+
+std::string Holders::ClaimsText(const Holding& h) const {
+  if (!h.rival) return "";
+  const auto claims = claims_.find(h.address);
+  if (claims == claims_.end()) return h.rival->ToString();
+  return absl::StrJoin(claims->second, ", ", [](std::string* out, const sync::Conflict& c) {
+    absl::StrAppend(out, c.mac.ToString(), " on interface ", c.interface);
+  });
+}
+
 // A drained node keeps what no other can hold.
 void Holders::TellWhetherItStays(Holding& h) {
   const bool stays = agents_.Drained(h.holder);

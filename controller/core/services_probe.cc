@@ -76,10 +76,12 @@ void Services::RecheckConflicts() {
     probes_.Ask(prober, sync::ProbeKind::kNewAddress, address, pool->interface,
                 [this](const sync::ProbeAnswer& answer) {
                   if (!answer.probed || !ctx_.ledger.IsConflicted(answer.address)) return;
-                  if (!answer.macs.empty()) {
-                    ctx_.strangers[answer.address] = answer.macs.front();
+                  for (const MacAddr& mac : answer.macs) {
+                    if (!agents_.NodeOfMac(mac).empty()) continue;
+                    ctx_.strangers[answer.address] = mac;
                     return pools_.TouchOf(answer.address);
                   }
+                  if (!answer.macs.empty()) return;  // a node of ours, which lets go of it in time
                   ctx_.strangers.erase(answer.address);
                   ctx_.ledger.MarkConflicted(answer.address, false);
                   pools_.TouchOf(answer.address);

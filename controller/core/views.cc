@@ -100,7 +100,10 @@ model::AddressView ControllerCore::View(const IpAddr& address, absl::Duration wa
   for (const plan::Refusal& r : h->refusals) v.refusals.push_back(absl::StrCat(r.node, ": ", r.why));
   if (h->rival) {
     v.state = model::AddressState::kConflict;
-    if (v.message.empty()) v.message = absl::StrCat(h->rival->ToString(), " claims it too");
+    // Unless that is what the message says.
+    if (v.message.find(h->rival->ToString()) == std::string::npos) {
+      absl::StrAppend(&v.message, v.message.empty() ? "" : "; ", holders_.ClaimsText(*h), " claims it too");
+    }
   } else if (h->phase == Holding::Phase::kVerifying && h->holder.empty()) {
     v.state = model::AddressState::kProbing;
   } else {
@@ -146,6 +149,11 @@ model::AgentView ControllerCore::View(const Agent& agent, absl::Duration wall_of
   } else if (agent.hello.layer2_off) {
     v.state = model::AgentState::kReady;
     v.message = sync::kLayer2Off;
+  } else if (agents_.Unsteady(agent)) {
+    v.state = model::AgentState::kReady;
+    v.message = absl::StrCat("its agent was lost ", agent.losses.size(), " times within ",
+                             absl::FormatDuration(ctx_.options.unsteady_time),
+                             ": other nodes are preferred until it has stayed for as long");
   } else if (!agent.findings.empty()) {
     v.state = model::AgentState::kReady;
     v.message = absl::StrCat(agent.findings.front().message, "; berthctl doctor says what to do about it");

@@ -74,12 +74,16 @@ Eligible FindEligible(const AddressView& address, const std::map<std::string, No
   return eligible;
 }
 
+// Nodes of a lower one come first, and gain as long as there are any.
+int Tier(const NodeView& node) { return !node.preferred ? 2 : node.unsteady ? 1 : 0; }
+
 Ranking RankAmong(const IpAddr& address, const Eligible& eligible) {
   std::vector<std::pair<std::uint64_t, const std::pair<const std::string, NodeView>*>> ranked;
   ranked.reserve(eligible.able.size());
   for (const auto* entry : eligible.able) ranked.emplace_back(Weight(entry->first, address), entry);
   std::sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) {
-    if (a.second->second.preferred != b.second->second.preferred) return a.second->second.preferred;
+    const int tier_a = Tier(a.second->second), tier_b = Tier(b.second->second);
+    if (tier_a != tier_b) return tier_a < tier_b;
     if (a.first != b.first) return a.first > b.first;
     return a.second->first < b.second->first;
   });
@@ -89,12 +93,11 @@ Ranking RankAmong(const IpAddr& address, const Eligible& eligible) {
   return ranking;
 }
 
-// How many of the first nodes of a ranking a new holder is sought among: the preferred ones, or all where there are
-// none.
+// How many of the first nodes of a ranking a new holder is sought among: those of the best tier that there is.
 std::size_t TierSize(const std::vector<std::string>& ranked, const std::map<std::string, NodeView>& nodes) {
-  const auto end = std::find_if(ranked.begin(), ranked.end(),
-                                [&nodes](const std::string& name) { return !nodes.at(name).preferred; });
-  return end == ranked.begin() ? ranked.size() : static_cast<std::size_t>(end - ranked.begin());
+  const int best = Tier(nodes.at(ranked.front()));
+  return static_cast<std::size_t>(std::count_if(ranked.begin(), ranked.end(),
+                                                [&](const std::string& name) { return Tier(nodes.at(name)) == best; }));
 }
 
 // The first of the best `tier` nodes that stays within ceil(1.25 x mean); where all are beyond it, the least loaded.

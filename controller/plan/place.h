@@ -28,7 +28,8 @@ struct NodeView {
   bool leaving = false;     // its agent asked to hand over (SIGTERM)
   bool drained = false;     // by order, until it is undrained
   bool layer2_off = false;  // its agent answers for no address
-  bool preferred = true;    // Ready, not cordoned: where only others are, the holder keeps it
+  bool unsteady = false;  // its agent comes and goes: it gains only what no steady node can hold, and keeps what it has
+  bool preferred = true;  // Ready, not cordoned: where only others are, the holder keeps it
   std::vector<sync::InterfaceInfo> interfaces;
   model::Node node;  // labels and conditions
 };

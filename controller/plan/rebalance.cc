@@ -66,12 +66,13 @@ class Balancer {
     std::vector<Index> items;
   };
 
-  // The nodes that an address may go to: the preferred ones of those that can hold it, or all where there are none.
+  // The nodes that an address may go to: the preferred and steady ones of those that can hold it, or all where there
+  // are none.
   std::vector<bool> TargetsOf(const AddressView& address) {
     std::vector<bool> able(nodes_.size()), preferred(nodes_.size());
     for (Index n = 0; n < nodes_.size(); ++n) {
       able[n] = CanHold(address, *nodes_[n].view, rules_).ok();
-      preferred[n] = able[n] && nodes_[n].view->preferred;
+      preferred[n] = able[n] && nodes_[n].view->preferred && !nodes_[n].view->unsteady;
     }
     const bool any = std::find(preferred.begin(), preferred.end(), true) != preferred.end();
     std::vector<bool>& targets = any ? preferred : able;

@@ -99,6 +99,42 @@ TEST_CASE("T128 a stranger that claims an address later is reported, and defende
   CHECK(world.Explain(vip).state == model::AddressState::kAnnounced);
 }
 
+TEST_CASE("T128 a claim that ends while its holder is out of contact ends for the controller too", "[system]") {
+  World world;
+  LanHost stranger(world.loop, world.lan, "stranger", StrangerMac(), Ip("192.168.50.222"));
+  Prepare(world, 3, 1);
+  const IpAddr vip = world.AddressOf("svc1");
+  const std::string holder = world.HolderOf(vip);
+  stranger.Announce(vip);
+  world.Run(absl::Milliseconds(100));
+  REQUIRE(world.Explain(vip).state == model::AddressState::kConflict);
+  world.wire.Cut(holder, true);
+  world.Run(absl::Seconds(60));
+  REQUIRE(world.HolderOf(vip) == holder);
+  world.wire.Cut(holder, false);
+  world.Run(absl::Seconds(3));
+  CHECK(world.Explain(vip).state == model::AddressState::kAnnounced);
+  CHECK(world.Explain(vip).message.empty());
+}
+
+TEST_CASE("T128 each of two strangers that claim an address is told of, with MAC and interface", "[system]") {
+  World world;
+  const MacAddr other({0x02, 0, 0, 0, 0, 0x01});
+  LanHost stranger(world.loop, world.lan, "stranger", StrangerMac(), Ip("192.168.50.222"));
+  LanHost second(world.loop, world.lan, "second", other, Ip("192.168.50.223"));
+  Prepare(world, 3, 1);
+  const IpAddr vip = world.AddressOf("svc1");
+  stranger.Announce(vip);
+  world.Run(absl::Milliseconds(100));
+  second.Announce(vip);
+  world.Run(absl::Milliseconds(100));
+  for (const MacAddr& mac : {StrangerMac(), other}) {
+    const std::string who = absl::StrCat(mac.ToString(), " on interface eth0");
+    CHECK(world.HasEvent("SetBalancer", who));
+    CHECK(world.Explain(vip).message.find(who) != std::string::npos);
+  }
+}
+
 TEST_CASE("when a partition of the LAN heals, soon only one of two holders answers", "[system]") {
   World world;
   Prepare(world, 3, 1);

@@ -244,6 +244,50 @@ TEST_CASE("a holder that fails or leaves or is told to hand over does so at once
   CHECK(Text(f.world.client.double_answers()) == "");
 }
 
+TEST_CASE("a node whose agent comes and goes gains nothing that others can hold until it has stayed for five minutes",
+          "[system]") {
+  World world;
+  Prepare(world, 3, 0);
+  for (int i = 0; i < 3; ++i) {
+    world.KillAgent("node1");
+    world.Run(absl::Seconds(10));
+    world.StartAgent("node1");
+    world.Run(absl::Seconds(10));
+  }
+  const absl::Time lost = world.Now() - absl::Seconds(20);
+  for (int i = 1; i <= 6; ++i) world.AddService(absl::StrCat("early", i));
+  world.Run(absl::Seconds(12));
+  const auto early = world.Holders();
+  REQUIRE(early.size() == 6);
+  for (const auto& [address, holder] : early) CHECK((holder == "node2" || holder == "node3"));
+  for (const model::AgentView& agent : world.Leader().runner.Agents()) {
+    const bool told = agent.message.find("was lost 3 times within 5m: other nodes are preferred") != std::string::npos;
+    CHECK(told == (agent.node == "node1"));
+  }
+
+  SECTION("unless no other can") {
+    REQUIRE(world.Leader().runner.DrainNode("node2").ok());
+    REQUIRE(world.Leader().runner.DrainNode("node3").ok());
+    world.Run(absl::Seconds(5));
+    for (const auto& [address, holder] : world.Holders()) CHECK(holder == "node1");
+  }
+  SECTION("or by order") {
+    REQUIRE(world.Leader().runner.MoveAddress(early.begin()->first, "node1").ok());
+    world.Run(absl::Seconds(1));
+    CHECK(world.HolderOf(early.begin()->first) == "node1");
+  }
+  SECTION("then it is a node like others, and nothing moves for that") {
+    world.Run(lost + absl::Minutes(5) + absl::Seconds(1) - world.Now());
+    CHECK(world.WhatMoved(absl::Seconds(2)) == "");
+    for (int i = 1; i <= 6; ++i) world.AddService(absl::StrCat("late", i));
+    world.Run(absl::Seconds(12));
+    int gained = 0;
+    for (const auto& [address, holder] : world.Holders()) gained += holder == "node1" ? 1 : 0;
+    CHECK(gained > 0);
+    for (const auto& [address, holder] : early) CHECK(world.HolderOf(address) == holder);
+  }
+}
+
 TEST_CASE("an address on its way to a node that is lost meanwhile goes to another at once", "[system]") {
   Flapping f({"node1"});
   const bool second = plan::Weight("node2", f.vip) > plan::Weight("node3", f.vip);

@@ -69,6 +69,41 @@ TEST_CASE("T122 an IPv6 take-over is announced to all nodes at once, and the cli
   CHECK(frames.back().at - frames.front().at < absl::Seconds(10));
 }
 
+TEST_CASE("T131 each address of a Local Service of both families is where an endpoint of its own family is",
+          "[system]") {
+  World world;
+  world.AddNodes(3);
+  world.AddPool("four", "192.168.50.100-192.168.50.110");
+  world.AddPool("six", "fd00:50::100-fd00:50::10f");
+  world.StartAll();
+  const auto endpoints = [&](Family family, std::vector<model::Endpoint> of) {
+    model::EndpointSlice slice;
+    slice.id = {"default", family == Family::kIpv4 ? "svc-4" : "svc-6"};
+    slice.service = {"default", "svc"};
+    slice.family = family;
+    slice.endpoints = std::move(of);
+    world.cluster.Put(slice);
+  };
+  endpoints(Family::kIpv4, {{.node = "node1"}});
+  endpoints(Family::kIpv6, {{.node = "node2"}});
+  model::Service service = World::MakeService("svc");
+  service.ip_families = {Family::kIpv4, Family::kIpv6};
+  service.ip_family_policy = model::IpFamilyPolicy::kRequireDualStack;
+  service.traffic_policy = model::TrafficPolicy::kLocal;
+  world.AddService(service);
+  world.Run(absl::Seconds(5));
+  const IpAddr vip4 = Ip("192.168.50.100");
+  CHECK(world.HolderOf(vip4) == "node1");
+  CHECK(world.HolderOf(kVip) == "node2");
+  endpoints(Family::kIpv6, {});
+  world.Run(absl::Seconds(2));
+  CHECK(world.HolderOf(vip4) == "node1");
+  CHECK(world.Announcers(kVip).empty());
+  endpoints(Family::kIpv6, {{.node = "node1"}});
+  world.Run(absl::Seconds(2));
+  CHECK(world.HolderOf(kVip) == "node1");
+}
+
 TEST_CASE("an IPv6 address that somebody has already is not given out", "[system]") {
   World world;
   LanHost printer(world.loop, world.lan, "printer", MacAddr({0x02, 0, 0, 0, 0, 0xee}), Ip("192.168.50.222"));

@@ -125,6 +125,9 @@ void Player::DoObject(const Step& step) {
       for (int i = 0; i < history_.nodes; ++i) {
         if ((step.b >> i & 1) != 0) slice.endpoints.push_back({.node = NodeName(1 + i)});
       }
+      if (existing && !existing->allocations.empty()) {
+        slice.family = existing->allocations.front().address.family();
+      }
       return world_.cluster.Put(std::move(slice));
     }
     default:

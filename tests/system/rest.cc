@@ -10,12 +10,13 @@
 namespace berth::system {
 namespace {
 
-std::set<std::string> EndpointNodes(World& world, const model::Service& service) {
+std::set<std::string> EndpointNodes(World& world, const model::Service& service, Family family) {
   std::set<std::string> nodes;
   bool any = false;
   for (const auto& [id, slice] : world.cluster.slices()) {
     if (slice.service != service.id) continue;
     any = true;
+    if (slice.family != family) continue;
     for (const model::Endpoint& e : slice.endpoints) nodes.insert(e.node);
   }
   if (!any && world.options.absent_endpoints_are_ready) {
@@ -94,7 +95,8 @@ bool CanHold(World& world, const Node& node, const IpAddr& address) {
     if (object->second.network_unavailable || object->second.labels.contains(model::kExcludeNodeLabel)) return false;
   }
   for (const model::Service* owner : OwnersOf(world, address)) {
-    if (owner->traffic_policy == model::TrafficPolicy::kLocal && !EndpointNodes(world, *owner).contains(node.name)) {
+    if (owner->traffic_policy == model::TrafficPolicy::kLocal &&
+        !EndpointNodes(world, *owner, address.family()).contains(node.name)) {
       return false;
     }
   }

@@ -29,7 +29,7 @@ TEST_CASE("a stream begins with a hello that says all, and a heartbeat", "[unit]
   agent.Feed(LinkDown{"gone"});
   agent.Forget();
   agent.Connect();
-  REQUIRE(agent.sent.size() == 2);
+  REQUIRE(agent.sent.size() == 3);
   const auto* hello = std::get_if<sync::Hello>(&agent.sent[0]);
   REQUIRE(hello != nullptr);
   CHECK(hello->node == "node-a");
@@ -41,7 +41,12 @@ TEST_CASE("a stream begins with a hello that says all, and a heartbeat", "[unit]
   REQUIRE(hello->announced.size() == 1);
   CHECK(hello->announced[0].interfaces == std::vector<std::string>{"eth0"});
   CHECK(hello->local == std::vector<IpAddr>{Ip("192.0.2.10")});
-  CHECK(std::holds_alternative<sync::Heartbeat>(agent.sent[1]));
+  CHECK(std::holds_alternative<sync::Heartbeat>(agent.sent[2]));
+  // The controller may know of a claim that has ended meanwhile.
+  const auto* report = std::get_if<sync::Report>(&agent.sent[1]);
+  REQUIRE(report != nullptr);
+  REQUIRE(report->conflicts.has_value());
+  CHECK(report->conflicts->empty());
 }
 
 TEST_CASE("heartbeats come as often as the settings say, and only on a stream", "[unit]") {
