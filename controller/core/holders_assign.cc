@@ -33,6 +33,8 @@ std::string Holders::ProbeEndpoint(const Agent& agent, const absl::StatusOr<sync
   if (own == prefixes.end()) {
     own = std::find_if(prefixes.begin(), prefixes.end(), [](const Cidr& p) { return !p.address().is_link_local(); });
   }
+  // Agents ask from a socket of that very interface, so a link-local address will do where there is no other.
+  if (own == prefixes.end()) own = prefixes.begin();
   if (own == prefixes.end()) return "";
   listen->host = own->address().ToString();
   return listen->ToString();

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes die while no controller is there: the next candidate takes over, and a controller that returns finds it so."""
+import contextlib
+
 from lan_case import *  # noqa: F403
+from ndp_wire import IPV6_ONLY, NdpAsker, own_ipv6
 
 SERVICES = 6
 
@@ -110,6 +113,38 @@ class HealedAlone(NoControllerTest):
         late = [answer for answer in self.census.answers(healed + 1) if len(answer[2]) > 1]
         self.assertEqual(late, [])
         self.assertEqual(self.answering(), after)
+
+
+class LinkLocalOnly(NoControllerTest):
+    """On an interface that has no address but its link-local one agents follow each other too, for an IPv6 address"""
+
+    VIP = "fd00:50::100"
+
+    def test(self):
+        lab = self.new_lab(3)
+        lab.client.ip("addr", "add", f"{own_ipv6(lab.client)}/64", "dev", "eth0", "nodad")
+        asker = NdpAsker(lab.client, own_ipv6(lab.client))
+        self.addCleanup(asker.close)
+        lab.start_controller(lab.folder_of_manifests())
+        for node in lab.nodes:
+            lab.add_port(node, "eth1")
+            node.ip("link", "set", "eth1", "up")
+            node.start_agent()
+        lab.wait_agents(3)
+        lab.manifest("pool.yaml", eip("six", address=f"{self.VIP}-fd00:50::1ff", interface="eth1"))
+        lab.manifest("services.yaml", service("web", pool="six", extra=IPV6_ONLY))
+        holder = lab.node(lab.wait_announced(1, 60)[self.VIP])
+        wait_for("standbys on every agent's disk", lambda: all(self.knows(n) for n in lab.nodes), 20)
+        lab.kill_controller()
+        before = asker.who_has(self.VIP)
+        self.assertEqual(len(before), 1)
+        holder.port_drop(f"eth1-{holder.name}")
+        wait_for("an answer by another", lambda: [mac for mac in asker.who_has(self.VIP, 0.05) if mac not in before], 20, 0)
+
+    def knows(self, node):
+        with contextlib.suppress(FileNotFoundError), open(os.path.join(node.state_dir, "agent-state"), encoding="utf-8") as state:
+            return state.read().count("candidates {") == 3
+        return False
 
 
 if __name__ == "__main__":
