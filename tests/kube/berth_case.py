@@ -4,6 +4,8 @@
 `self.berth` is the file's installation: controllers, agents, who leads, and what berthctl says. After each test its promises
 to every Service and Eip are looked at, as the API server and the LAN tell them (berth_promises.py).
 """
+import sys
+
 from berth_promises import broken_promises, ingress_of
 from kube_case import *  # noqa: F403
 from kube_container import PROGRAMS
@@ -79,7 +81,8 @@ class Berth:
 
 class BerthTest(KubeTest):
     VALUES = ()  # of the chart, as for --set, of the first test of the file
-    _installed = {}
+    RESTARTS = False  # whether one test of the file, the first that leaves addresses, ends with a restart of all controllers
+    _installed, _restarted = {}, set()
     orphans = frozenset()  # addresses that a test leaves without an Eip that has them
 
     def setUp(self):
@@ -100,7 +103,40 @@ class BerthTest(KubeTest):
         super()._callTestMethod(with_promises)
 
     def check_promises(self):
-        """Waits until nothing is on its way any more, and fails with what is wrong then."""
+        """Waits until nothing is on its way any more, and fails with what is wrong then; so, too, after a restart."""
+        self.wait_promises()
+        given = self.given_out() if self.RESTARTS and self.cluster not in self._restarted else None
+        if not given:
+            return
+        self._restarted.add(self.cluster)
+        began, leader = time.monotonic(), self.berth.leader()
+        for pod in sorted(self.berth.controllers, key=lambda pod: pod is leader):
+            pod.kill(signal.SIGTERM)
+        mark = self.cluster.audit.mark()  # whoever leads next hears its agents first
+
+        def leads():
+            status = json.loads(self.berth.ctl("version", "-o", "json"))["status"]
+            return all(status.get(what) for what in ("leader", "synced", "started"))
+        wait_for("a controller that leads again", lambda: self._told(leads), 60, 0.1)
+        self.wait_promises()
+        print(f"  restart of all controllers: {time.monotonic() - began:.1f} s", file=sys.stderr)
+        self.assertEqual(self.given_out(), given)
+        self.assertEqual([r for r in self.cluster.audit.requests(mark, user=CONTROLLER)
+                          if r.resource.split("/")[0] in ("services", "eips") and r.verb not in ("get", "list", "watch")], [])
+
+    @staticmethod
+    def _told(ask):
+        try:
+            return ask()
+        except RuntimeError:  # it is just coming up
+            return None
+
+    def given_out(self):
+        """{Service: its addresses} of those that have any."""
+        return {(s["metadata"]["namespace"], s["metadata"]["name"]): ingress_of(s)
+                for s in self.cluster.api.items(core("services")) if ingress_of(s)}
+
+    def wait_promises(self):
         broken = []
 
         def kept():

@@ -9,6 +9,7 @@ ASK = "eip.openelb.kubesphere.io/v1alpha1"
 
 
 class AssignTest(BerthTest):
+    RESTARTS = True
     # Services of both families; only addresses of IPv4 are on the LAN.
     CLUSTER = {"flags": {"kube-apiserver": ["--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112"]}}
 

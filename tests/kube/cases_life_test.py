@@ -8,6 +8,8 @@ POOL = "192.168.50.50-192.168.50.60"
 
 
 class LifeTest(BerthTest):
+    RESTARTS = True
+
     def given(self, count, eip="eip-pool"):
         """So many Services of an Eip, each with its address; returns {name: address}."""
         names = [f"web{i}" for i in range(count)]

@@ -6,6 +6,8 @@ IS_DEFAULT = "eip.openelb.kubesphere.io/is-default-eip"
 
 
 class PoolTest(BerthTest):
+    RESTARTS = True
+
     def refused(self, name, address, *words, annotations=None, version="v1alpha2", **spec):
         """kubectl apply of an Eip that must be refused, with all these words."""
         spec = {"address": address, **({} if version == "v1alpha1" else {"protocol": "layer2", "interface": "eth0"}), **spec}

@@ -8,6 +8,7 @@ and writes the rest itself. Each run has an API server of its own. Then one agen
 restart costs, and how fast deleted Services' addresses are free. Goals are printed beside the figures; the exit code tells only whether it could be measured.
 """
 import argparse
+import concurrent.futures
 import os
 import re
 import statistics
@@ -38,7 +39,7 @@ class Bench:
             self.plane.start_apiserver()
             self.plane.wait_ready()
             self.api = self.plane.api("harness")
-            for name in ("bench", "openelb-system"):
+            for name in ("bench", "waiting", "openelb-system"):
                 self.api.create(core("namespaces"), {"metadata": {"name": name}})
             chart = subprocess.run([program("helm"), "template", "berth", os.path.join(ROOT, "charts/berth"), "-n", "openelb-system"],
                                    check=True, capture_output=True, text=True).stdout
@@ -71,6 +72,29 @@ class Bench:
 
     def controller(self):
         return Controller(self)
+
+    # ---- a Service that waits for the only address of its Eip ----
+    def make_waiting(self):
+        """"first" has the address, and "second" waits for it."""
+        eips, services = resource("network.kubesphere.io/v1alpha2", "eips"), core("services", "waiting")
+        self.api.create(eips, {**EIP, "metadata": {"name": "narrow"}, "spec": {**EIP["spec"], "address": "192.168.50.200"}})
+        for name in ("first", "second"):
+            self.api.create(services, {"metadata": {"name": name, "annotations": {
+                "lb.kubesphere.io/v1alpha1": "openelb", "eip.openelb.kubesphere.io/v1alpha2": "narrow"}},
+                "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}})
+            if name == "first":
+                wait_for("its address", lambda: self.has_address("first"), 20, 0.01)
+
+    def has_address(self, name):
+        return self.api.get(core("services", "waiting", name))["status"]["loadBalancer"].get("ingress")
+
+    def hand_on(self):
+        """Seconds from the end of "first" until "second" has its address."""
+        self.api.delete(core("services", "waiting", "first"))
+        wait_for("the end of the first", lambda: self.api.find(core("services", "waiting", "first")) is None, 120, 0.002)
+        ended = time.monotonic()
+        wait_for("the address at the second", lambda: self.has_address("second"), 120, 0.002)
+        return time.monotonic() - ended
 
     def writes(self, of="berth-controller"):
         """Requests that write, by user agent, from the audit log; the Lease's left out."""
@@ -133,10 +157,16 @@ def measure(count):
         serving = controller.serving_after
         time.sleep(5)
         restart_writes = sum(bench.writes().values()) - before
-        deleted = bench.load("delete", count)
+        bench.make_waiting()
+        with concurrent.futures.ThreadPoolExecutor() as beside:
+            deleting = beside.submit(bench.load, "delete", count)
+            time.sleep(0.5)  # in the middle of it
+            handed_on = bench.hand_on()
+            in_time = not deleting.done()
+            deleted = deleting.result()
         controller.stop()
     return {"floor": floor, "ours": ours, "writes": writes, "cpu": cpu, "peak": peak, "serving": serving,
-            "restart_writes": restart_writes, "deleted": deleted[1]}
+            "restart_writes": restart_writes, "deleted": deleted[1], "handed_on": handed_on, "in_time": in_time}
 
 
 def main():
@@ -159,7 +189,8 @@ def main():
               "each, one Eip write a second)")
         print(f"  controller: {last['cpu']:.2f} CPU s, peak {last['peak']:.0f} MiB")
         print(f"  restart: {last['restart_writes']} writes (goal 0), serving after {last['serving']:.2f} s (goal 3)")
-        print(f"  all deleted in {last['deleted']:.2f} s, addresses free with them", flush=True)
+        print(f"  all deleted in {last['deleted']:.2f} s; meanwhile a waiting Service had a freed address after {last['handed_on']:.2f} s "
+              f"(goal 1){'' if last['in_time'] else ', but all were deleted by then'}", flush=True)
 
 
 if __name__ == "__main__":
