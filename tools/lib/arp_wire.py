@@ -85,16 +85,16 @@ class Tap:
     """
 
     # ldh [12]; jeq #0x806, accept; ret 0
-    _FILTER = struct.pack("HBBI" * 4, 0x28, 0, 0, 12, 0x15, 0, 1, ETH_P_ARP, 0x06, 0, 0, 0x40000, 0x06, 0, 0, 0)
+    FILTER = struct.pack("HBBI" * 4, 0x28, 0, 0, 12, 0x15, 0, 1, ETH_P_ARP, 0x06, 0, 0, 0x40000, 0x06, 0, 0, 0)
 
     def __init__(self, lab):
         self._lab = lab
         self.port_to_name = {host.port: host.name for host in lab.hosts}
         with inside_namespace(lab.switch_ns):
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-        self._program = ctypes.create_string_buffer(self._FILTER)
+        self._program = ctypes.create_string_buffer(self.FILTER)
         self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER,
-                               struct.pack("HL", 4, ctypes.addressof(self._program)))
+                               struct.pack("HL", len(self.FILTER) // 8, ctypes.addressof(self._program)))
         self.socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         with contextlib.suppress(OSError):
             self.socket.setsockopt(socket.SOL_SOCKET, 33, 1 << 23)  # SO_RCVBUFFORCE
@@ -114,9 +114,14 @@ class Tap:
             name = self.port_to_name.get(port) or self._lab.names_of_ports.get(port)
             if name is None or len(frame) < 42:
                 continue
-            found = ArpFrame(time.monotonic(), name, frame)
+            found = self.decoded(time.monotonic(), name, frame)
+            if found is None:
+                continue
             with self._lock:
                 self._frames.append(found)
+
+    def decoded(self, when, host, frame):
+        return ArpFrame(when, host, frame)
 
     def frames(self, since=0.0):
         with self._lock:

@@ -167,9 +167,9 @@ class Lab:
         run("ip", "-n", self.switch_ns, "link", "set", port, "master", "br0", "up")
         self.names_of_ports[port] = f"{node.name}/{interface}"
 
-    def tap(self):
-        """Begins to collect the ARP frames that hosts send."""
-        tap = Tap(self)
+    def tap(self, kind=Tap):
+        """Begins to collect the ARP frames that hosts send; with NdpTap what IPv6 has instead."""
+        tap = kind(self)
         self.taps.append(tap)
         return tap
 

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import time
 
+from arp_wire import Tap
 from netns import inside_namespace, run, wait_for
 
 SOLICITATION, ADVERTISEMENT = 135, 136
@@ -94,6 +95,37 @@ class NdpAsker:
         self.socket.close()
 
 
+class NdpTap(Tap):
+    """As Tap, of solicitations and advertisements, each told as the ARP frame that means the same."""
+
+    # ldh [12]; jeq #0x86dd; ldb [20]; jeq #58; ldb [54]; jge #135; jgt #136, drop; ret #0x40000; drop: ret #0
+    FILTER = struct.pack("HBBI" * 9, 0x28, 0, 0, 12, 0x15, 0, 6, 0x86dd, 0x30, 0, 0, 20, 0x15, 0, 4, 58, 0x30, 0, 0, 54,
+                         0x35, 0, 2, SOLICITATION, 0x25, 1, 0, ADVERTISEMENT, 0x06, 0, 0, 0x40000, 0x06, 0, 0, 0)
+
+    def decoded(self, when, host, frame):
+        return NdpFrame(when, host, frame) if len(frame) >= 78 else None
+
+
+class NdpFrame:
+    """An advertisement is a reply (op 2), and gratuitous where it overrides unasked; a solicitation is a request."""
+
+    def __init__(self, when, host, frame):
+        self.time, self.host, self.op = when, host, 1 if frame[54] == SOLICITATION else 2
+        self.to, self.source = frame[:6].hex(":"), frame[6:12].hex(":")
+        target, flags = unpacked(frame[62:78]), frame[58]
+        option = frame[80:86].hex(":") if len(frame) >= 86 else ""
+        self.sender_mac, self.target_mac = option, self.to
+        if self.op == 1:
+            self.sender_ip, self.target_ip = unpacked(frame[22:38]), target
+        else:
+            unasked = flags & 0x60 == 0x20
+            self.sender_ip, self.target_ip = target, target if unasked else unpacked(frame[38:54])
+
+    def __repr__(self):
+        form = {1: "asks for", 2: "tells"}[self.op]
+        return f"<{self.time:.3f} {self.host}: {self.sender_ip} {self.sender_mac} {form} {self.target_ip} {self.target_mac}>"
+
+
 class NdpMessage:
     """One solicitation or advertisement as tshark decodes it."""
 
@@ -170,5 +202,6 @@ class NdpCapture:
         self.process.stderr.close()
 
 
-__all__ = ["ADVERTISEMENT", "ALL_NODES", "ALL_NODES_MAC", "IPV6_ONLY", "SOLICITATION", "NdpAsker", "NdpCapture", "group_of",
+__all__ = ["ADVERTISEMENT", "ALL_NODES", "ALL_NODES_MAC", "IPV6_ONLY", "SOLICITATION", "NdpAsker", "NdpCapture", "NdpTap",
+           "group_of",
            "own_ipv6", "packed", "solicitation"]

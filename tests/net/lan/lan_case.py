@@ -15,10 +15,11 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../tools/lib"))
 from lab import Lab, eip, service  # noqa: E402
+from ndp_wire import IPV6_ONLY, NdpTap, own_ipv6, solicitation  # noqa: E402
 from netns import wait_for  # noqa: E402
 
-# Nobody's address on the LAN, in its network: requests sent in its name spoil no host's neighbour table.
-STRANGER = "192.168.50.253"
+# Nobody's addresses on the LAN, in its networks: requests sent in their name spoil no host's neighbour table.
+STRANGER, STRANGER6 = "192.168.50.253", "fd00:50::253"
 
 
 class Census:
@@ -36,8 +37,11 @@ class Census:
     def ask(self, address):
         self._next += 1
         mac = b"\x02\xbe" + struct.pack("!I", self._next)
-        request = struct.pack("!6s6sHHHBBH6s4s6s4s", b"\xff" * 6, mac, 0x0806, 1, 0x0800, 6, 4, 1, mac,
-                              socket.inet_aton(STRANGER), b"\0" * 6, socket.inet_aton(address))
+        if ":" in address:
+            request = solicitation(address, STRANGER6, mac.hex(":"))
+        else:
+            request = struct.pack("!6s6sHHHBBH6s4s6s4s", b"\xff" * 6, mac, 0x0806, 1, 0x0800, 6, 4, 1, mac,
+                                  socket.inet_aton(STRANGER), b"\0" * 6, socket.inet_aton(address))
         self.asked[mac.hex(":")] = (time.monotonic(), address)
         self.lab.asker.socket.send(request.ljust(60, b"\0"))
 
@@ -100,7 +104,17 @@ def speak_from(node, address, to):
 
 
 class LanTest(unittest.TestCase):
+    six = False  # of which family the addresses are that the test is about
     _failed = False
+
+    @property
+    def vip(self):
+        """The address that comes first."""
+        return self.of_family("192.168.50.50")
+
+    def of_family(self, address):
+        """That IPv4 address of the LAN, or in a test of IPv6 the IPv6 one that ends as it does."""
+        return f"fd00:50::{address.rpartition('.')[2]}" if self.six else address
 
     def _callTestMethod(self, method):
         try:
@@ -114,7 +128,21 @@ class LanTest(unittest.TestCase):
         self.addCleanup(lab.close)
         self.addCleanup(self._show_logs, lab)
         self.lab = lab
+        if self.six:
+            for host in lab.hosts:
+                host.ip("addr", "add", f"{own_ipv6(host)}/64", "dev", "eth0", "nodad")
         return lab
+
+    def range(self, first="192.168.50.50", last="192.168.50.60"):
+        return f"{self.of_family(first)}-{self.of_family(last)}"
+
+    def service(self, name, **kwargs):
+        return service(name, extra=IPV6_ONLY if self.six else "", **kwargs)
+
+    def listen(self):
+        """From here on what hosts say of addresses is collected, and may be asked for."""
+        self.tap = self.lab.tap(*([NdpTap] if self.six else []))
+        self.census = Census(self.lab, self.tap)
 
     def _show_logs(self, lab):
         if not self._failed:
@@ -124,7 +152,7 @@ class LanTest(unittest.TestCase):
                 with open(os.path.join(lab.folder, name), errors="replace") as f:
                     print(f"--- {name}, its end", "".join(f.readlines()[-25:]), sep="\n", file=sys.stderr)
 
-    def cluster(self, nodes=3, services=1, pool="192.168.50.50-192.168.50.60", ports=((80, "TCP"),), everywhere=()):
+    def cluster(self, nodes=3, services=1, pool=None, ports=((80, "TCP"),), everywhere=()):
         """A running cluster whose Services all have their address; `everywhere`: on each node's kube-ipvs0 already."""
         lab = self.new_lab(nodes)
         lab.start_controller(lab.folder_of_manifests())
@@ -133,11 +161,10 @@ class LanTest(unittest.TestCase):
                 node.add_kube_ipvs0(*everywhere)
             node.start_agent()
         lab.wait_agents(nodes)
-        lab.manifest("pool.yaml", eip(address=pool))
-        lab.manifest("services.yaml", "---\n".join(service(f"s{i}", ports=ports) for i in range(services)))
+        lab.manifest("pool.yaml", eip(address=pool or self.range()))
+        lab.manifest("services.yaml", "---\n".join(self.service(f"s{i}", ports=ports) for i in range(services)))
         self.before = lab.wait_announced(services, 60)
-        self.tap = lab.tap()
-        self.census = Census(lab, self.tap)
+        self.listen()
         return lab
 
     def loaded_node(self):

@@ -15,7 +15,7 @@ class NoControllerTest(LanTest):
         wait_for("standbys on every agent's disk", lambda: all(self.knows_all(n) for n in self.lab.nodes), 20)
         self.lab.kill_controller()
         self.assertEqual(self.answering(), self.before)
-        return self.lab.node(self.before["192.168.50.50"])
+        return self.lab.node(self.before[self.vip])
 
     def knows_all(self, node):
         try:
@@ -50,10 +50,9 @@ class NoControllerTest(LanTest):
         return max(followed.values()) - since
 
 
-class SilentLossAlone(NoControllerTest):
-    """T101: with every controller dead and a node cut off by its switch, others answer, and keep it when a controller returns"""
-
-    def test(self):
+class SilentLossTest(NoControllerTest):
+    def lose_one(self):
+        """The node that vanished, and who answers for each address since then."""
         node = self.set_up_outage()
         node.port_drop()
         cut = time.monotonic()
@@ -67,6 +66,14 @@ class SilentLossAlone(NoControllerTest):
         self.assertNotIn(None, after.values())
         self.assertNotIn(node.name, after.values())
         self.assertEqual(self.census.twice_answered(), [])
+        return node, after
+
+
+class SilentLossAlone(SilentLossTest):
+    """T101: with every controller dead and a node cut off by its switch, others answer, and keep it when a controller returns"""
+
+    def test(self):
+        node, after = self.lose_one()
         wait_for("the last gratuitous frame", lambda: not self.tap.gratuitous(time.monotonic() - 5), 30, 0.5)
         # A controller comes back: it finds who holds what, and leaves it there.
         back = time.monotonic()
@@ -145,6 +152,18 @@ class LinkLocalOnly(NoControllerTest):
         with contextlib.suppress(FileNotFoundError), open(os.path.join(node.state_dir, "agent-state"), encoding="utf-8") as state:
             return state.read().count("candidates {") == 3
         return False
+
+
+class SilentLossAloneSix(SilentLossTest):
+    """T101: with every controller dead and a node cut off, others answer for its IPv6 addresses, and keep them when one returns"""
+
+    six = True
+
+    def test(self):
+        node, after = self.lose_one()
+        self.lab.restart_controller()
+        self.assertEqual(self.lab.wait_announced(SERVICES), after)
+        self.assertEqual(self.answering([node.name]), after)
 
 
 if __name__ == "__main__":
