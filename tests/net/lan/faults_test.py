@@ -129,5 +129,17 @@ class ThawedAgent(FaultTest):
         self.assertEqual(spoke, [])
 
 
+class PortDownSix(PortDown):
+    """A node whose switch port goes down loses its IPv6 addresses and no other node its own, and back again it moves nothing"""
+
+    six = True
+
+
+class ThawedAgentSix(ThawedAgent):
+    """An agent that stood still for five seconds takes no IPv6 address back and answers nothing late"""
+
+    six = True
+
+
 if __name__ == "__main__":
     unittest.main()
