@@ -45,12 +45,26 @@ def solicitation(target, source, mac, to=None):
     """A whole frame that asks for `target`; unicast to the MAC `to`, or to the target's group. `source` may be "::"."""
     group, group_mac = group_of(target)
     destination = packed(target if to else group)
-    option = b"" if source == "::" else b"\1\1" + bytes.fromhex(mac.replace(":", ""))
+    option = b"" if source == "::" else b"\1\1" + _octets(mac)
     message = struct.pack("!BBHI", SOLICITATION, 0, 0, 0) + packed(target) + option
-    pseudo = packed(source) + destination + struct.pack("!II", len(message), 58)
+    return _frame(to or group_mac, mac, packed(source), destination, message)
+
+
+def announcement(target, mac):
+    """A whole frame by which the host with that MAC tells all nodes, unasked, that it has `target`."""
+    message = struct.pack("!BBHI", ADVERTISEMENT, 0, 0, 0x20000000) + packed(target) + b"\2\1" + _octets(mac)
+    return _frame(ALL_NODES_MAC, mac, packed(target), packed(ALL_NODES), message)
+
+
+def _octets(mac):
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+def _frame(to, mac, source, destination, message):
+    pseudo = source + destination + struct.pack("!II", len(message), 58)
     message = message[:2] + struct.pack("!H", _checksum(pseudo + message)) + message[4:]
-    return (bytes.fromhex((to or group_mac).replace(":", "")) + bytes.fromhex(mac.replace(":", "")) + b"\x86\xdd" +
-            struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + packed(source) + destination + message)
+    return (_octets(to) + _octets(mac) + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, len(message), 58, 255) +
+            source + destination + message)
 
 
 class NdpAsker:
@@ -203,5 +217,4 @@ class NdpCapture:
 
 
 __all__ = ["ADVERTISEMENT", "ALL_NODES", "ALL_NODES_MAC", "IPV6_ONLY", "SOLICITATION", "NdpAsker", "NdpCapture", "NdpTap",
-           "group_of",
-           "own_ipv6", "packed", "solicitation"]
+           "announcement", "group_of", "own_ipv6", "packed", "solicitation"]

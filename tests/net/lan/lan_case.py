@@ -103,6 +103,12 @@ def speak_from(node, address, to):
     sender.close()
 
 
+def announcements(tap, address, mac, since=0.0):
+    """When a host with that MAC spoke of the address unasked; the two forms that ARP has for it count once."""
+    times = [f.time for f in tap.gratuitous(since) if (f.sender_ip, f.sender_mac) == (address, mac)]
+    return [at for i, at in enumerate(times) if i == 0 or at - times[i - 1] > 0.05]
+
+
 class LanTest(unittest.TestCase):
     six = False  # of which family the addresses are that the test is about
     _failed = False
@@ -186,5 +192,5 @@ class LanTest(unittest.TestCase):
         self.assertLessEqual(most, math.ceil(1.25 * len(holders) / len(nodes)))
 
 
-__all__ = ["json", "Census", "LanTest", "Lab", "eip", "service", "wait_for", "kernels_that_answer", "speak_from", "STRANGER", "os", "signal",
-           "socket", "struct", "time", "unittest"]
+__all__ = ["json", "announcements", "Census", "LanTest", "Lab", "eip", "service", "wait_for", "kernels_that_answer", "speak_from",
+           "STRANGER", "os", "signal", "socket", "struct", "time", "unittest"]
