@@ -73,6 +73,50 @@ TEST_CASE("an address that a stranger answers for is skipped and told of", "[sys
   CHECK(world.Announcers(Ip("192.168.50.100")).empty());
 }
 
+TEST_CASE("an address that a stranger had is asked about each minute, and given to the next Service once it is free",
+          "[system]") {
+  const bool six = GENERATE(false, true);
+  World world;
+  LanHost stranger(world.loop, world.lan, "stranger", StrangerMac(), Ip("192.168.50.222"));
+  const IpAddr first = Ip(six ? "fd00:50::100" : "192.168.50.100");
+  const IpAddr second = Ip(six ? "fd00:50::101" : "192.168.50.101");
+  stranger.Own(first);
+  world.AddNodes(2);
+  world.AddPool("edge", six ? "fd00:50::100-fd00:50::10f" : "192.168.50.100-192.168.50.110");
+  const auto add = [&](const std::string& name) {
+    model::Service service = World::MakeService(name);
+    service.ip_families = {six ? Family::kIpv6 : Family::kIpv4};
+    world.AddService(service);
+  };
+  const auto conflicted = [&] {
+    const auto status = world.cluster.pool_status("edge");
+    return status && status->conflicted.size() == 1 && status->conflicted[0].address == first.ToString();
+  };
+  world.StartAll();
+  add("web");
+  world.Run(absl::Seconds(2));
+  CHECK(world.AddressOf("web") == second);
+  CHECK(conflicted());
+  const absl::Time from = world.Now();
+  world.Run(absl::Minutes(3));  // it stays, whatever else happens
+  CHECK(conflicted());
+  std::set<absl::Time> asked;
+  for (const VirtualLan::Captured& c : world.lan.captured()) {
+    if (c.at >= from && c.arp.target_ip == first && c.arp.sender_ip.is_unspecified()) {
+      asked.insert(absl::UnixEpoch() + absl::Floor(c.at - from, absl::Minutes(1)));
+    }
+  }
+  CHECK(asked.size() == 3);
+
+  stranger.Disown(first);
+  REQUIRE(world.RunUntil([&] { return !conflicted(); }, absl::Seconds(62)));
+  CHECK(world.cluster.pool_status("edge")->conflicted.empty());
+  CHECK(world.AddressOf("web") == second);
+  add("next");
+  REQUIRE(world.RunUntil([&] { return world.HolderOf(first) != ""; }, absl::Seconds(2)));
+  CHECK(world.AddressOf("next") == first);
+}
+
 TEST_CASE("T128 a stranger that claims an address later is reported, and defended against once in 10 s at most",
           "[system]") {
   World world;

@@ -62,6 +62,46 @@ TEST_CASE("T117 an Eip's interface decides which nodes hold its addresses, and a
   }
 }
 
+TEST_CASE("an Eip whose interface has carrier on no node is told of, until one has", "[system]") {
+  const bool six = GENERATE(false, true);
+  World world;
+  world.AddNodes(3);
+  world.AddPool("edge", six ? "fd00:50::100-fd00:50::10f" : "192.168.50.100-192.168.50.110");
+  const auto carrier = [&](const std::string& name, bool on) {
+    Node& node = world.NodeNamed(name);
+    node.port->carrier = on;
+    node.kernel.fake().SetCarrier(kEth0, on);
+  };
+  world.StartAll();
+  model::Service service = World::MakeService("web");
+  service.ip_families = {six ? Family::kIpv6 : Family::kIpv4};
+  world.AddService(service);
+  world.Run(absl::Seconds(3));
+  const IpAddr vip = world.AddressOf("web");
+  REQUIRE(world.HolderOf(vip) != "");
+  for (const char* name : {"node1", "node2"}) carrier(name, false);
+  world.Run(absl::Seconds(3));
+  CHECK(world.HolderOf(vip) == "node3");  // one is enough
+  CHECK(world.cluster.pool_status("edge")->ready);
+  const absl::Time from = world.Now();
+  carrier("node3", false);
+  world.Run(absl::Seconds(8));
+  CHECK(world.Announcers(vip).empty());
+  const auto status = world.cluster.pool_status("edge");
+  REQUIRE(status);
+  CHECK_FALSE(status->ready);
+  CHECK_THAT(status->message, Catch::Contains("no connected agent has interface eth0 up"));
+  CHECK(world.Explain(vip).state == model::AddressState::kUnheld);
+  CHECK_THAT(Text(world.Explain(vip).refusals), Catch::Contains("node1: ") && Catch::Contains("has no carrier"));
+  CHECK_THAT(Text(EventsOf(world, "web", from)), Catch::Contains("has no carrier"));
+  CHECK(world.AddressOf("web") == vip);
+
+  carrier("node2", true);
+  REQUIRE(world.RunUntil([&] { return world.HolderOf(vip) == "node2"; }, absl::Seconds(3)));
+  world.Run(absl::Seconds(2));
+  CHECK(world.cluster.pool_status("edge")->ready);
+}
+
 TEST_CASE("T118 a take-over is announced within 5 ms of its decision, again 1.1 s later, and no more after 10 s",
           "[system]") {
   World world;
