@@ -2,11 +2,9 @@
 """spec.interface of an Eip on real interfaces: which of them answers for its addresses, and which never does."""
 from lan_case import *  # noqa: F403
 
-VIP = "192.168.50.50"
-
 
 class InterfaceTest(LanTest):
-    def start(self, interface, nodes=1, address="192.168.50.50-192.168.50.60"):
+    def start(self, interface, nodes=1, address=None):
         """A cluster with one Service, whose Eip has this rule; not waited for."""
         lab = self.lab
         lab.start_controller(lab.folder_of_manifests())
@@ -14,13 +12,11 @@ class InterfaceTest(LanTest):
             node.start_agent()
         lab.wait_agents(nodes)
         self.set_rule(interface, address)
-        lab.manifest("services.yaml", service("web"))
-        self.tap = lab.tap()
-        self.census = Census(lab, self.tap)
+        lab.manifest("services.yaml", self.service("web"))
+        self.listen()
 
-    def set_rule(self, interface, address="192.168.50.50-192.168.50.60"):
-        self.address = address
-        self.lab.manifest("pool.yaml", eip(address=address, interface=f'"{interface}"'))
+    def set_rule(self, interface, address=None):
+        self.lab.manifest("pool.yaml", eip(address=address or self.range(), interface=f'"{interface}"'))
 
     def add(self, node, interface, *settings):
         """A further interface of the node on the LAN, up; returns its MAC."""
@@ -33,13 +29,20 @@ class InterfaceTest(LanTest):
     def mac(self, node, interface):
         return json.loads(node.ip("-j", "link", "show", interface))[0]["address"]
 
+    def answers(self, seconds=0.4):
+        """Who answers one question within so long."""
+        since = time.monotonic()
+        self.census.ask(self.vip)
+        time.sleep(seconds)
+        return self.census.answers(since)[0][2]
+
     def assert_answered_by(self, host, mac=None, timeout=5):
         """By that host (or "node1/eth1") and nobody else, whoever asks how often, with that MAC."""
         self.lab.wait_announced(1)
-        wait_for(f"an answer by {host}", lambda: self.census.who_answers([VIP], timeout=0.3)[VIP] == [host], timeout, 0)
+        wait_for(f"an answer by {host}", lambda: self.answers(0.1) == [host], timeout, 0)
         since = time.monotonic()
         for _ in range(20):
-            self.census.ask(VIP)
+            self.census.ask(self.vip)
             time.sleep(0.005)
         time.sleep(0.3)
         self.assertEqual([hosts for _, _, hosts in self.census.answers(since)], [[host]] * 20)
@@ -57,7 +60,7 @@ class OnlyOnItsInterface(InterfaceTest):
         self.start("eth9,eth1")
         self.assert_answered_by("node1/eth1", eth1)
         # By the subnet, which eth0 has.
-        for rule in ("auto", "can_reach:192.168.50.1", "regex:eth[0-9]"):
+        for rule in ("auto", f"can_reach:{self.of_family('192.168.50.1')}", "regex:eth[0-9]"):
             self.set_rule(rule)
             self.assert_answered_by("node1", node.mac)
             self.set_rule("eth1")
@@ -65,7 +68,7 @@ class OnlyOnItsInterface(InterfaceTest):
         # eth1 has a narrower subnet with the address in it now.
         self.set_rule("auto")
         self.assert_answered_by("node1", node.mac)
-        node.ip("addr", "add", "192.168.50.62/27", "dev", "eth1")
+        node.ip("addr", "add", "fd00:50::62/121" if self.six else "192.168.50.62/27", "dev", "eth1")
         self.assert_answered_by("node1/eth1", eth1)
 
 
@@ -76,13 +79,13 @@ class HotPlug(InterfaceTest):
         lab = self.new_lab(2)
         self.start("regex:eth9", nodes=2)
         wait_for("the address, held by nobody", lambda: [a for a in lab.get("addresses") if a["state"] == "UNHELD"], 10)
-        self.assertEqual(self.census.who_answers([VIP], timeout=0.5)[VIP], [])
-        found = json.loads(lab.ctl("explain", "address", VIP, "-o", "json").stdout)["address"]
+        self.assertEqual(self.answers(), [])
+        found = json.loads(lab.ctl("explain", "address", self.vip, "-o", "json").stdout)["address"]
         self.assertIn("node node1 has no interface that matches regex:eth9 (it has eth0)", " ".join(found["refusals"]))
         made = time.monotonic()
         mac = self.add(lab.nodes[1], "eth9")
         self.assert_answered_by("node2/eth9", mac)
-        first = next(f.time for f in self.tap.replies(made) if f.sender_ip == VIP)
+        first = next(f.time for f in self.tap.replies(made) if f.sender_ip == self.vip)
         self.assertLess(first - made, 2)
         # Renamed, it matches no more; another name again, and it does.
         node = lab.nodes[1]
@@ -91,7 +94,7 @@ class HotPlug(InterfaceTest):
             node.ip("link", "set", old, "down")
             node.ip("link", "set", old, "name", name)
             node.ip("link", "set", name, "up")
-            wait_for(f"{answers}", lambda answers=answers: self.census.who_answers([VIP], timeout=0.3)[VIP] == answers, 5, 0)
+            wait_for(f"{answers}", lambda answers=answers: self.answers() == answers, 5, 0)
 
 
 class NeverOnPorts(InterfaceTest):
@@ -130,6 +133,26 @@ class Macvlan(InterfaceTest):
         self.assert_answered_by("node1/eth1", "02:00:00:00:08:08")
 
 
+class NewMac(InterfaceTest):
+    """A MAC that changes is announced anew at once, and a client's own entry turns to it"""
+
+    def test(self):
+        lab = self.new_lab(1)
+        node = lab.nodes[0]
+        self.start("eth0")
+        self.assert_answered_by("node1", node.mac)
+        lab.client.ip("neigh", "replace", self.vip, "lladdr", node.mac, "dev", "eth0", "nud", "stale")
+        new, changed = "02:00:00:00:09:09", time.monotonic()
+        node.ip("link", "set", "eth0", "address", new)
+        wait_for("the new MAC in the client's cache", lambda: new in lab.client.ip("neigh", "show", self.vip), 5)
+        # And again 1.1 s later: no repetition of the announcements before.
+        told = wait_for("two announcements", lambda: (a := announcements(self.tap, self.vip, new))[1:] and a, 5)
+        self.assertLess(told[0] - changed, 1)
+        self.assertLess(told[1] - told[0], 1.3)
+        self.assert_answered_by("node1", new)
+        self.assertEqual({f.source for f in self.tap.frames(told[0]) if f.op == 2}, {new})
+
+
 class OutsideSubnet(InterfaceTest):
     """F16 addresses in no subnet of the interface are answered for, and one warning says so"""
 
@@ -142,6 +165,36 @@ class OutsideSubnet(InterfaceTest):
         self.assertEqual(found, {"10.9.0.1": ["node1"], "10.9.0.2": ["node1"]})
         with open(lab.controller_log) as f:
             self.assertEqual(f.read().count("is in no subnet of interface eth0 of node1 (192.168.50.11/24)"), 1)
+
+
+class OnlyOnItsInterfaceSix(OnlyOnItsInterface):
+    """T116 F15 for IPv6 too a rule means one interface of several, and questions that arrive on another find no answer"""
+
+    six = True
+
+
+class HotPlugSix(HotPlug):
+    """T124 an interface that is made while the agent runs answers for IPv6 addresses within two seconds"""
+
+    six = True
+
+
+class NeverOnPortsSix(NeverOnPorts):
+    """T125 a bridge answers for IPv6 addresses, and neither its ports nor what belongs to pods"""
+
+    six = True
+
+
+class MacvlanSix(Macvlan):
+    """A macvlan interface answers for IPv6 addresses with its own MAC, on request of a list in which others are down"""
+
+    six = True
+
+
+class NewMacSix(NewMac):
+    """A MAC that changes is announced anew for IPv6 addresses too"""
+
+    six = True
 
 
 if __name__ == "__main__":
