@@ -8,10 +8,12 @@ from lan_case import Census, eip, service
 LOCAL = "  externalTrafficPolicy: Local\n"  # of a Service's spec
 
 
-def endpoints(*nodes):
+def endpoints(*nodes, ready=True, six=False):
+    """Of the Service "web", one on each of these nodes."""
+    prefix = "fd00:10::" if six else "10.1.0."
     lines = ["apiVersion: discovery.k8s.io/v1", "kind: EndpointSlice", "metadata:", "  name: web-1",
-             "  labels: {kubernetes.io/service-name: web}", "addressType: IPv4", "endpoints:"]
-    lines += [f"  - {{addresses: [10.1.0.{i + 1}], nodeName: {node}, conditions: {{ready: true}}}}"
+             "  labels: {kubernetes.io/service-name: web}", f"addressType: IPv{6 if six else 4}", "endpoints:"]
+    lines += [f"  - {{addresses: ['{prefix}{i + 1}'], nodeName: {node}, conditions: {{ready: {str(ready).lower()}}}}}"
               for i, node in enumerate(nodes)]
     return "\n".join(lines) + "\n"
 
