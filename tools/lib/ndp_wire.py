@@ -99,6 +99,12 @@ class NdpAsker:
         self.ask(target, to)
         return [mac for _, _, mac, address, _, _, _ in self.frames(seconds) if packed(address) == packed(target)]
 
+    def answered_within(self, target, seconds):
+        """The first MAC that answers, or None."""
+        self.drain()
+        self.ask(target)
+        return next((mac for _, _, mac, address, _, _, _ in self.frames(seconds) if packed(address) == packed(target)), None)
+
     def drain(self):
         self.socket.setblocking(False)
         with contextlib.suppress(BlockingIOError):

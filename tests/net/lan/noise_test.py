@@ -3,6 +3,7 @@
 import random
 
 from lan_case import *  # noqa: F403
+from ndp_wire import NdpAsker, own_ipv6, solicitation
 from netns import run
 
 VIP = "192.168.50.50"
@@ -88,18 +89,14 @@ class FloodFromOneHost(LanTest):
 
     def test(self):
         lab = self.cluster(nodes=1, services=1)
-        node, flooder = lab.nodes[0], lab.add_host("flooder", "192.168.50.30")
-        targets = os.path.join(lab.folder, "targets")
-        with open(targets, "w") as f:
-            f.write(VIP + "\n")
+        node, asker = lab.nodes[0], self.asker()
         # Else the flood itself would fill the client's ears.
-        run("bridge", "-n", lab.switch_ns, "link", "set", "dev", lab.client.port, "bcast_flood", "off")
-        flooder.spawn(os.path.join(lab.bin, "arp_load"), "flood", "--sender=192.168.50.30", f"--addresses={targets}",
-                      "--seconds=60")
+        run("bridge", "-n", lab.switch_ns, "link", "set", "dev", lab.client.port, "bcast_flood", "off", "mcast_flood", "off")
+        self.flood(lab.add_host("flooder", "192.168.50.30"))
         began, asked = time.monotonic(), 0
         while not (limited := self.counted(node, "limited")):
             self.assertLess(time.monotonic(), began + 30, "nothing was limited")
-            wait_for("an answer to the client", lambda: lab.asker.answered_within(VIP, 0.2) == node.mac, 10)
+            wait_for("an answer to the client", lambda: asker.answered_within(self.vip, 0.2) == node.mac, 10)
             asked += 1
         answered = self.counted(node, "replies")
         self.assertGreater(limited, 0)
@@ -110,10 +107,40 @@ class FloodFromOneHost(LanTest):
         lab.wait_agents(1)
         self.assertEqual(lab.holders(), self.before)
 
+    def asker(self):
+        return self.lab.asker
+
+    def flood(self, host):
+        targets = os.path.join(self.lab.folder, "targets")
+        with open(targets, "w") as f:
+            f.write(self.vip + "\n")
+        host.spawn(os.path.join(self.lab.bin, "arp_load"), "flood", f"--sender={host.address}", f"--addresses={targets}",
+                   "--seconds=60")
+
     def counted(self, node, what):
         page = node.exec("curl", "-s", "http://127.0.0.1:8081/metrics").stdout
-        line = next(w for w in page.splitlines() if w.startswith(f'berth_agent_arp_{what}_total{{interface="eth0"}}'))
-        return float(line.split()[1])
+        name = f'berth_agent_{"ndp" if self.six else "arp"}_{what}_total{{interface="eth0"}}'
+        return float(next(line for line in page.splitlines() if line.startswith(name)).split()[1])
+
+
+class FloodFromOneHostSix(FloodFromOneHost):
+    """A host that floods the LAN with solicitations is answered no more than one host may be, a client all the while"""
+
+    six = True
+
+    def asker(self):
+        asker = NdpAsker(self.lab.client, own_ipv6(self.lab.client))
+        self.addCleanup(asker.close)
+        return asker
+
+    def flood(self, host):
+        frame = solicitation(self.vip, own_ipv6(host), host.mac)
+        code = ("import socket,sys,time\n"
+                "s=socket.socket(socket.AF_PACKET,socket.SOCK_RAW); s.bind(('eth0',0))\n"
+                "frame=bytes.fromhex(sys.argv[1]); until=time.monotonic()+60\n"
+                "while time.monotonic()<until:\n"
+                "  for _ in range(100): s.send(frame)\n")
+        host.spawn("python3", "-c", code, frame.hex())
 
 
 if __name__ == "__main__":
