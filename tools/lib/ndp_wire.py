@@ -181,15 +181,17 @@ class NdpMessage:
 class NdpCapture:
     """What tcpdump hears: on every port of the switch, as its hosts send it; or at one host."""
 
+    FILTER, message = "icmp6 and (ip6[40] = 135 or ip6[40] = 136)", NdpMessage
+
     def __init__(self, lab, host=None):
         self.names = {host.port: host.name for host in lab.hosts}
-        self.file = os.path.join(lab.folder, f"ndp-{host.name if host else 'switch'}-{time.monotonic_ns()}.pcap")
+        self.file = os.path.join(lab.folder, f"heard-{host.name if host else 'switch'}-{time.monotonic_ns()}.pcap")
         self.space = host.ns if host else lab.switch_ns
         where = ["-i", "eth0"] if host else ["-i", "any", "-Q", "in"]
         # As root still: else tcpdump gives up root for an account that may not write here.
         self.process = subprocess.Popen(
             ["ip", "netns", "exec", self.space, "tcpdump", "-Z", "root", "-U", "--immediate-mode", "-n", "-s", "256",
-             "-w", self.file, *where, "icmp6 and (ip6[40] = 135 or ip6[40] = 136)"],
+             "-w", self.file, *where, self.FILTER],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, process_group=0)
         lab.processes.append(self.process)
         line = self.process.stderr.readline()
@@ -204,10 +206,10 @@ class NdpCapture:
 
     def messages(self, since=0.0, until=None):
         """All so far; `since` is time.time()."""
-        fields = [word for name in NdpMessage.FIELDS.values() for word in ("-e", name)]
+        fields = [word for name in self.message.FIELDS.values() for word in ("-e", name)]
         # A capture that grows may end in the middle of a frame, which tshark minds.
         done = run("tshark", "-n", "-r", self.file, "-T", "fields", *fields, check=False)
-        found = [NdpMessage(line, self.indexes) for line in done.stdout.splitlines()]
+        found = [self.message(line, self.indexes) for line in done.stdout.splitlines()]
         if self.indexes:  # the bridge itself hears multicast once more
             found = [m for m in found if m.host]
         return [m for m in found if m.time >= since]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who answers for an address: its holder, alone, whatever the kernels of the nodes would like to say."""
 from lan_case import *  # noqa: F403
+from arp_capture import REPLY, REQUEST, ArpCapture
 
 POOL = "192.168.50.50-192.168.50.249"
 ALL = [f"192.168.50.{i}" for i in range(50, 250)]
@@ -27,6 +28,45 @@ class TwoHundredLocalEverywhere(LanTest):
             self.assertEqual(node.addresses("kube-ipvs0") & set(ALL), set(ALL))
         self.assert_each_answered_once(self.before)
         self.assert_balanced(self.before, lab.nodes)
+
+
+class AsDecoded(LanTest):
+    """T110 T118 As tshark decodes it who asks has one answer, from the holder's MAC to its own, and a take-over is told to all"""
+
+    def test(self):
+        lab = self.cluster(nodes=2, services=1)
+        holder, vip, client = lab.node(self.before[self.vip]), self.vip, lab.client
+        heard = ArpCapture(lab, client)
+        self.addCleanup(heard.close)
+        since = time.time()
+        with client.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"x", (vip, 9))
+        wait_for("an answer", lambda: mac_in_cache(client, vip) == holder.mac)
+        answers = heard.wait_for("the answer", lambda m: m.opcode == REPLY and m.sender_ip == vip and not m.is_announcement, since)
+        self.assertEqual(len(answers), 1, answers)
+        self.assert_well_formed(answers[0], holder.mac, client.mac)
+        self.assertEqual((answers[0].target_mac, answers[0].target_ip), (client.mac, client.address))
+        asked = [m for m in heard.messages(since) if m.opcode == REQUEST and m.target_ip == vip and m.eth_src == client.mac]
+        self.assertEqual([m.eth_dst for m in asked], ["ff:ff:ff:ff:ff:ff"])
+
+        holder.kill_agent()
+        since = time.time()
+        new = lab.node(wait_for("another holder", lambda: (h := lab.holders().get(vip)) != holder.name and h))
+        wait_for("the new holder in the client's cache", lambda: mac_in_cache(client, vip) == new.mac)
+        forms = lambda: {m.opcode for m in heard.messages(since) if m.is_announcement and m.eth_src == new.mac}  # noqa: E731
+        wait_for("both forms of the announcement", lambda: forms() == {REQUEST, REPLY}, 5, 0.1)
+        for message in heard.messages(since):
+            if message.sender_ip == vip:
+                self.assertTrue(message.is_announcement, message)
+                self.assert_well_formed(message, new.mac, "ff:ff:ff:ff:ff:ff")
+                if message.opcode == REPLY:
+                    self.assertEqual(message.target_mac, new.mac, message)
+
+    def assert_well_formed(self, message, mac, to):
+        self.assertEqual((message.hardware, message.protocol, message.hardware_size, message.protocol_size, message.complaint),
+                         ("1", "0x0800", "6", "4", ""), message)
+        self.assertEqual((message.sender_ip, message.sender_mac, message.eth_src, message.eth_dst),
+                         (self.vip, mac, mac, to), message)
 
 
 class OldHolderStaysSilent(LanTest):
