@@ -15,6 +15,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 
 from arp_wire import Asker, Tap
 from netns import ROOT, Host, mounts_below, run, sweep, wait_for
@@ -112,6 +113,8 @@ class Lab:
             run("ip", "-n", self.switch_ns, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
             run("ip", "-n", self.switch_ns, "link", "set", "br0", "up")
             self.names_of_ports = {}  # of further ports
+            self.sides = {}  # host -> the part of the LAN that it is cut off in; who is not named is in the main one
+            self.changes = []  # of these, for tools/lib/check_capture.py
             self.controller_host = self._add(Host, "ctl", f"{network}.2")
             self.controller_address = self.controller_host.address
             self.client = self._add(Host, "client", f"{network}.19")
@@ -152,13 +155,24 @@ class Lab:
         if run("ip", "-n", self.switch_ns, "link", "show", "br2", check=False).returncode != 0:
             run("ip", "-n", self.switch_ns, "link", "add", "br2", "type", "bridge", "mcast_snooping", "0")
             run("ip", "-n", self.switch_ns, "link", "set", "br2", "up")
-        for host in hosts:
-            run("ip", "-n", self.switch_ns, "link", "set", host.port, "master", "br2")
+        with self.sides_change({host.name: "br2" for host in hosts}):
+            for host in hosts:
+                run("ip", "-n", self.switch_ns, "link", "set", host.port, "master", "br2")
 
     def join(self, *hosts):
         """And here with all the others again."""
-        for host in hosts:
-            run("ip", "-n", self.switch_ns, "link", "set", host.port, "master", "br0")
+        with self.sides_change({host.name: None for host in hosts}):
+            for host in hosts:
+                run("ip", "-n", self.switch_ns, "link", "set", host.port, "master", "br0")
+
+    @contextlib.contextmanager
+    def sides_change(self, sides):
+        """Around the commands that bring hosts to these sides: {host: side, None being the main one}."""
+        begin = time.time()
+        yield
+        heals = any(side is None and host in self.sides for host, side in sides.items())
+        self.sides = {host: side for host, side in {**self.sides, **sides}.items() if side is not None}
+        self.changes.append({"begin": begin, "end": time.time(), "sides": self.sides, "heals": heals})
 
     def add_port(self, node, interface):
         """A further interface of a node, down, with a switch port of its own; taps tell it as "node1/eth1"."""
@@ -166,6 +180,10 @@ class Lab:
         run("ip", "-n", self.switch_ns, "link", "add", port, "type", "veth", "peer", "name", interface, "netns", node.ns)
         run("ip", "-n", self.switch_ns, "link", "set", port, "master", "br0", "up")
         self.names_of_ports[port] = f"{node.name}/{interface}"
+
+    def behind(self, port):
+        """The name of who is behind a port of the switch, "node1/eth1" for a further interface of one; None: nobody."""
+        return next((host.name for host in self.hosts if host.port == port), self.names_of_ports.get(port))
 
     def tap(self, kind=Tap):
         """Begins to collect the ARP frames that hosts send; with NdpTap what IPv6 has instead."""

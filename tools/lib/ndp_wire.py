@@ -41,30 +41,28 @@ def _checksum(data):
     return ~total & 0xffff
 
 
+def _frame(kind, flags, target, option, source, destination, mac, to):
+    message = struct.pack("!BBHI", kind, 0, 0, flags << 24) + packed(target) + option
+    pseudo = packed(source) + packed(destination) + struct.pack("!II", len(message), 58)
+    message = message[:2] + struct.pack("!H", _checksum(pseudo + message)) + message[4:]
+    return (_mac(to) + _mac(mac) + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + packed(source) +
+            packed(destination) + message)
+
+
+def _mac(text):
+    return bytes.fromhex(text.replace(":", ""))
+
+
 def solicitation(target, source, mac, to=None):
     """A whole frame that asks for `target`; unicast to the MAC `to`, or to the target's group. `source` may be "::"."""
     group, group_mac = group_of(target)
-    destination = packed(target if to else group)
-    option = b"" if source == "::" else b"\1\1" + _octets(mac)
-    message = struct.pack("!BBHI", SOLICITATION, 0, 0, 0) + packed(target) + option
-    return _frame(to or group_mac, mac, packed(source), destination, message)
+    option = b"" if source == "::" else b"\1\1" + _mac(mac)
+    return _frame(SOLICITATION, 0, target, option, source, target if to else group, mac, to or group_mac)
 
 
 def announcement(target, mac):
-    """A whole frame by which the host with that MAC tells all nodes, unasked, that it has `target`."""
-    message = struct.pack("!BBHI", ADVERTISEMENT, 0, 0, 0x20000000) + packed(target) + b"\2\1" + _octets(mac)
-    return _frame(ALL_NODES_MAC, mac, packed(target), packed(ALL_NODES), message)
-
-
-def _octets(mac):
-    return bytes.fromhex(mac.replace(":", ""))
-
-
-def _frame(to, mac, source, destination, message):
-    pseudo = source + destination + struct.pack("!II", len(message), 58)
-    message = message[:2] + struct.pack("!H", _checksum(pseudo + message)) + message[4:]
-    return (_octets(to) + _octets(mac) + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, len(message), 58, 255) +
-            source + destination + message)
+    """A whole frame that tells all nodes that `target` is at that MAC from now on."""
+    return _frame(ADVERTISEMENT, 0x20, target, b"\2\1" + _mac(mac), target, ALL_NODES, mac, ALL_NODES_MAC)
 
 
 class NdpAsker:
@@ -76,8 +74,13 @@ class NdpAsker:
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x86dd))
             self.socket.bind(("eth0", 0x86dd))
 
-    def ask(self, target, to=None):
-        self.socket.send(solicitation(target, self.address, self.host.mac, to))
+    def ask(self, target, to=None, sender=None, mac=None):
+        """Unicast to the MAC `to`, or to the group; in the name of another address and MAC if they are given."""
+        self.socket.send(solicitation(target, sender or self.address, mac or self.host.mac, to))
+
+    def announce(self, target):
+        """That it is at this host."""
+        self.socket.send(announcement(target, self.host.mac))
 
     def frames(self, seconds):
         """Answers to questions until `seconds` have passed, as Asker.frames tells ARP replies."""
@@ -97,7 +100,8 @@ class NdpAsker:
         """MACs that answer, one for each answer, in order."""
         self.drain()
         self.ask(target, to)
-        return [mac for _, _, mac, address, _, _, _ in self.frames(seconds) if packed(address) == packed(target)]
+        return [mac for _, _, mac, address, _, _, to in self.frames(seconds)
+                if packed(address) == packed(target) and to == self.host.mac]  # it hears also what is for others
 
     def answered_within(self, target, seconds):
         """The first MAC that answers, or None."""

@@ -151,10 +151,16 @@ class Host:
 
     def port_drop(self, port=None):
         """The switch port drops every frame, and carrier stays."""
-        run("bridge", "-n", self.lab.switch_ns, "link", "set", "dev", port or self.port, "state", "0")
+        with self._side_changes(port, port or self.name):
+            run("bridge", "-n", self.lab.switch_ns, "link", "set", "dev", port or self.port, "state", "0")
 
     def port_pass(self, port=None):
-        run("bridge", "-n", self.lab.switch_ns, "link", "set", "dev", port or self.port, "state", "3")
+        with self._side_changes(port, None):
+            run("bridge", "-n", self.lab.switch_ns, "link", "set", "dev", port or self.port, "state", "3")
+
+    def _side_changes(self, port, side):
+        who = self.lab.behind(port or self.port)  # nobody on the LAN, where the port is one of another network
+        return self.lab.sides_change({who: side}) if who else contextlib.nullcontext()
 
     def vanish(self):
         """Every switch port of it drops every frame: the node is lost, and nobody is told."""
