@@ -135,6 +135,7 @@ class KernelSilent(Ipv6Test):
         self.assertEqual(self.asker.who_has(own_ipv6(old), 0.2), [old.mac])  # its own it does answer for
         self.assertEqual(self.connect(), new.name)
 
+        self.planted = ("double",)
         old.exec("nft", "delete", "table", "ip6", "berth")
         wait_for("two answers", lambda: sorted(self.asker.who_has(VIP, 0.2)) == sorted([old.mac, new.mac]), 5)
 

@@ -14,6 +14,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../tools/lib"))
+from capture import Capture  # noqa: E402
 from lab import Lab, eip, service  # noqa: E402
 from ndp_wire import IPV6_ONLY, NdpTap, own_ipv6, solicitation  # noqa: E402
 from netns import wait_for  # noqa: E402
@@ -110,6 +111,10 @@ def announcements(tap, address, mac, since=0.0):
 
 
 class LanTest(unittest.TestCase):
+    """All that crosses the LAN is captured and judged in the end, see tools/lib/check_capture.py."""
+
+    planted = ()  # what the judge must find: kinds of faults that the test itself brings about
+    allowed = ()  # ... and what it may find for the same reason
     six = False  # of which family the addresses are that the test is about
     _failed = False
 
@@ -137,6 +142,7 @@ class LanTest(unittest.TestCase):
         if self.six:
             for host in lab.hosts:
                 host.ip("addr", "add", f"{own_ipv6(host)}/64", "dev", "eth0", "nodad")
+        self.addCleanup(self._judge, Capture(lab, os.path.join(lab.folder, "capture.pcap")))
         return lab
 
     def range(self, first="192.168.50.50", last="192.168.50.60"):
@@ -149,6 +155,16 @@ class LanTest(unittest.TestCase):
         """From here on what hosts say of addresses is collected, and may be asked for."""
         self.tap = self.lab.tap(*([NdpTap] if self.six else []))
         self.census = Census(self.lab, self.tap)
+
+    def _judge(self, capture):
+        wrong = capture.end()
+        kinds = {line.split()[1] for line in wrong}
+        unlike = [line for line in wrong if line.split()[1] not in {*self.planted, *self.allowed}]
+        if unlike:
+            self._failed = True
+            self.fail("the capture shows:\n" + "\n".join(unlike[:20]))
+        if not self._failed:
+            self.assertLessEqual(set(self.planted), kinds, "what was planted is not found")
 
     def _show_logs(self, lab):
         if not self._failed:

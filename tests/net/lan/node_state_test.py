@@ -97,6 +97,7 @@ class SilenceProven(LanTest):
         for node in others:
             node.kill_agent()  # it would repair what is taken away now
         self.assertEqual(kernels_that_answer(self.census, [VIP], others), [])
+        self.planted = ("double",)
         for node in others:
             for family in ("arp", "inet"):
                 node.exec("nft", "delete", "table", family, "berth", check=False)
