@@ -184,6 +184,28 @@ class Controller(unittest.TestCase):
         policy = find(objects, "NetworkPolicy", "berth-controller")["spec"]
         self.assertEqual(sorted(p["port"] for rule in policy["ingress"] for p in rule["ports"]), sorted(ports.values()))
 
+    def test_helm_test_may_ask_whoever_may_read_metrics(self):
+        for metrics_from in ([], [{"namespaceSelector": {"matchLabels": {"monitoring": "yes"}}}]):
+            objects = render({"networkPolicy": {"enabled": True, "metricsFrom": metrics_from}})
+            policy = find(objects, "NetworkPolicy", "berth-controller")
+            pod = find(objects, "Pod", "berth-test")
+            self.assertEqual(policy["metadata"]["namespace"], pod["metadata"]["namespace"])
+            rules = [r for r in policy["spec"]["ingress"] if {"port": 8080, "protocol": "TCP"} in r["ports"]]
+            self.assertTrue(rules)
+            peers = [peer for r in rules for peer in r.get("from", [])]
+            self.assertEqual(not metrics_from, not peers)
+            for peer in metrics_from:
+                self.assertIn(peer, peers)
+            # A peer without a namespaceSelector is of the policy's own namespace.
+            ours = [p["podSelector"]["matchLabels"] for p in peers if set(p) == {"podSelector"}]
+            admits = [wanted for wanted in ours if wanted.items() <= pod["metadata"]["labels"].items()]
+            self.assertEqual(len(admits), len(ours))
+            self.assertTrue(admits or not peers)
+            # ... and nobody else's.
+            for o in objects:
+                labels = (o.get("spec") or {}).get("template", {}).get("metadata", {}).get("labels", {})
+                self.assertFalse([wanted for wanted in admits if wanted.items() <= labels.items()], o["kind"])
+
     def test_agents_find_the_one_that_uninstalls_too(self):
         objects = render()
         selector = find(objects, "Service", "berth-controller")["spec"]["selector"]
