@@ -230,7 +230,6 @@ absl::Status RunController(const ControllerFlags& flags) {
 
 absl::Status RunUninstall(const ControllerFlags& flags) {
   ASSIGN_OR_RETURN(auto loop, Begin(flags));
-  RETURN_IF_ERROR(loop->WatchSignals({SIGTERM, SIGINT}, [&loop](int) { loop->Stop(); }));
   Metrics metrics;
   ASSIGN_OR_RETURN(auto kubernetes, Kubernetes::Create(*loop, flags.kubernetes, flags.tls, metrics));
   std::unique_ptr<push::AgentServer> agents;
@@ -241,6 +240,10 @@ absl::Status RunUninstall(const ControllerFlags& flags) {
     outcome = status;
     loop->Stop();
   };
+  RETURN_IF_ERROR(loop->WatchSignals({SIGTERM, SIGINT}, [&](int) {
+    if (uninstall == nullptr) return loop->Stop();
+    uninstall->GiveUp();
+  }));
   kubernetes->Start([&] {
     auto server = MakeAgentServer(*loop, flags, kubernetes->tls());
     if (!server.ok()) return end(server.status());

@@ -21,6 +21,7 @@ constexpr char kApiVersion[] = "coordination.k8s.io/v1";
 constexpr absl::Duration kRequestTimeout = absl::Seconds(2);
 constexpr absl::Duration kReleaseWait = absl::Seconds(1);
 constexpr absl::Duration kWriteMargin = absl::Seconds(1);
+constexpr absl::Duration kUninstallPatience = absl::Seconds(30);
 
 std::uint64_t TermOf(const json& lease) {
   std::uint64_t term = 0;
@@ -115,7 +116,7 @@ void LeaseElection::OnRead(absl::Time began, const absl::StatusOr<ApiResponse>& 
     must_read_ = false;
     exists_ = false;
     // Whoever led under a Lease that was deleted may think for a while that it still does.
-    const bool free = !retired_ && (leading_ || !options_.elect || began >= seen_.since + options_.duration);
+    const bool free = !Retired() && (leading_ || !options_.elect || began >= seen_.since + options_.duration);
     if (free) Take();
     return;
   }
@@ -150,19 +151,20 @@ absl::Status LeaseElection::See(const std::string& body) {
   seen_.revision = std::move(revision);
   seen_.holder = StringAt(MapAt(*object, "spec"), "holderIdentity");
   seen_.term = TermOf(*object);
-  const std::string uninstall = StringAt(MapAt(MapAt(*object, "metadata"), "annotations"), kUninstallAnnotation);
+  seen_.uninstall = StringAt(MapAt(MapAt(*object, "metadata"), "annotations"), kUninstallAnnotation);
+  if (!std::exchange(seen_once_, true)) first_uninstall_ = seen_.uninstall;
   seen_.object = std::move(object);
   highest_term_ = std::max(highest_term_, seen_.term);
-  if (!Retired(uninstall)) return absl::OkStatus();
+  if (!Retired()) return absl::OkStatus();
   if (leading_) StepDown();
-  return absl::FailedPreconditionError("Berth is being uninstalled: this controller leads no more");
+  return absl::FailedPreconditionError("Berth is being uninstalled: this controller does not lead");
 }
 
-// Whether an uninstallation has begun since we came.
-bool LeaseElection::Retired(const std::string& uninstall) {
-  if (!std::exchange(seen_once_, true)) first_uninstall_ = uninstall;
-  retired_ = retired_ || (options_.uninstall.empty() && !uninstall.empty() && uninstall != first_uninstall_);
-  return retired_;
+// Whether an uninstallation that began since we came goes on, or is done. One that failed has taken its mark away; one
+// that was killed has not, but it still claims the Lease and renews it no more.
+bool LeaseElection::Retired() const {
+  if (!options_.uninstall.empty() || seen_.uninstall.empty() || seen_.uninstall == first_uninstall_) return false;
+  return seen_.holder.empty() || loop_.Now() < seen_.since + kUninstallPatience;
 }
 
 // ---- writes
@@ -185,10 +187,10 @@ void LeaseElection::Write(const std::string& holder, std::uint64_t term, bool ta
   lease["kind"] = "Lease";
   lease["metadata"].erase("managedFields");
   lease["metadata"]["annotations"][kTermAnnotation] = absl::StrCat(term);
-  if (!options_.uninstall.empty()) {
+  if (!options_.uninstall.empty() && !abandoned_) {
     lease["metadata"]["annotations"][kUninstallAnnotation] = options_.uninstall;
   } else {
-    lease["metadata"]["annotations"].erase(kUninstallAnnotation);  // of an uninstallation before our time
+    lease["metadata"]["annotations"].erase(kUninstallAnnotation);  // of one before our time, or that failed
   }
   json& spec = lease["spec"];
   if (taken) {
@@ -316,6 +318,11 @@ void LeaseElection::Release(std::function<void()> done) {
   on_released_ = std::move(done);
   release_timer_ = loop_.RunAfter(kReleaseWait, [this] { Released(); });
   if (request_ == 0) ReleaseNow();  // else when it has ended: its answer has the revision to build on
+}
+
+void LeaseElection::Abandon(std::function<void()> done) {
+  abandoned_ = true;
+  Release(std::move(done));
 }
 
 void LeaseElection::ReleaseNow() {

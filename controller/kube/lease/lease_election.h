@@ -9,7 +9,9 @@
 // write that makes the change, so no two leaders ever have the same one; a leader may raise it (RaiseTerm). All times
 // are this process's monotonic ones: what others wrote into the Lease is compared, never believed, so clocks that are
 // wrong do no harm. An uninstallation takes the Lease and writes so into it (annotation berth.io/uninstall):
-// controllers that run then never lead again, those that start later do. Loop thread only.
+// controllers that run then lead no more unless it fails, those that start later do. One that fails takes the
+// annotation off again; one that is killed counts as failed once it has not renewed the Lease for 30 s. Loop thread
+// only.
 #ifndef BERTH_CONTROLLER_KUBE_LEASE_LEASE_ELECTION_H_
 #define BERTH_CONTROLLER_KUBE_LEASE_LEASE_ELECTION_H_
 
@@ -30,7 +32,7 @@ struct LeaseOptions {
   std::string ns;  // of the Lease
   std::string name = "berth-controller";
   std::string identity;                              // of this process: unique, also among its restarts
-  std::string uninstall;                             // not empty: whoever leads now, or could, shall never lead again
+  std::string uninstall;                             // not empty: whoever leads now, or could, shall lead no more
   bool elect = true;                                 // false: take the Lease from whoever has it
   absl::Duration duration = absl::Seconds(6);        // others take a Lease that has not changed for so long
   absl::Duration renew_deadline = absl::Seconds(4);  // a leader that could not renew for so long leads no more
@@ -60,6 +62,8 @@ class LeaseElection {
   void StopLeading();
   // After StopLeading: leaves the Lease to others, if the API server can be reached within a second; then `done`.
   void Release(std::function<void()> done);
+  // As Release, of an uninstallation that has failed: whoever led before may lead again.
+  void Abandon(std::function<void()> done);
   // No write of a leader may begin later than this; the infinite past when we do not lead.
   absl::Time write_deadline() const;
   // Every write of a leader that begins now must have ended by then: a second before others can take over.
@@ -72,7 +76,7 @@ class LeaseElection {
   // The Lease as last seen.
   struct Seen {
     std::unique_ptr<nlohmann::json> object;
-    std::string revision, holder;
+    std::string revision, holder, uninstall;
     std::uint64_t term = 0;
     absl::Time since = absl::InfinitePast();  // when it was first seen like this
   };
@@ -91,7 +95,7 @@ class LeaseElection {
   void Tell();
   void Problem(const absl::Status& status);
   void ReleaseNow();
-  bool Retired(const std::string& uninstall);
+  bool Retired() const;
   void Released();
   std::string Collection() const;
   std::function<void(absl::StatusOr<ApiResponse>)> Alive(std::function<void(const absl::StatusOr<ApiResponse>&)> then);
@@ -116,9 +120,10 @@ class LeaseElection {
   RequestId request_ = 0;
   TimerId step_timer_ = 0, deadline_timer_ = 0, release_timer_ = 0;
   bool stopped_ = false;
-  bool held_ = false;  // the Lease is ours when StopLeading is called
+  bool held_ = false;       // the Lease is ours when StopLeading is called
+  bool abandoned_ = false;  // the uninstallation has failed
   std::function<void()> on_released_;
-  bool seen_once_ = false, retired_ = false;
+  bool seen_once_ = false;
   std::string first_uninstall_;  // what the Lease said of that when we came
   bool tell_again_ = false;
   bool tell_posted_ = false;

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/obs/log.h"
@@ -30,6 +31,11 @@ LeaseOptions LeaseOf(const UninstallOptions& options) {
   return lease;
 }
 
+// An admission webhook with side effects is not asked, and so the API server refuses in its name.
+bool NeverRehearses(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) && absl::StrContains(status.message(), "does not support dry run");
+}
+
 }  // namespace
 
 Uninstall::Uninstall(EventLoop& loop, ApiClient& client, push::AgentPort& agents, UninstallOptions options,
@@ -52,26 +58,51 @@ Uninstall::~Uninstall() {
 
 absl::Status Uninstall::Start() {
   if (absl::Status started = agents_.Start(*this); !started.ok()) return started;
-  limit_timer_ = loop_.RunAfter(options_.limit, [this] {
-    Done(absl::DeadlineExceededError(absl::StrCat("not done within ", absl::FormatDuration(options_.limit),
-                                                  problem_.empty() ? "" : ": ", problem_)));
-  });
-  election_.Start();
+  began_ = loop_.Now();
+  // The objects leave the agents their time.
+  LimitAt(began_ + options_.limit - AgentsLimit());
+  Again();
   return absl::OkStatus();
+}
+
+absl::Duration Uninstall::AgentsLimit() const { return options_.limit / 3; }
+
+void Uninstall::LimitAt(absl::Time at) {
+  loop_.Cancel(limit_timer_);
+  limit_timer_ = loop_.RunAt(at, [this] {
+    Done(absl::DeadlineExceededError(
+        absl::StrCat("not done within ", absl::FormatDuration(loop_.Now() - began_), Why())));
+  });
+}
+
+void Uninstall::GiveUp() { Done(absl::CancelledError(absl::StrCat("told to end before it was done", Why()))); }
+
+std::string Uninstall::Why() const { return problem_.empty() ? "" : absl::StrCat(": ", problem_); }
+
+void Uninstall::OnLeadership(const LeaseElection::Leadership& now) {
+  if (finished_ || leading_ == now.leader) return;
+  leading_ = now.leader;
+  if (!leading_) return;
+  LogInfo("uninstalling: no controller decides anything any more", {{"term", now.term}});
+  // Also when it had been lost: whoever led meanwhile may have put things back.
+  phase_ = Phase::kObjects;
+  if (running_ == 0) Again();
 }
 
 // ---- agents
 
-void Uninstall::OnLeadership(const LeaseElection::Leadership& now) {
-  if (!now.leader || std::exchange(begun_, true)) return;
-  LogInfo("uninstalling: no controller decides anything any more", {{"term", now.term}});
+void Uninstall::BeginNodes() {
+  phase_ = Phase::kNodes;
+  LimitAt(began_ + options_.limit);
+  loop_.Cancel(std::exchange(agents_timer_, 0));
+  clean_.clear();
   memory_.Load([this, alive = std::weak_ptr<bool>(alive_)] {
-    if (alive.expired()) return;
+    if (alive.expired() || phase_ != Phase::kNodes || finished_) return;
     for (const auto& agent : memory_.known()) awaited_.insert(agent.node);
     for (const auto& [stream, node] : nodes_) {
       if (!node.empty()) agents_.Send(stream, sync::Cleanup{election_.now().term});
     }
-    agents_timer_ = loop_.RunAfter(options_.agents_limit, [this] { AgentsDone(); });
+    agents_timer_ = loop_.RunAfter(AgentsLimit(), [this] { AgentsDone(); });
     CheckAgents();
   });
 }
@@ -82,31 +113,34 @@ void Uninstall::OnAgentMessage(push::StreamId stream, sync::AgentMessage message
   if (const auto* hello = std::get_if<sync::Hello>(&message)) {
     nodes_[stream] = hello->node;
     if (clean_.count(hello->node) == 0) awaited_.insert(hello->node);
-    // Before we lead, a term of ours would be a lie.
-    if (begun_) agents_.Send(stream, sync::Cleanup{election_.now().term});
+    if (CleansNodes()) {
+      agents_.Send(stream, sync::Cleanup{election_.now().term});
+    } else {
+      agents_.Send(stream, sync::NotLeader{election_.now().term, ""});  // it goes on as it is, or to who leads
+    }
     return;
   }
   const auto* report = std::get_if<sync::Report>(&message);
   if (report == nullptr || !report->announced || !report->announced->empty()) return;
   const std::string& node = nodes_[stream];
-  if (begun_ && clean_.insert(node).second) LogInfo("the node is clean", {{"node", node}});
+  if (!CleansNodes()) return;
+  if (clean_.insert(node).second) LogInfo("the node is clean", {{"node", node}});
   CheckAgents();
 }
 
 void Uninstall::OnStreamClosed(push::StreamId stream, const std::string&) { nodes_.erase(stream); }
 
 void Uninstall::CheckAgents() {
-  if (!begun_ || agents_timer_ == 0) return;
+  if (phase_ != Phase::kNodes || agents_timer_ == 0) return;
   for (const std::string& node : awaited_) {
     if (clean_.count(node) == 0) return;
   }
   AgentsDone();
 }
 
-// Objects come after the nodes: an address that nobody answers for any more may be another's.
 void Uninstall::AgentsDone() {
-  if (std::exchange(agents_done_, true)) return;
-  loop_.Cancel(agents_timer_);
+  loop_.Cancel(std::exchange(agents_timer_, 0));
+  if (phase_ != Phase::kNodes) return;
   std::set<std::string> missing;
   for (const std::string& node : awaited_) {
     if (clean_.count(node) == 0) missing.insert(node);
@@ -115,6 +149,7 @@ void Uninstall::AgentsDone() {
     LogWarn("agents that were not heard of: their nodes may keep what was set there; run berth-agent --cleanup on them",
             {{"nodes", absl::StrJoin(missing, ", ")}});
   }
+  phase_ = Phase::kRest;
   Again();
 }
 
@@ -122,7 +157,8 @@ void Uninstall::AgentsDone() {
 
 void Uninstall::Again() {
   static const Kind kKinds[] = {{kServices, "/api/v1/services"}, {"eips", "/apis/network.kubesphere.io/v1alpha2/eips"}};
-  again_timer_ = 0;
+  loop_.Cancel(std::exchange(again_timer_, 0));
+  if (phase_ != Phase::kRehearsal && !leading_) return;  // until we do
   cleaned_ = 0;
   failed_ = false;
   for (const Kind& kind : kKinds) List(kind, "");
@@ -175,6 +211,7 @@ void Uninstall::Clean(const Kind& kind, const json& object) {
   }
   ++running_;
   ++cleaned_;
+  if (phase_ == Phase::kRehearsal) request.path += "?dryRun=All";
   request.verb = "patch";
   request.resource = kind.resource;
   request.method = Method::kPatch;
@@ -188,26 +225,41 @@ void Uninstall::Clean(const Kind& kind, const json& object) {
 
 void Uninstall::Ended(const Kind& kind, const std::string& name, const absl::Status& status) {
   --running_;
-  if (!status.ok() && !absl::IsNotFound(status) && !absl::IsAborted(status)) {
+  if (!status.ok() && !absl::IsNotFound(status) && !absl::IsAborted(status) && !NeverRehearses(status)) {
     failed_ = true;
     problem_ = absl::StrCat(kind.resource, name.empty() ? "" : " ", name, ": ", status.message());
   }
   if (running_ > 0 || finished_) return;
-  if (cleaned_ == 0 && !failed_) return Finish();
-  again_timer_ = loop_.RunAfter(failed_ ? kAgain : absl::ZeroDuration(), [this] { Again(); });
+  if (failed_) {
+    again_timer_ = loop_.RunAfter(kAgain, [this] { Again(); });
+  } else if (phase_ == Phase::kRehearsal) {
+    phase_ = Phase::kObjects;
+    problem_.clear();
+    election_.Start();
+  } else if (cleaned_ > 0) {
+    again_timer_ = loop_.RunAfter(absl::ZeroDuration(), [this] { Again(); });
+  } else if (phase_ == Phase::kObjects) {
+    BeginNodes();
+  } else {
+    Finish();
+  }
 }
 
 void Uninstall::Finish() {
-  LogInfo("nothing of Berth's is left on Services and Eips");
-  // Whoever is installed next need not wait for the Lease.
-  election_.Release([this] { Done(absl::OkStatus()); });
+  LogInfo("nothing of Berth's is left on nodes, Services and Eips");
+  Done(absl::OkStatus());
 }
 
 void Uninstall::Done(const absl::Status& status) {
   if (std::exchange(finished_, true)) return;
-  loop_.Cancel(again_timer_);
-  loop_.Cancel(limit_timer_);
-  done_(status);
+  for (TimerId* timer : {&agents_timer_, &again_timer_, &limit_timer_}) loop_.Cancel(std::exchange(*timer, 0));
+  auto end = [this, status, alive = std::weak_ptr<bool>(alive_)] {
+    if (!alive.expired()) done_(status);
+  };
+  // Whoever is installed next need not wait for the Lease; nor who goes on serving when this has failed.
+  if (status.ok()) return election_.Release(std::move(end));
+  LogWarn("the uninstallation has failed, the controllers go on", {{"why", std::string(status.message())}});
+  election_.Abandon(std::move(end));
 }
 
 }  // namespace berth::kube

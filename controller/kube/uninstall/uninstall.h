@@ -4,13 +4,22 @@
 //   Uninstall uninstall(loop, client, agents, options, [](const absl::Status& status) { ... });
 //   uninstall.Start();
 //
-// Takes the Lease, so that no controller that runs decides anything any more; tells every agent to take everything off
-// its node, those that dial and those that a leader has met before; takes our finalizers, labels, records and
-// conditions off Services and Eips, and the addresses too unless they shall be kept; then ends. What could not be
-// reached in time is named in the status, and the rest is done all the same. Loop thread only.
+// What can fail comes first, while what came before can still be taken back:
+//   kRehearsal  every write is tried as a dry run, while the controllers still lead: what is not allowed fails here
+//   kObjects    takes the Lease, so that no controller that runs decides anything any more; takes our finalizers,
+//   labels,
+//               records and conditions off Services and Eips, and the addresses too unless they shall be kept. Agents
+//               go on with what they hold: nobody gives an address to anybody else meanwhile
+//   kNodes      tells every agent to take everything off its node and to end, those that dial and those that a leader
+//               has met before. One that is not heard of in time is named in the log, and is no failure
+//   kRest       looks for objects once more, then leaves the Lease, marked
+// One that fails, or is told to end, takes its mark off the Lease: controllers that run lead again, give addresses to
+// Services that have lost theirs, and assign them to agents, which the kubelet has started again by then if they had
+// been told to end. Loop thread only.
 #ifndef BERTH_CONTROLLER_KUBE_UNINSTALL_UNINSTALL_H_
 #define BERTH_CONTROLLER_KUBE_UNINSTALL_UNINSTALL_H_
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -31,8 +40,8 @@ namespace berth::kube {
 struct UninstallOptions {
   std::string ns, identity;
   bool keep_addresses = false;
-  absl::Duration agents_limit = absl::Seconds(30);  // for all known agents to say that their node is clean
-  absl::Duration limit = absl::Seconds(90);         // for everything
+  // For everything; a third of it at most is for agents to say that their nodes are clean, and theirs alone.
+  absl::Duration limit = absl::Seconds(90);
 };
 
 class Uninstall final : public push::AgentPort::Observer {
@@ -44,6 +53,8 @@ class Uninstall final : public push::AgentPort::Observer {
   Uninstall& operator=(const Uninstall&) = delete;
 
   absl::Status Start();  // errors: of the agents' port
+  // Fails now. `done` follows within a second.
+  void GiveUp();
 
   void OnStreamOpened(push::StreamId stream, const push::StreamPeer& peer) override;
   void OnAgentMessage(push::StreamId stream, sync::AgentMessage message) override;
@@ -56,7 +67,14 @@ class Uninstall final : public push::AgentPort::Observer {
     const char* path;
   };
 
+  enum class Phase : std::uint8_t { kRehearsal, kObjects, kNodes, kRest };
+
+  bool CleansNodes() const { return phase_ >= Phase::kNodes && leading_; }
+  absl::Duration AgentsLimit() const;
+  void LimitAt(absl::Time at);
+  std::string Why() const;
   void OnLeadership(const LeaseElection::Leadership& now);
+  void BeginNodes();
   void CheckAgents();
   void AgentsDone();
   void List(const Kind& kind, const std::string& token);
@@ -76,14 +94,15 @@ class Uninstall final : public push::AgentPort::Observer {
   LeaseElection election_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
-  bool begun_ = false, agents_done_ = false, finished_ = false;
+  Phase phase_ = Phase::kRehearsal;
+  bool leading_ = false, finished_ = false;
   std::map<push::StreamId, std::string> nodes_;  // by stream
   std::set<std::string> awaited_, clean_;        // nodes
   int running_ = 0;                              // requests
   int cleaned_ = 0;                              // objects in this pass
   bool failed_ = false;                          // something in this pass
   std::string problem_;
-  absl::Time deadline_;
+  absl::Time began_;
   TimerId agents_timer_ = 0, again_timer_ = 0, limit_timer_ = 0;
 };
 

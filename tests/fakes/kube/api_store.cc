@@ -224,7 +224,8 @@ Reply ApiStore::Update(const std::string& resource, const StoreKey& key, json ob
   return Write(*type, key, before, std::move(object), status);
 }
 
-Reply ApiStore::Patch(const std::string& resource, const StoreKey& key, const json& merge_patch, bool status) {
+Reply ApiStore::Patch(const std::string& resource, const StoreKey& key, const json& merge_patch, bool status,
+                      bool dry_run) {
   const ResourceType* type = FindType(resource);
   const ObjectPtr before = Find(resource, key);
   if (type == nullptr || before == nullptr) return NotFound(resource, key.name);
@@ -235,10 +236,11 @@ Reply ApiStore::Patch(const std::string& resource, const StoreKey& key, const js
     return Invalid(*type, key.name,
                    absl::StrCat("metadata.uid: Invalid value: \"", Text(next, "uid"), "\": field is immutable"));
   }
-  return Write(*type, key, before, std::move(next), status);
+  return Write(*type, key, before, std::move(next), status, dry_run);
 }
 
-Reply ApiStore::Write(const ResourceType& type, const StoreKey& key, const ObjectPtr& before, json next, bool status) {
+Reply ApiStore::Write(const ResourceType& type, const StoreKey& key, const ObjectPtr& before, json next, bool status,
+                      bool dry_run) {
   const std::string version = Text(next, "resourceVersion");
   if (!version.empty() && version != Text(*before, "resourceVersion")) return Conflict(type, key.name, kModified);
   if (Text(next, "name") != key.name) return Failure(400, "BadRequest", "the name of the object does not match");
@@ -263,7 +265,7 @@ Reply ApiStore::Write(const ResourceType& type, const StoreKey& key, const Objec
     return Invalid(type, key.name,
                    "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted");
   }
-  if (next == *before) return {200, *before};
+  if (next == *before || dry_run) return {200, next};
   if (type.custom) {
     json old_content = *before, new_content = next;
     for (json* content : {&old_content, &new_content}) {

@@ -74,7 +74,9 @@ class ApiStore {
   std::vector<ObjectPtr> List(const std::string& resource, const std::string& ns = "") const;
   Reply Create(const std::string& resource, const std::string& ns, nlohmann::json object);
   Reply Update(const std::string& resource, const StoreKey& key, nlohmann::json object, bool status = false);
-  Reply Patch(const std::string& resource, const StoreKey& key, const nlohmann::json& merge_patch, bool status = false);
+  // `dry_run`: the answer as if it were done.
+  Reply Patch(const std::string& resource, const StoreKey& key, const nlohmann::json& merge_patch, bool status = false,
+              bool dry_run = false);
   // `options`: a DeleteOptions, of which the preconditions count.
   Reply Delete(const std::string& resource, const StoreKey& key, const nlohmann::json& options = {});
 
@@ -101,7 +103,8 @@ class ApiStore {
 
  private:
   using Objects = std::map<StoreKey, ObjectPtr>;
-  Reply Write(const ResourceType& type, const StoreKey& key, const ObjectPtr& before, nlohmann::json next, bool status);
+  Reply Write(const ResourceType& type, const StoreKey& key, const ObjectPtr& before, nlohmann::json next, bool status,
+              bool dry_run = false);
   ObjectPtr Commit(const ResourceType& type, const StoreKey& key, const char* event, ObjectPtr before,
                    nlohmann::json object);
   void FinishNamespace(const std::string& ns);

@@ -172,7 +172,7 @@ Reply FakeApiServer::Serve(const Seen& seen) {
   if (seen.verb == "update") return store_.Update(path.resource, key, std::move(body), status);
   const ObjectPtr before = store_.Find(path.resource, key);
   if (seen.request.content_type == kStrategicMergePatch && before != nullptr) MergeConditions(*before, body);
-  return store_.Patch(path.resource, key, body, status);
+  return store_.Patch(path.resource, key, body, status, path.Query("dryRun") == "All");
 }
 
 // A token is "SNAPSHOT:REVISION:NEXT"; clients must not look into it.

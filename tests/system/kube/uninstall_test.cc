@@ -3,11 +3,43 @@
 #include "controller/kube/uninstall/uninstall.h"
 
 #include <catch2/catch.hpp>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
 
+#include "absl/strings/match.h"
+#include "agent/link/link.h"
 #include "tests/system/kube/kube_world.h"
 
 namespace berth::system {
 namespace {
+
+using Fault = kube::FakeApiServer::Fault;
+
+// A node's agent, as far as an uninstallation sees it: goes from one to the next that does not lead, and says that its
+// node is clean once told to clean it.
+struct NodeAgent final : agent::ControllerPort::Observer {
+  explicit NodeAgent(KubeWorld& w) : world(w) { REQUIRE(link.Start(*this).ok()); }
+  void OnLinkUp() override {
+    sync::Hello hello;
+    hello.node = "node1";
+    link.Send(hello);
+  }
+  void OnControllerMessage(sync::ControllerMessage message) override {
+    if (std::holds_alternative<sync::NotLeader>(message)) process.RunAfter(absl::Seconds(1), [this] { link.Redial(); });
+    if (!std::holds_alternative<sync::Cleanup>(message)) return;
+    if (++cleanups == 1) ingress_when_told = world.IngressOf("a");
+    link.Send(sync::Report{.interfaces = {}, .announced = std::vector<sync::AnnouncedAddress>{}, .conflicts = {}});
+  }
+  void OnLinkDown(const absl::Status&) override {}
+
+  KubeWorld& world;
+  ProcessLoop process{world.loop};
+  WireLink link{world.wire, "node1", process};
+  int cleanups = 0;
+  std::string ingress_when_told;
+};
 
 struct Installed : KubeWorld {
   Installed() {
@@ -18,8 +50,7 @@ struct Installed : KubeWorld {
     Run(absl::Seconds(10));
     REQUIRE(ReasonOf("c") == "PoolExhausted");
   }
-  // Runs it to its end and returns the outcome.
-  absl::Status RunUninstall(bool keep) {
+  void BeginUninstall(bool keep) {
     kube::UninstallOptions options;
     options.ns = "openelb-system";
     options.identity = "uninstall-1";
@@ -27,8 +58,37 @@ struct Installed : KubeWorld {
     uninstall = std::make_unique<kube::Uninstall>(process, client, agents, options,
                                                   [this](const absl::Status& status) { outcome = status; });
     REQUIRE(uninstall->Start().ok());
+  }
+  // Runs it to its end and returns the outcome.
+  absl::Status RunUninstall(bool keep) {
+    BeginUninstall(keep);
     REQUIRE(RunUntil([&] { return outcome.has_value(); }, absl::Minutes(3)));
     return *outcome;
+  }
+  // A policy that forbids the uninstallation to change Service b; `rehearsals`: also to try.
+  void RefuseB(bool rehearsals) {
+    server.faults = [rehearsals](const kube::FakeApiServer::Seen& seen) {
+      const bool real = seen.path.Query("dryRun").empty();
+      if (seen.client != "uninstall" || seen.verb != "patch" || seen.path.name != "b") return Fault{};
+      if (!real && !rehearsals) return Fault{};
+      return Fault{Fault::Kind::kRefuse, 403, "Forbidden", "services \"b\" is forbidden: a policy says no"};
+    };
+  }
+  // Everything is as if it had never been tried, and goes on.
+  void CheckServes() {
+    AddEip("more", "192.168.50.60-192.168.50.69");
+    AddService("new");
+    CHECK(RunUntil([&] { return Assigned("a") && Assigned("b") && Assigned("c") && Assigned("new"); },
+                   absl::Seconds(10)));
+    CHECK(kube::ListAt(Get("services", "a")["metadata"], "finalizers").size() == 1);
+    CHECK(kube::ListAt(Get("eips", "pool")["metadata"], "finalizers").size() == 1);
+    CHECK(violations.empty());
+  }
+  bool SomebodyLeads() {
+    for (const auto& [name, controller] : controllers) {
+      if (controller->runner.Status().leader) return true;
+    }
+    return false;
   }
 
   ProcessLoop process{loop};
@@ -76,6 +136,90 @@ TEST_CASE("an uninstallation that cannot reach the API server says so in time", 
   CHECK(absl::IsDeadlineExceeded(status));
   w.Run(absl::Seconds(5));
   CHECK(w.IngressOf("a") == "192.168.50.50");
+}
+
+TEST_CASE("an uninstallation that may not change one Service touches nothing, and no controller notices", "[system]") {
+  Installed w;
+  NodeAgent agent(w);
+  w.RefuseB(/*rehearsals=*/true);
+  const std::uint64_t before = w.server.store().revision();
+  w.BeginUninstall(false);
+  w.Run(absl::Seconds(20));
+  CHECK(w.SomebodyLeads());
+  CHECK(w.IngressOf("a") == "192.168.50.50");
+  w.AddEip("early", "192.168.50.70");
+  w.AddService("during");
+  CHECK(w.RunUntil([&] { return w.Assigned("c") || w.Assigned("during"); }, absl::Seconds(2)));
+  REQUIRE(w.RunUntil([&] { return w.outcome.has_value(); }, absl::Minutes(3)));
+  CHECK(absl::StrContains(w.outcome->message(), "services default/b: "));
+  CHECK(absl::StrContains(w.outcome->message(), "a policy says no"));
+  for (const kube::ApiStore::Event& event : w.server.store().history()) {
+    if (event.revision <= before || event.resource != "services" || event.key.name != "a") continue;
+    CHECK((*event.object)["metadata"].contains("finalizers"));
+  }
+  CHECK(agent.cleanups == 0);
+  w.CheckServes();
+}
+
+TEST_CASE("after an uninstallation that failed half-way the controllers lead again and give addresses", "[system]") {
+  const bool killed = GENERATE(false, true);
+  CAPTURE(killed);
+  Installed w;
+  NodeAgent agent(w);
+  w.RefuseB(/*rehearsals=*/false);
+  w.BeginUninstall(false);
+  w.Run(absl::Seconds(20));
+  CHECK_FALSE(w.SomebodyLeads());
+  CHECK(w.IngressOf("a") == "");
+  if (killed) {
+    w.process.Kill();
+    w.Run(absl::Seconds(28));
+    CHECK_FALSE(w.SomebodyLeads());
+    CHECK(w.RunUntil([&] { return w.SomebodyLeads(); }, absl::Seconds(10)));
+  } else {
+    REQUIRE(w.RunUntil([&] { return w.outcome.has_value(); }, absl::Minutes(3)));
+    CHECK(absl::IsDeadlineExceeded(*w.outcome));
+    CHECK(w.RunUntil([&] { return w.SomebodyLeads(); }, absl::Seconds(2)));
+  }
+  CHECK(agent.cleanups == 0);
+  w.CheckServes();
+}
+
+TEST_CASE("an uninstallation that is told to end lets the controllers go on at once", "[system]") {
+  Installed w;
+  w.RefuseB(/*rehearsals=*/false);
+  w.BeginUninstall(true);
+  w.Run(absl::Seconds(10));
+  CHECK_FALSE(w.SomebodyLeads());
+  w.uninstall->GiveUp();
+  REQUIRE(w.RunUntil([&] { return w.outcome.has_value(); }, absl::Seconds(1)));
+  CHECK(absl::IsCancelled(*w.outcome));
+  CHECK(w.RunUntil([&] { return w.SomebodyLeads(); }, absl::Seconds(2)));
+  CHECK(w.IngressOf("a") == "192.168.50.50");
+  w.CheckServes();
+}
+
+TEST_CASE("nodes are cleaned once no object can fail any more, and agents that cannot come do not hold it up",
+          "[system]") {
+  Installed w;
+  auto agent = std::make_unique<NodeAgent>(w);
+  const bool comes = GENERATE(true, false);
+  CAPTURE(comes);
+  if (!comes) w.wire.Cut("node1", true);
+  const absl::Time began = w.loop.Now();
+  CHECK(w.RunUninstall(false).ok());
+  CHECK(agent->ingress_when_told == "");
+  CHECK((agent->cleanups > 0) == comes);
+  CHECK(w.loop.Now() - began <= absl::Seconds(40));
+}
+
+TEST_CASE("an uninstallation goes on where a webhook refuses every dry run", "[system]") {
+  Installed w;
+  w.server.faults = [](const kube::FakeApiServer::Seen& seen) {
+    if (seen.path.Query("dryRun").empty()) return Fault{};
+    return Fault{Fault::Kind::kRefuse, 400, "BadRequest", "admission webhook \"x\" does not support dry run"};
+  };
+  CHECK(w.RunUninstall(false).ok());
 }
 
 }  // namespace

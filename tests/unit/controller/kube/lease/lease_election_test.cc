@@ -19,12 +19,14 @@ using nlohmann::json;
 using Fault = FakeApiServer::Fault;
 
 struct Replica {
-  Replica(ManualEventLoop& world, FakeApiServer& server, const std::string& name, bool elect = true)
+  Replica(ManualEventLoop& world, FakeApiServer& server, const std::string& name, bool elect = true,
+          bool uninstall = false)
       : process(world), client(server, name, process) {
     LeaseOptions options;
     options.ns = "openelb-system";
     options.identity = name;
     options.elect = elect;
+    if (uninstall) options.uninstall = name;
     election = std::make_unique<LeaseElection>(
         process, client, options, [this](const LeaseElection::Leadership& now) { told.push_back(now); },
         [this](const absl::Status& status) { problem = status; });
@@ -271,6 +273,43 @@ TEST_CASE("without election the Lease is taken at once, under a term of its own"
   CHECK(third.term() == 2);
   CHECK_FALSE(w.a.leads());
   CHECK_FALSE(w.b.leads());
+}
+
+TEST_CASE("a Lease whose uninstallation failed is led again by those that it had made stand back", "[unit]") {
+  World w;
+  w.Run(absl::Seconds(3));
+  Replica uninstaller(w.loop, w.server, "uninstall", /*elect=*/false, /*uninstall=*/true);
+  uninstaller.election->Start();
+  w.Run(absl::Seconds(60));
+  CHECK(uninstaller.leads());
+  CHECK_FALSE((w.a.leads() || w.b.leads()));
+  CHECK(absl::IsFailedPrecondition(w.a.problem));
+  SECTION("it says so") {
+    uninstaller.election->Abandon([] {});
+    w.Run(absl::Seconds(2));
+    CHECK(w.leader().leads());
+  }
+  SECTION("it was killed") {
+    uninstaller.process.Kill();
+    w.Run(absl::Seconds(28));
+    CHECK_FALSE((w.a.leads() || w.b.leads()));
+    w.Run(absl::Seconds(5));
+    CHECK(w.leader().leads());
+  }
+  SECTION("it was killed, and the next one succeeds") {
+    uninstaller.process.Kill();
+    w.Run(absl::Seconds(40));
+    Replica second(w.loop, w.server, "uninstall-2", /*elect=*/false, /*uninstall=*/true);
+    second.election->Start();
+    w.Run(absl::Seconds(3));
+    second.election->Release([] {});
+    w.Run(absl::Minutes(5));
+    CHECK_FALSE((w.a.leads() || w.b.leads()));
+    return;
+  }
+  CHECK_FALSE(w.lease()["metadata"]["annotations"].contains("berth.io/uninstall"));
+  CHECK(w.a.problem.ok());
+  CHECK(w.b.problem.ok());
 }
 
 }  // namespace
