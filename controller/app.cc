@@ -253,6 +253,7 @@ absl::Status RunUninstall(const ControllerFlags& flags) {
     options.ns = flags.kubernetes.ns;
     options.identity = kubernetes->identity();
     options.keep_addresses = flags.uninstall == "keep";
+    options.limit = flags.uninstall_timeout;
     push::AgentPort& port = gate != nullptr ? *gate : static_cast<push::AgentPort&>(*agents);
     uninstall = std::make_unique<kube::Uninstall>(*loop, kubernetes->client(), port, options, end);
     if (const absl::Status started = uninstall->Start(); !started.ok()) end(started);

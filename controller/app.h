@@ -20,6 +20,7 @@ struct ControllerFlags {
   std::string source_dir;  // of --source=files:DIR; empty: --source=kubernetes
   KubernetesFlags kubernetes;
   std::string uninstall;  // "release" or "keep": take Berth off the cluster, and end
+  absl::Duration uninstall_timeout = absl::Seconds(90);
   std::string state_dir = "/var/lib/berth/controller";
   HostPort http_listen, agent_listen, admin_listen, webhook_listen;
   TlsFlags tls;

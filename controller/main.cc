@@ -23,7 +23,7 @@ namespace {
 struct Raw {  // as typed
   std::string source = "kubernetes", state_dir = "/var/lib/berth/controller";
   std::string http = ":8080", agent = ":7443", admin = "127.0.0.1:7444", webhook = ":9443";
-  std::string heartbeat = "200ms", agent_timeout = "600ms";
+  std::string heartbeat = "200ms", agent_timeout = "600ms", uninstall_timeout = "1m30s";
   std::string sharing = "namespace", binding = "enforced";
   std::string log_level = "info", log_format = "text";
 };
@@ -56,6 +56,7 @@ absl::Status Parse(const Raw& raw, ControllerFlags& flags) {
   RETURN_IF_ERROR(Take(flags.admin_listen, ParseListenAddress(raw.admin), "--admin-listen"));
   RETURN_IF_ERROR(Take(flags.heartbeat, ParseDuration(raw.heartbeat), "--heartbeat"));
   RETURN_IF_ERROR(Take(flags.agent_timeout, ParseDuration(raw.agent_timeout), "--agent-timeout"));
+  RETURN_IF_ERROR(Take(flags.uninstall_timeout, ParseDuration(raw.uninstall_timeout), "--uninstall-timeout"));
   if (raw.webhook != "off" && flags.source_dir.empty()) {
     RETURN_IF_ERROR(Take(flags.webhook_listen, ParseListenAddress(raw.webhook), "--webhook-listen"));
     flags.kubernetes.webhook = true;
@@ -68,6 +69,7 @@ absl::Status Parse(const Raw& raw, ControllerFlags& flags) {
   RETURN_IF_ERROR(Take(flags.log_level, ParseLogLevel(raw.log_level), "--log-level"));
   RETURN_IF_ERROR(Take(flags.log_format, ParseLogFormat(raw.log_format), "--log-format"));
   if (flags.heartbeat < absl::Milliseconds(10)) return absl::InvalidArgumentError("--heartbeat: at least 10ms");
+  if (flags.uninstall_timeout < absl::Seconds(3)) return absl::InvalidArgumentError("--uninstall-timeout: at least 3s");
   if (flags.agent_timeout < 2 * flags.heartbeat) {
     return absl::InvalidArgumentError(
         "--agent-timeout: at least twice --heartbeat, else one late heartbeat moves addresses");
@@ -98,6 +100,9 @@ int Main(int argc, char** argv) {
   app.add_option("--uninstall", flags.uninstall,
                  "take Berth off the cluster and end: release the Services' addresses, or keep them")
       ->check(CLI::IsMember({"release", "keep"}));
+  app.add_option("--uninstall-timeout", raw.uninstall_timeout,
+                 "when --uninstall has failed; a third of it at most is for the agents")
+      ->capture_default_str();
   app.add_option("--tls-cert", flags.tls.cert, "certificate chain for gRPC, PEM");
   app.add_option("--tls-key", flags.tls.key, "its key, PEM");
   app.add_option("--tls-ca", flags.tls.ca, "authorities that agents' certificates must lead to, PEM");

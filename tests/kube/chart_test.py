@@ -281,7 +281,13 @@ class Uninstall(unittest.TestCase):
             self.assertEqual(given["--uninstall"], mode)
             running = flags(pod_spec(find(objects, "Deployment", "berth-controller"))["containers"][0])
             changed = {k for k in running.keys() | given.keys() if running.get(k, 0) != given.get(k, 0)}
-            self.assertEqual(changed, {"--uninstall", "--webhook-listen"})
+            self.assertEqual(changed, {"--uninstall", "--uninstall-timeout", "--webhook-listen"})
+            # It must end by itself, and can: then the controllers go on.
+            self.assertEqual(given["--uninstall-timeout"], f"{seconds - 10}s")
+            lost, rule = job["spec"]["podFailurePolicy"]["rules"]
+            self.assertEqual((lost["action"], lost["onPodConditions"][0]["type"]), ("Count", "DisruptionTarget"))
+            self.assertEqual((rule["action"], rule["onExitCodes"]["operator"], rule["onExitCodes"]["values"]), ("FailJob", "In", [1, 2]))
+            self.assertEqual(rule["onExitCodes"]["containerName"], pod_spec(job)["containers"][0]["name"])
             for name in CRDS:
                 crd = find(objects, "CustomResourceDefinition", name)
                 self.assertEqual(crd["metadata"]["annotations"]["helm.sh/resource-policy"], "keep")
@@ -309,7 +315,7 @@ class Values(unittest.TestCase):
                        {"agentTimeout": 1}, {"log": {"level": "verbose"}}, {"controller": {"replicas": 0}},
                        {"agent": {"httpPort": 65536}}, {"agent": {"stateDir": "relative"}},
                        {"agent": {"vipInterface": "longer-than-fifteen"}}, {"webhook": {"timeoutSeconds": 31}},
-                       {"uninstall": {"mode": "none"}}, {"image": {"pullPolicy": "Sometimes"}},
+                       {"uninstall": {"mode": "none"}}, {"uninstall": {"timeoutSeconds": 19}}, {"image": {"pullPolicy": "Sometimes"}},
                        {"controller": {"image": {"digest": "latest"}}}, {"loadBalancerClass": "not a class"}):
             self.refused(values)
 
