@@ -62,7 +62,8 @@ class ApiClient {
   //   Unauthenticated    401
   //   PermissionDenied   403
   //   InvalidArgument    400, 413, 415, 422: the server will never take it
-  //   ResourceExhausted  429; the client itself waits as long as Retry-After says before it sends anything else
+  //   ResourceExhausted  429; the client itself waits as long as Retry-After says before it sends anything else, but
+  //                      the Lease's requests unless it was one of them
   //   Cancelled          `not_after` passed before it was sent
   //   Unavailable        not sent, or refused with 5xx before it was looked at (503 with Retry-After)
   //   Unknown            sent, and what became of it is not known: timeout, lost connection, other 5xx

@@ -177,7 +177,7 @@ void CurlClient::OnDone(RequestId id, Outcome outcome) {
   Running& running = found->second;
   if (!running.watch) --in_flight_;
   if (outcome.code == 429 || (outcome.code == 503 && outcome.retry_after)) {
-    limit_.PauseUntil(loop_.Now() + outcome.retry_after.value_or(absl::Seconds(1)));
+    limit_.PauseUntil(loop_.Now() + outcome.retry_after.value_or(absl::Seconds(1)), running.request.urgency);
   }
   PumpSoon();
   if (options_.on_request && outcome.kind != Outcome::Kind::kLate) {

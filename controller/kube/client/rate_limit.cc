@@ -19,7 +19,10 @@ bool RateLimit::Remove(RequestId id) {
   return true;
 }
 
-void RateLimit::PauseUntil(absl::Time until) { paused_until_ = std::max(paused_until_, until); }
+void RateLimit::PauseUntil(absl::Time until, Urgency told) {
+  paused_until_ = std::max(paused_until_, until);
+  if (told == Urgency::kLease) lease_paused_until_ = std::max(lease_paused_until_, until);
+}
 
 void RateLimit::Fill(absl::Time now) {
   tokens_ = std::min(options_.burst, tokens_ + absl::ToDoubleSeconds(now - filled_) * options_.qps);
@@ -34,9 +37,10 @@ RateLimit::Turn RateLimit::Take(absl::Time now, std::size_t room) {
     Remove(turn.late.back());
   }
   bool short_of_tokens = false;
-  for (std::size_t urgency = 0; urgency < queues_.size() && now >= paused_until_ && !short_of_tokens; ++urgency) {
+  for (std::size_t urgency = 0; urgency < queues_.size() && !short_of_tokens; ++urgency) {
     std::deque<RequestId>& queue = queues_[urgency];
     const bool lease = urgency == static_cast<std::size_t>(Urgency::kLease);
+    if (now < (lease ? lease_paused_until_ : paused_until_)) continue;
     while (!queue.empty()) {
       if (!waiting_.contains(queue.front())) {
         queue.pop_front();
@@ -54,7 +58,9 @@ RateLimit::Turn RateLimit::Take(absl::Time now, std::size_t room) {
   if (waiting_.empty()) return turn;
   // One nanosecond after a deadline it has passed.
   if (!deadlines_.empty()) turn.next = deadlines_.begin()->first + absl::Nanoseconds(1);
-  if (now < paused_until_) turn.next = std::min(turn.next, paused_until_);
+  for (const absl::Time pause : {lease_paused_until_, paused_until_}) {
+    if (now < pause) turn.next = std::min(turn.next, pause);
+  }
   // Rounded up, lest the bucket be a hair short of a token then.
   if (short_of_tokens) {
     turn.next = std::min(turn.next, now + absl::Seconds((1 - tokens_) / options_.qps) + absl::Microseconds(1));

@@ -33,8 +33,10 @@ class RateLimit {
   void Push(RequestId id, Urgency urgency, absl::Time not_after);
   // False when it does not wait here (any more).
   bool Remove(RequestId id);
-  // Nothing leaves before `until`; the latest of several counts.
-  void PauseUntil(absl::Time until);
+  // Nothing leaves before `until`, the latest of several, but the lease's requests: who leads must not depend on how
+  // busy the server is with all the rest. They wait when `told`, the urgency of the request that was told to wait, is
+  // theirs.
+  void PauseUntil(absl::Time until, Urgency told);
 
   struct Turn {
     std::vector<RequestId> leave;              // by urgency, then in the order pushed
@@ -56,7 +58,7 @@ class RateLimit {
   const Options options_;
   double tokens_;
   absl::Time filled_;
-  absl::Time paused_until_ = absl::InfinitePast();
+  absl::Time paused_until_ = absl::InfinitePast(), lease_paused_until_ = absl::InfinitePast();
   std::unordered_map<RequestId, Waiting> waiting_;
   std::array<std::deque<RequestId>, 4> queues_;  // those removed are skipped as their turn comes
   std::set<std::pair<absl::Time, RequestId>> deadlines_;

@@ -124,13 +124,24 @@ TEST_CASE("a server that wants a client's certificate gets it", "[contract]") {
   CHECK(Call(stage, Get("a")).status().ok());
 }
 
-TEST_CASE("Retry-After holds back whatever comes next", "[contract]") {
+TEST_CASE("Retry-After holds back whatever comes next, the Lease only when it was told itself", "[contract]") {
   CurlStage stage;
   stage.Put("a", "1");
+  ApiRequest lease = Get("a");
+  lease.urgency = Urgency::kLease;
+  const bool told = GENERATE(false, true);
+  CAPTURE(told);
   stage.Refuse(429, 1, "too many");
-  CHECK(Call(stage, Get("a")).status().code() == absl::StatusCode::kResourceExhausted);
+  CHECK(Call(stage, told ? lease : Get("a")).status().code() == absl::StatusCode::kResourceExhausted);
   const absl::Time start = stage.loop().Now();
-  CHECK(Call(stage, Get("a")).status().ok());
+  Call other(stage, Get("a")), urgent(stage, lease);
+  CHECK(urgent.status().ok());
+  if (told) {
+    CHECK(stage.loop().Now() - start > absl::Milliseconds(900));
+  } else {
+    CHECK(other.times == 0);
+  }
+  CHECK(other.status().ok());
   CHECK(stage.loop().Now() - start > absl::Milliseconds(900));
 }
 

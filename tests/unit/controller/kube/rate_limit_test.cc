@@ -67,15 +67,34 @@ TEST_CASE("without room only the lease leaves", "[unit]") {
   CHECK(limit.Take(kStart, 1).leave == Ids{1});
 }
 
-TEST_CASE("a pause holds everything back, then the burst goes on", "[unit]") {
+TEST_CASE("a pause holds everything back but the lease, then the burst goes on", "[unit]") {
   RateLimit limit({}, kStart);
-  limit.PauseUntil(kStart + absl::Seconds(2));
-  limit.PauseUntil(kStart + absl::Seconds(1));
-  limit.Push(1, Urgency::kLease, absl::InfiniteFuture());
-  const RateLimit::Turn turn = limit.Take(kStart, kRoom);
-  CHECK(turn.leave.empty());
+  limit.PauseUntil(kStart + absl::Seconds(2), Urgency::kWrite);
+  limit.PauseUntil(kStart + absl::Seconds(1), Urgency::kRead);
+  limit.Push(1, Urgency::kEvent, absl::InfiniteFuture());
+  limit.Push(2, Urgency::kWrite, absl::InfiniteFuture());
+  limit.Push(3, Urgency::kLease, absl::InfiniteFuture());
+  RateLimit::Turn turn = limit.Take(kStart, kRoom);
+  CHECK(turn.leave == Ids{3});
   CHECK(turn.next == kStart + absl::Seconds(2));
-  CHECK(limit.Take(turn.next, kRoom).leave == Ids{1});
+  limit.Push(4, Urgency::kLease, absl::InfiniteFuture());
+  CHECK(limit.Take(kStart + absl::Seconds(1), kRoom).leave == Ids{4});
+  CHECK(limit.Take(turn.next, kRoom).leave == Ids{2, 1});
+}
+
+TEST_CASE("the lease waits for as long as it was told itself, and no longer", "[unit]") {
+  RateLimit limit({}, kStart);
+  limit.PauseUntil(kStart + absl::Seconds(1), Urgency::kLease);
+  limit.PauseUntil(kStart + absl::Seconds(5), Urgency::kRead);
+  limit.Push(1, Urgency::kLease, absl::InfiniteFuture());
+  limit.Push(2, Urgency::kWrite, absl::InfiniteFuture());
+  RateLimit::Turn turn = limit.Take(kStart, kRoom);
+  CHECK(turn.leave.empty());
+  CHECK(turn.next == kStart + absl::Seconds(1));
+  turn = limit.Take(turn.next, kRoom);
+  CHECK(turn.leave == Ids{1});
+  CHECK(turn.next == kStart + absl::Seconds(5));
+  CHECK(limit.Take(turn.next, kRoom).leave == Ids{2});
 }
 
 TEST_CASE("what was removed costs no token", "[unit]") {
