@@ -211,14 +211,14 @@ std::string ServicePatch(const model::ServiceWrite& write, const ServiceRest& re
 
 std::string AnnouncedMessage(const std::string& why) { return sync::WireMessage(why); }
 
-std::string AnnouncedPatch(const std::string& message, bool was_announced, absl::Time now) {
+std::string AnnouncedPatch(const std::string& uid, const std::string& message, bool was_announced, absl::Time now) {
   const bool announced = message.empty();
   json condition = {{"type", kAnnouncedCondition},
                     {"status", announced ? "True" : "False"},
                     {"reason", announced ? "Announced" : "NotAnnounced"},
                     {"message", announced ? "every address is announced" : message}};
   if (announced || was_announced) condition["lastTransitionTime"] = Rfc3339(now);
-  const json patch = {{"status", {{"conditions", json::array({std::move(condition)})}}}};
+  const json patch = {{"metadata", {{"uid", uid}}}, {"status", {{"conditions", json::array({std::move(condition)})}}}};
   return patch.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 

@@ -60,8 +60,8 @@ std::string ServicePatch(const model::ServiceWrite& write, const ServiceRest& re
 // The message that the condition has for a reason, which is not empty: at most as long as Kubernetes allows.
 std::string AnnouncedMessage(const std::string& why);
 // The body of a strategic merge patch of `status` that says what berth.io/Announced says: False with `message`, or,
-// when that is empty, True. `was_announced`: it was not False before.
-std::string AnnouncedPatch(const std::string& message, bool was_announced, absl::Time now);
+// when that is empty, True. It fails on a Service with another `uid`. `was_announced`: it was not False before.
+std::string AnnouncedPatch(const std::string& uid, const std::string& message, bool was_announced, absl::Time now);
 
 // The body of a patch that takes everything of ours off a Service for good; with `keep_ingress` but its addresses.
 std::string ForgetPatch(const ServiceObject& object, bool keep_ingress);

@@ -249,7 +249,11 @@ std::string ClusterStore::UidOf(const model::EventRecord& event) const {
     const auto it = pools_.find(event.object.name);
     return it == pools_.end() ? "" : it->second.uid;
   }
-  const auto it = services_.find(event.object);
+  return UidOf(event.object);
+}
+
+std::string ClusterStore::UidOf(const model::ObjectId& service) const {
+  const auto it = services_.find(service);
   return it == services_.end() ? "" : it->second.rest.uid;
 }
 

@@ -62,6 +62,7 @@ class ClusterStore {
   const ServiceRest* RestAt(const model::ObjectId& id, const std::string& revision) const;
   // Its ServiceRest::unannounced; "" when it is not known.
   std::string UnannouncedOf(const model::ObjectId& id) const;
+  std::string UidOf(const model::ObjectId& service) const;  // likewise
   std::string UidOf(const model::EventRecord& event) const;
 
  private:

@@ -51,17 +51,16 @@ KubeSource::KubeSource(EventLoop& loop, ApiClient& client, KubeSourceOptions opt
           [this](const absl::Status& status) { Problem("lease", status); }),
       memory_(loop, client, options_.lease.ns, [this](const absl::Status& status) { Problem("agents", status); }),
       events_(loop, client, options_.lease.identity, [this](const absl::Status& status) { Problem("events", status); }),
-      services_(loop, client, [this] { return Window(); }),
-      pools_(
-          loop, client, [this] { return Window(); }, [this](const json& object) { OnObject(Kind::kPools, object); }),
-      announced_(
-          loop, client, [this] { return Window(); },
-          [this](const json& object) {
-            absl::StatusOr<ServiceObject> written = ReadService(object);
-            if (!written.ok()) return;
-            store_.PutWritten(*std::move(written));
-            Changed();
-          }) {}
+      writes_(loop, client, [this] { return Window(); }),
+      services_(loop, writes_,
+                [this](const model::ObjectId& id, const std::string& revision) { return store_.RestAt(id, revision); }),
+      pools_(loop, writes_, [this](const json& object) { OnObject(Kind::kPools, object); }),
+      announced_(loop, writes_, [this](const json& object) {
+        absl::StatusOr<ServiceObject> written = ReadService(object);
+        if (!written.ok()) return;
+        store_.PutWritten(*std::move(written));
+        Changed();
+      }) {}
 
 WriteWindow KubeSource::Window() const { return {election_.write_deadline(), election_.write_end()}; }
 
@@ -257,8 +256,10 @@ void KubeSource::Flush() {
   }
   if (listed_.size() < kKinds) return;  // all at once, then
   const model::ClusterDelta delta = store_.TakeDelta(kServicesOfOneTurn);
-  for (const model::Service& service : delta.services) announced_.Show(service.id, store_.UnannouncedOf(service.id));
   for (const model::ObjectId& service : delta.gone_services) announced_.Gone(service);
+  for (const model::Service& service : delta.services) {
+    announced_.Show(service.id, store_.UidOf(service.id), store_.UnannouncedOf(service.id));
+  }
   const std::weak_ptr<bool> alive = alive_;
   if (!delta.empty()) observer_->OnDelta(delta);
   if (alive.expired()) return;
@@ -270,16 +271,8 @@ void KubeSource::Flush() {
 
 void KubeSource::WriteService(const model::ServiceWrite& write) {
   if (alive_ == nullptr) return;
-  const ServiceRest* rest = store_.RestAt(write.id, write.revision);
-  if (rest == nullptr) {
-    PostAlive([this, id = write.write_id, name = write.id.ToString()] {
-      observer_->OnServiceWritten(id, absl::AbortedError(absl::StrCat("Service ", name, " has changed")), "");
-    });
-    return;
-  }
   services_.Write(
-      write, *rest,
-      [this, id = write.write_id, alive = std::weak_ptr<bool>(alive_)](absl::StatusOr<ServiceObject> written) {
+      write, [this, id = write.write_id, alive = std::weak_ptr<bool>(alive_)](absl::StatusOr<ServiceObject> written) {
         if (!alive.expired()) OnWritten(id, std::move(written));
       });
 }
@@ -354,17 +347,17 @@ void KubeSource::Resign(std::function<void()> done) {
   election_.StopLeading();
   auto release = [this, done = std::move(done)]() mutable {
     loop_.Cancel(std::exchange(resign_timer_, 0));
-    services_.on_idle = [] {};
+    writes_.on_idle = [] {};
     // What is still being written may yet land: then the Lease has to run out.
-    if (services_.in_flight() != 0) return done();
+    if (writes_.in_flight() != 0) return done();
     election_.Release(std::move(done));
   };
   auto once = std::make_shared<std::function<void()>>(std::move(release));
   const auto now = [once] {
     if (auto call = std::exchange(*once, nullptr)) call();
   };
-  if (services_.in_flight() == 0) return now();
-  services_.on_idle = [this, now] { loop_.Post(now); };
+  if (writes_.in_flight() == 0) return now();
+  writes_.on_idle = [this, now] { loop_.Post(now); };
   resign_timer_ = loop_.RunAfter(kResignWait, now);
 }
 

@@ -33,6 +33,7 @@
 #include "controller/kube/write/event_recorder.h"
 #include "controller/kube/write/pool_writer.h"
 #include "controller/kube/write/service_writer.h"
+#include "controller/kube/write/writes.h"
 #include "controller/model/source.h"
 
 namespace berth::kube {
@@ -113,6 +114,7 @@ class KubeSource final : public model::ClusterSource {
   LeaseElection election_;
   AgentMemory memory_;
   EventRecorder events_;
+  Writes writes_;
   ServiceWriter services_;
   PoolWriter pools_;
   AnnouncedWriter announced_;

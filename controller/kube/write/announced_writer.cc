@@ -17,11 +17,11 @@ constexpr absl::Duration kRetry = absl::Seconds(1);
 
 }  // namespace
 
-AnnouncedWriter::AnnouncedWriter(EventLoop& loop, ApiClient& client, std::function<WriteWindow()> window,
-                                 std::function<void(const json&)> on_written)
-    : loop_(loop), client_(client), window_(std::move(window)), on_written_(std::move(on_written)) {}
+AnnouncedWriter::AnnouncedWriter(EventLoop& loop, Writes& writes, std::function<void(const json&)> on_written)
+    : loop_(loop), writes_(writes), on_written_(std::move(on_written)) {}
 
-void AnnouncedWriter::Show(const model::ObjectId& service, const std::string& recorded) {
+void AnnouncedWriter::Show(const model::ObjectId& service, const std::string& uid, const std::string& recorded) {
+  uids_[service] = uid;
   if (recorded.empty()) {
     recorded_.erase(service);
   } else {
@@ -31,6 +31,7 @@ void AnnouncedWriter::Show(const model::ObjectId& service, const std::string& re
 }
 
 void AnnouncedWriter::Gone(const model::ObjectId& service) {
+  uids_.erase(service);
   recorded_.erase(service);
   if (wanted_.has_value()) wanted_->erase(service);
 }
@@ -43,26 +44,46 @@ void AnnouncedWriter::Want(model::UnannouncedServices services) {
   for (const model::ObjectId& id : concerned) Sync(id);
 }
 
-void AnnouncedWriter::Sync(const model::ObjectId& service) {
-  if (!wanted_.has_value() || busy_.contains(service)) return;
+std::string AnnouncedWriter::WantOf(const model::ObjectId& service) const {
   const auto wanted = wanted_->find(service);
-  const std::string want = wanted == wanted_->end() ? "" : AnnouncedMessage(wanted->second);
+  return wanted == wanted_->end() ? "" : AnnouncedMessage(wanted->second);
+}
+
+bool AnnouncedWriter::Differs(const model::ObjectId& service) const {
+  if (!wanted_.has_value() || !uids_.contains(service)) return false;
   const auto recorded = recorded_.find(service);
-  if (want == (recorded == recorded_.end() ? "" : recorded->second)) return;
-  busy_.insert(service);
+  return WantOf(service) != (recorded == recorded_.end() ? "" : recorded->second);
+}
+
+ApiRequest AnnouncedWriter::Patch(const model::ObjectId& service, const std::string& want) const {
   ApiRequest request;
   request.verb = "patch";
   request.resource = "services";
   request.method = Method::kPatch;
   request.path = absl::StrCat("/api/v1/namespaces/", service.ns, "/services/", service.name, "/status");
   request.content_type = kStrategicMergePatch;
-  request.body = AnnouncedPatch(want, /*was_announced=*/recorded == recorded_.end(), loop_.WallNow());
-  request.urgency = Urgency::kWrite;
-  window_().Bound(request, loop_.Now());
-  client_.Do(std::move(request),
-             [this, service, want, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
-               if (!alive.expired()) OnAnswer(service, want, response);
-             });
+  request.body =
+      AnnouncedPatch(uids_.at(service), want, /*was_announced=*/!recorded_.contains(service), loop_.WallNow());
+  return request;
+}
+
+void AnnouncedWriter::Sync(const model::ObjectId& service) {
+  if (busy_.contains(service) || !Differs(service)) return;
+  busy_.insert(service);
+  const auto want = std::make_shared<std::string>();
+  auto make = [this, service, want]() -> std::optional<ApiRequest> {
+    if (!Differs(service)) {  // any more
+      busy_.erase(service);
+      return std::nullopt;
+    }
+    *want = WantOf(service);
+    return Patch(service, *want);
+  };
+  writes_.DoInTurn(
+      service, std::move(make),
+      [this, service, want, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
+        if (!alive.expired()) OnAnswer(service, *want, response);
+      });
 }
 
 void AnnouncedWriter::OnAnswer(const model::ObjectId& service, const std::string& want,

@@ -19,9 +19,8 @@ constexpr char kPath[] = "/apis/network.kubesphere.io/v1alpha2/eips/";
 
 }  // namespace
 
-PoolWriter::PoolWriter(EventLoop& loop, ApiClient& client, std::function<WriteWindow()> window,
-                       std::function<void(const json&)> on_written)
-    : loop_(loop), client_(client), window_(std::move(window)), on_written_(std::move(on_written)) {}
+PoolWriter::PoolWriter(EventLoop& loop, Writes& writes, std::function<void(const json&)> on_written)
+    : loop_(loop), writes_(writes), on_written_(std::move(on_written)) {}
 
 PoolWriter::~PoolWriter() {
   for (const auto& [name, entry] : entries_) loop_.Cancel(entry.timer);
@@ -96,9 +95,7 @@ void PoolWriter::Patch(const std::string& name, bool status, std::string body) {
   request.path = absl::StrCat(kPath, name, status ? "/status" : "");
   request.content_type = kMergePatch;
   request.body = body;
-  request.urgency = Urgency::kWrite;
-  window_().Bound(request, loop_.Now());
-  client_.Do(std::move(request), [this, name, status, body = std::move(body),
+  writes_.Do(std::move(request), [this, name, status, body = std::move(body),
                                   alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
     if (alive.expired()) return;
     Entry& entry = entries_[name];

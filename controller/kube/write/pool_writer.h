@@ -16,9 +16,8 @@
 
 #include "absl/time/time.h"
 #include "common/base/event_loop.h"
-#include "controller/kube/client/api_client.h"
 #include "controller/kube/objects/pool_object.h"
-#include "controller/kube/write/write_window.h"
+#include "controller/kube/write/writes.h"
 #include "controller/model/source.h"
 
 namespace berth::kube {
@@ -26,8 +25,7 @@ namespace berth::kube {
 class PoolWriter {
  public:
   // `on_written` hears of the object as it is after each of our writes.
-  PoolWriter(EventLoop& loop, ApiClient& client, std::function<WriteWindow()> window,
-             std::function<void(const nlohmann::json&)> on_written);
+  PoolWriter(EventLoop& loop, Writes& writes, std::function<void(const nlohmann::json&)> on_written);
   ~PoolWriter();
   PoolWriter(const PoolWriter&) = delete;
   PoolWriter& operator=(const PoolWriter&) = delete;
@@ -58,8 +56,7 @@ class PoolWriter {
   void SyncAt(const std::string& name, absl::Time at);
 
   EventLoop& loop_;
-  ApiClient& client_;
-  const std::function<WriteWindow()> window_;
+  Writes& writes_;
   const std::function<void(const nlohmann::json&)> on_written_;
   std::map<std::string, Entry> entries_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

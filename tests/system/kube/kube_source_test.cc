@@ -64,6 +64,32 @@ TEST_CASE("a restart writes nothing and changes no address", "[system]") {
   CHECK(w.Gets("more", "192.168.50.58"));
 }
 
+TEST_CASE("a leader that resigns keeps the Lease until all of its writes have ended, not those of Services alone",
+          "[system]") {
+  Started w;
+  bool sent = false, landed = false;
+  w.server.faults = [&](const kube::FakeApiServer::Seen& seen) {
+    if (seen.resource != "eips/status") return kube::FakeApiServer::Fault{};
+    sent = true;
+    return kube::FakeApiServer::Fault{.delay = absl::Milliseconds(400)};
+  };
+  w.server.on_answered = [&](const kube::FakeApiServer::Seen& seen, int) {
+    landed = landed || seen.resource == "eips/status";
+  };
+  w.AddService("web");
+  REQUIRE(w.RunUntil([&] { return sent && w.Assigned("web"); }));
+  REQUIRE_FALSE(landed);
+  bool done = false;
+  w.controllers["one"]->source.Resign([&] { done = true; });
+  const auto released = [&] {
+    const kube::ObjectPtr lease = w.server.store().Find("leases", {"openelb-system", "berth-controller"});
+    return (*lease)["spec"]["holderIdentity"] == "";
+  };
+  CHECK(w.RunUntil(released, absl::Seconds(1)));
+  CHECK(landed);
+  CHECK(w.RunUntil([&] { return done; }, absl::Seconds(1)));
+}
+
 TEST_CASE("an Eip has its finalizer and status from the beginning, and usage follows", "[system]") {
   Started w;
   json eip = w.Get("eips", "pool");

@@ -31,7 +31,10 @@ struct World {
   }
   json Web() { return *server.store().Find("services", {"shop", "web"}); }
   void Show(const json& object) {
-    loop.Post([this, object] { writer.Show(kWeb, ReadService(object)->rest.unannounced); });
+    loop.Post([this, object] {
+      const ServiceRest rest = ReadService(object)->rest;
+      writer.Show(kWeb, rest.uid, rest.unannounced);
+    });
   }
   void Want(const std::string& why) {
     model::UnannouncedServices services;
@@ -51,8 +54,8 @@ struct World {
   FakeApiServer server{loop};
   ProcessLoop process{loop};
   FakeApiClient client{server, "one", process};
-  AnnouncedWriter writer{process, client, [] { return WriteWindow{absl::InfiniteFuture(), absl::InfiniteFuture()}; },
-                         [this](const json& object) { Show(object); }};
+  Writes writes{process, client, [] { return WriteWindow{absl::InfiniteFuture(), absl::InfiniteFuture()}; }};
+  AnnouncedWriter writer{process, writes, [this](const json& object) { Show(object); }};
 };
 
 TEST_CASE("condition Announced is written when a Service is not announced and when that ends, else never", "[unit]") {
@@ -106,6 +109,28 @@ TEST_CASE("condition Announced is tried again when the API server refuses it, an
   const std::uint64_t before = w.server.writes();
   w.Want("something else");
   CHECK(w.server.writes() - before <= 1);
+}
+
+TEST_CASE("condition Announced of a Service is never written to another one of its name", "[unit]") {
+  World w;
+  const json web = w.Web();
+  w.server.faults = [](const FakeApiServer::Seen&) { return FakeApiServer::Fault{.delay = absl::Milliseconds(500)}; };
+  w.writer.Want({{kWeb, "no node can hold it"}});
+  w.loop.Advance(absl::Milliseconds(100));
+  w.server.store().Delete("services", {"shop", "web"});
+  json again = web;
+  for (const char* of_the_server : {"uid", "resourceVersion", "creationTimestamp"})
+    again["metadata"].erase(of_the_server);
+  w.server.store().Put(again);
+  REQUIRE(w.Web()["metadata"]["uid"] != web["metadata"]["uid"]);
+  w.loop.Advance(absl::ZeroDuration());
+  w.writer.Want({});
+  const std::uint64_t before = w.server.writes();
+  w.loop.Advance(absl::Seconds(1));
+  CHECK(w.server.writes() == before + 1);  // it has arrived
+  CHECK(w.Announced().is_null());
+  w.Want("still none");
+  CHECK(w.Announced()["message"] == "still none");
 }
 
 }  // namespace

@@ -66,8 +66,8 @@ struct World {
   ProcessLoop process{loop};
   FakeApiClient client{server, "one", process};
   Pruning pruning;
-  PoolWriter writer{process, pruning, [] { return WriteWindow{absl::InfiniteFuture(), absl::InfiniteFuture()}; },
-                    [this](const json& object) { writer.Show(*ReadPool(object)); }};
+  Writes writes{process, pruning, [] { return WriteWindow{absl::InfiniteFuture(), absl::InfiniteFuture()}; }};
+  PoolWriter writer{process, writes, [this](const json& object) { writer.Show(*ReadPool(object)); }};
 };
 
 TEST_CASE("an Eip's status is written when it changes, once", "[unit]") {
