@@ -49,13 +49,20 @@ class Keep(UninstallTest):
 
 
 class Release(UninstallTest):
-    """In mode release Services have no address afterwards, and objects and namespaces go without Berth"""
+    """In mode release Services have no address afterwards, and objects and namespaces go without Berth; refused, it touches nothing"""
+
+    POLICY = {
+        "matchConstraints": {"resourceRules": [{
+            "apiGroups": [""], "apiVersions": ["v1"], "resources": ["services/status"], "operations": ["UPDATE"]}]},
+        "validations": [{"expression": "object.metadata.name != 'web' || has(object.metadata.finalizers)",
+                         "message": "web stays as it is"}]}
 
     def test(self):
         self.web_service()
         self.create("other")
         before = self.wait_addresses("web", "other")
         self.upgrade(before)
+        self.refuse(before)
         self.assertEqual(self.uninstall_and_look(before.values()), {"web": [], "other": []})
         for name in (self.namespace, NAMESPACE):
             self.cluster.delete_namespace(name, 60)
@@ -63,12 +70,47 @@ class Release(UninstallTest):
         self.assertIsNone(self.cluster.api.find(eip_path("pool")))
         self.cluster.new_namespace(self.namespace)
 
+    def refuse(self, before):
+        """A policy keeps one Service as it is: helm uninstall fails, and Berth goes on as if nothing had been."""
+        policies = resource("admissionregistration.k8s.io/v1", "validatingadmissionpolicies")
+        bindings = resource("admissionregistration.k8s.io/v1", "validatingadmissionpolicybindings")
+        self.cluster.api.create(policies, {"metadata": {"name": "web-stays"}, "spec": self.POLICY})
+        self.cluster.api.create(bindings, {"metadata": {"name": "web-stays"}, "spec": {
+            "policyName": "web-stays", "validationActions": ["Deny"]}})
+        wait_for("the policy", lambda: self.forbidden(), 20, 0.1)
+        leader, agents = self.berth.leader().uid, {pod.uid for pod in self.berth.agents}
+        with self.served(before["web"]):
+            with self.assertRaises(RuntimeError) as refused:
+                self.cluster.helm("uninstall", "berth", "-n", NAMESPACE, "--timeout=60s")
+            self.assertIn("berth-uninstall", str(refused.exception))
+            job = self.cluster.api.get(resource("batch/v1", "jobs", NAMESPACE, "berth-uninstall"))
+            self.assertEqual([(c["type"], c["reason"]) for c in job["status"]["conditions"] if c["type"] == "Failed"],
+                             [("Failed", "PodFailurePolicy")])
+            self.create("new")
+            after = self.wait_addresses("web", "other", "new")
+            self.delete("new")
+            wait_for("its end", lambda: "new" not in self.services(), 20, 0.02)
+        self.assertEqual({name: after[name] for name in before}, before)
+        self.assertEqual((self.berth.leader().uid, {pod.uid for pod in self.berth.agents}), (leader, agents))
+        for kind in (bindings, policies):
+            self.cluster.api.delete(f"{kind}/web-stays")
+        wait_for("the policy's end", lambda: not self.forbidden(), 20, 0.1)
+
+    def forbidden(self):
+        """Whether the policy is in force."""
+        try:
+            self.cluster.kubectl("patch", "service", "web", "-n", self.namespace, "--subresource=status", "--type=merge",
+                                 "--dry-run=server", "-p", '{"metadata":{"finalizers":null}}')
+        except RuntimeError as error:
+            return "web stays as it is" in str(error)
+        return False
+
     def upgrade(self, before):
         """A changed value replaces all pods, one by one; pages go on and no address changes."""
         old = {pod.uid for pod in self.berth.controllers + self.berth.agents}
         with self.served(before["web"]):
             self.cluster.helm("upgrade", "berth", os.path.join(ROOT, "charts/berth"), "-n", NAMESPACE, "--reuse-values",
-                              "--set", "log.level=debug")
+                              "--set", "log.level=debug", "--set", "uninstall.timeoutSeconds=31")
             for what in ("deploy/berth-controller", "ds/berth-agent"):
                 self.cluster.kubectl("rollout", "status", what, "-n", NAMESPACE, "--timeout=120s")
             self.berth.wait_ready()
