@@ -88,6 +88,12 @@ void CertificateKeeper::OnRead(const absl::StatusOr<ApiResponse>& response) {
   // One that was deleted comes back as it was, so that nobody must learn to trust anew.
   const TlsMaterial have = absent ? served_ : MaterialOf(secret);
   absl::StatusOr<std::optional<Renewal>> renewal = Renew(have, options_.policy, loop_.WallNow());
+  // A new authority is strange to everybody: whom they trust stays beside it, and what we serve goes on being served.
+  if (!absent && renewal.ok() && renewal->has_value() && (*renewal)->material.ca_key != have.ca_key) {
+    renewal = Renew({absl::StrCat(have.ca_bundle, "\n", served_.ca_bundle), have.ca_key,
+                     served_.cert.empty() ? have.cert : served_.cert, served_.cert.empty() ? have.key : served_.key},
+                    options_.policy, loop_.WallNow());
+  }
   if (!renewal.ok()) return Problem(renewal.status());
   if (absent && !renewal->has_value()) *renewal = Renewal{have, "the Secret was deleted"};
   if (renewal->has_value()) return Write(!absent, std::move(secret), **std::move(renewal));

@@ -37,7 +37,7 @@ class CertificateKeeper {
     std::string secret = "berth-tls";
     std::string folder;  // of ca.crt, tls.crt and tls.key
     TlsPolicy policy;    // see ControllerNames
-    absl::Duration look = absl::Seconds(60);
+    absl::Duration look = absl::Seconds(20);
     absl::Duration retry = absl::Seconds(5);  // after something failed
     BundlePublisher::Options publish;
   };

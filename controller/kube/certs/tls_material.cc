@@ -2,6 +2,7 @@
 #include "controller/kube/certs/tls_material.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -73,9 +74,10 @@ absl::StatusOr<std::optional<Renewal>> Renew(const TlsMaterial& have, const TlsP
     out.material.ca_key = std::move(made.key);
   }
   // Former ones stay for as long as anything may be signed by them.
-  const auto useless = [wall](const std::string& pem) {
+  std::set<std::string> seen{authorities.front()};
+  const auto useless = [wall, &seen](const std::string& pem) {
     const absl::StatusOr<Certificate> cert = ReadCertificate(pem);
-    return !cert.ok() || !cert->authority || wall >= cert->until;
+    return !cert.ok() || !cert->authority || wall >= cert->until || !seen.insert(pem).second;
   };
   authorities.erase(std::remove_if(authorities.begin() + 1, authorities.end(), useless), authorities.end());
   if (authorities.size() > kMaxAuthorities) authorities.resize(kMaxAuthorities);

@@ -133,6 +133,38 @@ TEST_CASE("a certificate that somebody made expire is never served and mended wi
   CHECK(store.objects.at(kSecret)["data"]["other"] == "a2VwdA==");
 }
 
+TEST_CASE("an authority that somebody made expire is replaced, and nobody meets a certificate that he does not trust",
+          "[unit]") {
+  ManualEventLoop loop;
+  SmallStore store;
+  store.Put(kValidating, Webhooks());
+  Replica a(loop, store, true), b(loop, store, false);
+  loop.Advance(absl::Seconds(1));
+  const std::string good = a.Serves("tls.crt"), trusted = a.Serves("ca.crt");
+  const KeyPair authority = *MakeAuthority(loop.WallNow() - absl::Hours(3), loop.WallNow() - absl::Hours(1));
+  const KeyPair serving = *MakeServing(authority, ControllerNames("openelb-system"), loop.WallNow() - absl::Hours(3),
+                                       loop.WallNow() - absl::Hours(1));
+  json secret = store.objects.at(kSecret);
+  secret["data"] = {{"ca.crt", absl::Base64Escape(authority.cert)},
+                    {"ca.key", absl::Base64Escape(authority.key)},
+                    {"tls.crt", absl::Base64Escape(serving.cert)},
+                    {"tls.key", absl::Base64Escape(serving.key)}};
+  store.Put(kSecret, secret);
+  for (int i = 0; i < 60; ++i) {
+    loop.Advance(absl::Seconds(1));
+    CHECK(a.Serves("tls.crt") == good);
+    CHECK(b.Serves("tls.crt") == good);
+    CHECK(SplitBundle(store.objects.at(kConfigMap)["data"]["ca.crt"]).back() == trusted);
+  }
+  const std::vector<std::string> authorities = SplitBundle(InSecret(store, "ca.crt"));
+  REQUIRE(authorities.size() == 2);
+  CHECK(authorities.front() != authority.cert);
+  CHECK(InSecret(store, "tls.crt") == good);
+  CHECK(store.objects.at(kConfigMap)["data"]["ca.crt"] == InSecret(store, "ca.crt"));
+  CHECK(store.objects.at(kValidating)["webhooks"][0]["clientConfig"]["caBundle"] ==
+        absl::Base64Escape(InSecret(store, "ca.crt")));
+}
+
 TEST_CASE("a Secret that was deleted comes back as it was", "[unit]") {
   ManualEventLoop loop;
   SmallStore store;
