@@ -3,8 +3,11 @@
 import datetime
 import glob
 import random
+import sys
 
 from faults_case import *  # noqa: F403
+from faults_case import CONTROLLER
+from kube_container import PROGRAMS
 
 
 class Killed(FaultTest):
@@ -26,6 +29,65 @@ class Killed(FaultTest):
 
     def term(self):
         return int(self.lease()["metadata"]["annotations"]["berth.io/term"])
+
+
+class KilledAtEachStep(FaultTest):
+    """A leader killed when a write of an allocation begins, and when it is done, leaves each Service one address, of its own"""
+
+    def test(self):
+        address = self.web_service()
+        self.names, self.made = ["web"], 0
+        free = next(node for node in self.cluster.nodes if node is not self.holder(address)).name
+        self.addCleanup(self.berth.ctl, "undrain", free)
+        with self.served(address):
+            for stage in ("RequestReceived", "ResponseComplete"):
+                order = "drain" if stage == "RequestReceived" else "undrain"
+                for resource_, verb, work in (("services/status", "patch", self.another), ("events", "create", self.another),
+                                              ("eips/status", "patch", self.another), ("services/status", "patch", self.one_less),
+                                              ("eips", "patch", self.another_eip),
+                                              ("configmaps", "patch", lambda leader, order=order: self.order(leader, order, free))):
+                    began = time.monotonic()
+                    self.kill_at(work, stage=stage, verb=verb, resource=resource_)
+                    print(f"  {stage} {verb} {resource_}: {time.monotonic() - began:.1f} s", file=sys.stderr)
+
+    def kill_at(self, work, **step):
+        held = {name: ingress_of(thing) for name, thing in self.services().items()}
+        leader, other = self.berth.leader(), self.standby()
+        wait_for("a standby", lambda: other.ready, 30, 0.02)
+        mark = self.cluster.audit.mark()
+        thread = threading.Thread(target=work, args=(leader,), daemon=True)
+        thread.start()
+        self.cluster.audit.await_request(mark, user=CONTROLLER, pod=leader.name, **step)
+        leader.kill(hold=True)
+        try:
+            thread.join()
+            # Given up for who is dead, so that nobody waits until it has run out.
+            self.cluster.api.patch(LEASE, {"spec": {"holderIdentity": ""}})
+            wait_for("the other one to lead", lambda: self.berth.leader() is other, 30, 0.02)
+        finally:
+            leader.release()
+        after = self.wait_addresses(*self.names)
+        for name in set(held) & set(after):
+            self.assertEqual([after[name]], held[name])
+        for name in self._eips:
+            self.wait_eip(name, ready=True, timeout=20)
+            wait_for(f"the finalizer of {name}", lambda name=name: self.cluster.api.get(eip_path(name))["metadata"].get("finalizers"), 20)
+        self.check_promises()
+
+    def another(self, _leader):
+        self.made += 1
+        self.names.append(f"s-{self.made}")
+        self.create(self.names[-1])
+
+    def one_less(self, _leader):
+        self.delete(self.names.pop(1))
+
+    def another_eip(self, _leader):
+        self.eip(f"more-{len(self._eips)}", f"192.168.50.{20 + len(self._eips)}")
+
+    @staticmethod
+    def order(leader, what, node):
+        leader.exec(f"{PROGRAMS}/berthctl", what, node, check=False)  # is cut short
 
 
 class BothKilled(FaultTest):
@@ -70,10 +132,18 @@ class Frozen(FaultTest):
         wait_for("the first address", lambda: any(ingress_of(thing) for thing in self.services().values()), 20, 0.01)
         with self.frozen(leader):
             burst.join()
+            frozen = self.cluster.audit.mark()
             wait_for("another leader", lambda: self.berth.leader() is not leader, 30, 0.05)
             before = self.wait_addresses(*names, timeout=60)
+            thawed = self.cluster.audit.mark()
+        self.assertTrue(self.writes_of(self.berth.leader(), frozen), "the frozen one had nothing left to write")
         wait_for("that it knows", lambda: not self.status(leader)["leader"] and self.status(leader)["leaderName"], 20, 0.05)
         self.assertEqual(self.wait_addresses(*names), before)
+        self.assertEqual(self.writes_of(leader, thawed), [])
+
+    def writes_of(self, pod, since):
+        return [r for r in self.cluster.audit.requests(since, user=CONTROLLER, pod=pod.name, namespace=self.namespace)
+                if r.verb == "patch" and r.resource.startswith("services")]
 
 
 class WrongClock(FaultTest):

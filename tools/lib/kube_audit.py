@@ -2,16 +2,21 @@
 """What an API server's audit log says: who asked for what, and what became of it."""
 import dataclasses
 import json
+import time
 
 from netns import wait_for
 
-# One line a finished request; a watch has one when it begins and one when it ends.
+# One line a finished request; a watch has one when it begins and one when it ends. What Berth writes has one more when it
+# begins, which is not counted as a request of its own.
 POLICY = """apiVersion: audit.k8s.io/v1
 kind: Policy
 omitManagedFields: true
 rules:
   - level: None
     userGroups: ["berth:harness", "system:apiservers"]
+  - level: Metadata
+    userGroups: ["system:serviceaccounts:openelb-system"]
+    verbs: ["create", "patch"]
   - level: Metadata
     omitStages: ["RequestReceived"]
 """
@@ -20,6 +25,7 @@ rules:
 @dataclasses.dataclass(frozen=True)
 class Request:
     user: str
+    pod: str  # that the user's token is bound to
     verb: str
     group: str  # API group, "" for the core one
     resource: str  # with subresource: "services/status"; or the path, for what is no resource
@@ -38,10 +44,15 @@ def parse(line):
     if "subresource" in reference:
         what += "/" + reference["subresource"]
     return Request(
-        user=event["user"].get("username", ""), verb=event["verb"], group=reference.get("apiGroup", ""), resource=what,
+        user=event["user"].get("username", ""),
+        pod=event["user"].get("extra", {}).get("authentication.kubernetes.io/pod-name", [""])[0], verb=event["verb"], group=reference.get("apiGroup", ""), resource=what,
         namespace=reference.get("namespace", ""), name=reference.get("name", ""),
         code=event.get("responseStatus", {}).get("code", 0), stage=event["stage"], time=event["requestReceivedTimestamp"],
         allowed=event.get("annotations", {}).get("authorization.k8s.io/decision") != "forbid")
+
+
+def _is(request, wanted):
+    return all(getattr(request, field) == value for field, value in wanted.items())
 
 
 class AuditLog:
@@ -66,7 +77,7 @@ class AuditLog:
         return self.mark()
 
     def requests(self, since=0, **wanted):
-        """Requests in order. `wanted` names fields and their values: user="system:kube-proxy", resource="services"."""
+        """Requests in order of their ends. `wanted` names fields and their values: user="system:kube-proxy", resource="services"."""
         found = []
         try:
             with open(self.path, "rb") as log:
@@ -76,9 +87,22 @@ class AuditLog:
             return found
         for line in lines:
             request = parse(line)
-            if all(getattr(request, field) == value for field, value in wanted.items()):
+            if request.stage != "RequestReceived" and _is(request, wanted):
                 found.append(request)
         return found
+
+    def await_request(self, since, timeout=20, **wanted):
+        """The first such request after `since`, at any stage unless `wanted` names one, within a millisecond of its line."""
+        deadline, pending = time.monotonic() + timeout, b""
+        with open(self.path, "rb") as log:
+            log.seek(since)
+            while time.monotonic() < deadline:
+                *lines, pending = (pending + log.read()).split(b"\n")
+                for request in map(parse, lines):
+                    if _is(request, wanted):
+                        return request
+                time.sleep(0.0005)
+        raise TimeoutError(f"no request {wanted} within {timeout} s")
 
     def verbs(self, user, resource=None, since=0):
         """Which verbs a user used on a resource, or {resource: verbs} without one."""
