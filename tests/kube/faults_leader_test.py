@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever becomes of the controllers, addresses stay where they are and none is given twice."""
+import base64
 import datetime
 import glob
 import random
+import socket
+import ssl
 import sys
 
 from faults_case import *  # noqa: F403
 from faults_case import CONTROLLER
 from kube_container import PROGRAMS
+
+TLS = core("secrets", NAMESPACE, "berth-tls")
 
 
 class Killed(FaultTest):
@@ -214,6 +219,88 @@ class TokensReplaced(FaultTest):
             events = [json.loads(line) for line in log.read().split(b"\n")[:-1]]
         return {one for event in events if event["user"].get("username", "").endswith(":berth-controller")
                 for one in event["user"].get("extra", {}).get("authentication.kubernetes.io/credential-id", [])}
+
+
+class CertificateExpired(FaultTest):
+    """A serving certificate that somebody let expire, and its authority too, are made anew; no call of the webhook fails meanwhile"""
+
+    def test(self):
+        address = self.web_service()
+        with self.served(address):
+            for authority in (False, True):
+                expired = self.expire(authority)
+                self.while_all_is_well(address, lambda: self.stored("tls.crt") != expired)
+                self.while_all_is_well(address, lambda: all(self.is_trusted(pod) for pod in self.berth.controllers))
+            wait_for("all agents", self._agents_ready, 30, 0.1)
+            # What the agents have by now been told to trust.
+            self.berth.leader().kill(signal.SIGTERM)
+            wait_for("all agents with the new leader", self._agents_ready, 30, 0.1)
+            self.assert_webhook_works()
+            self.create("new")
+            self.assertEqual(self.wait_addresses("web", "new")["web"], address)
+
+    def stored(self, key):
+        return base64.b64decode(self.cluster.api.get(TLS)["data"][key]).decode()
+
+    def expire(self, authority):
+        """Puts a certificate that has expired yesterday into the Secret, of the authority that is there or of one as old."""
+        plane = self.cluster.plane
+        if authority:
+            plane.certify("old-ca", "berth", "basicConstraints=critical,CA:TRUE", authority=None, days_ago=3)
+        else:
+            for end in ("crt", "key"):
+                plane.write(f"old-ca.{end}", self.stored(f"ca.{end}"))
+        plane.certify("old", "berth-controller", "subjectAltName=DNS:berth-controller,DNS:localhost,"
+                      f"DNS:berth-webhook.{NAMESPACE}.svc,DNS:berth-webhook.{NAMESPACE}.svc.cluster.local", authority="old-ca", days_ago=3)
+        data = {}
+        for key, name in (("ca.crt", "old-ca.crt"), ("ca.key", "old-ca.key"), ("tls.crt", "old.crt"), ("tls.key", "old.key")):
+            with open(plane.file(name), "rb") as f:
+                data[key] = base64.b64encode(f.read()).decode()
+        self.cluster.api.patch(TLS, {"data": data})
+        return self.stored("tls.crt")
+
+    def while_all_is_well(self, address, condition):
+        """Waits for the condition; until then and once more the webhook judges, and one node answers for the address."""
+        def look():
+            done = condition()
+            self.holder(address)
+            self.assert_webhook_works()
+            return done
+        return wait_for("the end of a fault", look, 90, 0.1)
+
+    def assert_webhook_works(self):
+        """The API server has it judge an Eip that is right and one that is wrong; nothing is stored."""
+        for name, words in (("198.51.100.1", None), (POOL, "eip address overlap with pool")):
+            said = ""
+            try:
+                self.cluster.api.create(eip_path() + "?dryRun=All", {
+                    "apiVersion": "network.kubesphere.io/v1alpha2", "kind": "Eip", "metadata": {"name": "asked-for"},
+                    "spec": {"address": name, "protocol": "layer2", "interface": "eth0"}})
+            except ApiError as error:
+                said = str(error)
+            self.assertIn(words, said) if words else self.assertEqual(said, "")
+
+    def is_trusted(self, pod):
+        """That controller shows its agents and the API server a certificate that each of them trusts."""
+        hooks = self.cluster.api.get(resource("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", None, "berth-controller"))
+        told = {9443: base64.b64decode(hooks["webhooks"][0]["clientConfig"]["caBundle"]).decode(),
+                7443: self.cluster.api.get(core("configmaps", NAMESPACE, "berth-ca"))["data"]["ca.crt"]}
+        return all(self.shakes_hands(pod.address, port, bundle) for port, bundle in told.items())
+
+    def shakes_hands(self, address, port, bundle):
+        context = ssl.create_default_context(cadata=bundle)
+        context.set_alpn_protocols(["h2"])
+        with self.cluster.controller_host.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
+            connection.settimeout(3)
+            connection.connect((address, port))
+            try:
+                context.wrap_socket(connection, server_hostname="berth-controller").close()
+            except ssl.SSLError:
+                return False
+        return True
+
+    def _agents_ready(self):
+        return [agent["state"] for agent in self.berth.get("agents")] == ["READY"] * 3
 
 
 class LeaseDeleted(FaultTest):

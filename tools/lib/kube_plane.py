@@ -59,18 +59,20 @@ class ControlPlane:
             api.close()
 
     # ---- keys -------------------------------------------------------------------------------------------------------
-    def certify(self, name, common_name, extension=None, organisation=None):
-        """A key and a certificate of the cluster's authority: path without .crt and .key."""
+    def certify(self, name, common_name, extension=None, organisation=None, authority="ca", days_ago=0):
+        """A key and a certificate for two days, signed by the cluster's authority, another one or (None) itself: path without
+        .crt and .key. `days_ago` is when it was made."""
         path = self.file(name)
         subject = (f"/O={organisation}" if organisation else "") + f"/CN={common_name}"
         extra = ["-addext", extension] if extension else []
-        own = [] if name == "ca" else ["-CA", self.ca, "-CAkey", self.file("ca.key"), "-addext", "basicConstraints=CA:FALSE"]
-        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-            "-keyout", f"{path}.key", "-out", f"{path}.crt", "-subj", subject, *extra, *own)
+        signed = ["-CA", self.file(f"{authority}.crt"), "-CAkey", self.file(f"{authority}.key"), "-addext", "basicConstraints=CA:FALSE"]
+        clock = ["faketime", "-f", f"-{days_ago}d"] if days_ago else []
+        run(*clock, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+            "-keyout", f"{path}.key", "-out", f"{path}.crt", "-subj", subject, *extra, *(signed if authority else []))
         return path
 
     def _make_keys(self):
-        self.certify("ca", "kubernetes", "basicConstraints=critical,CA:TRUE")
+        self.certify("ca", "kubernetes", "basicConstraints=critical,CA:TRUE", authority=None)
         self.certify("apiserver", "kube-apiserver", "subjectAltName=DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,"
                      f"DNS:localhost,IP:{API_SERVICE},IP:{self.host.address},IP:127.0.0.1")
         run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.file("accounts.key"))
