@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "controller/plan/wish.h"
 
 namespace berth::core {
 using model::Holds;
@@ -236,7 +237,7 @@ void Services::Decide(ServiceRecord& r) {
   } else {
     waiting_.erase(id);
   }
-  Say(r);
+  if (Say(r)) TellOwners(r, want);
   const bool same = want == s.allocations;
   if (same) UpdateClaims(r);
   const bool let_go = release && s.touched() && s.allocations.empty();
@@ -334,11 +335,29 @@ void Services::UpdateClaims(ServiceRecord& r) {
   }
 }
 
-void Services::Say(ServiceRecord& r) {
-  if (r.decision.reason == r.told) return;
+// True: it had something new to say, and has said it in an Event.
+bool Services::Say(ServiceRecord& r) {
+  if (r.decision.reason == r.told) return false;
   r.told = r.decision.reason;
-  if (r.told.code.empty() || r.told.code == plan::reason::kReleasing) return;
+  if (r.told.code.empty() || r.told.code == plan::reason::kReleasing) return false;
   ctx_.ServiceEvent(r.object.id, true, "AssignIPFailed", r.told.message);
+  return true;
+}
+
+// Of two Services with one address that did not agree on sharing it, so by somebody's hand, the one that keeps it hears
+// of the other.
+void Services::TellOwners(const ServiceRecord& r, const std::vector<model::Allocation>& want) {
+  if (r.told.code != plan::reason::kPortConflict) return;
+  const absl::StatusOr<plan::Wish> wish = plan::ReadWish(r.object);
+  for (const model::Allocation& a : r.object.allocations) {
+    const auto& owners = ctx_.ledger.OwnersOf(a.address);
+    if (Holds(want, a.address) || owners.empty() || owners.front().service == r.object.id) continue;
+    const auto asks = [&a](const auto& wanted) { return wanted.second.address == a.address; };
+    if (wish.ok() && std::any_of(wish->addresses.begin(), wish->addresses.end(), asks)) continue;
+    ctx_.ServiceEvent(owners.front().service, true, "UpdateServiceStatus",
+                      absl::StrCat(a.address.ToString(), " of this Service stood in the ingress of ",
+                                   r.object.id.ToString(), " too, which did not ask for it: that is given another"));
+  }
 }
 
 void Services::Erase(const model::ObjectId& id) {

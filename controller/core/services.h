@@ -106,7 +106,8 @@ class Services {
   void Unreserve(ServiceRecord& r);
   void Reread(ServiceRecord& r);
   void Adopt(ServiceRecord& r, std::vector<model::Allocation> allocations);
-  void Say(ServiceRecord& r);
+  bool Say(ServiceRecord& r);
+  void TellOwners(const ServiceRecord& r, const std::vector<model::Allocation>& want);
   void UpdateClaims(ServiceRecord& r);
   void RecheckConflicts();
   void Erase(const model::ObjectId& id);

@@ -32,7 +32,7 @@ class ConflictingWriter(FaultTest):
 
 
 class SameByHand(FaultTest):
-    """Of two Services that somebody gave one address by hand the one that had it keeps it, and the other gets its own"""
+    """Of two Services that somebody gave one address by hand the one that had it keeps it, the other gets its own, and both are told"""
 
     def test(self):
         address = self.web_service()
@@ -43,10 +43,12 @@ class SameByHand(FaultTest):
                 self.cluster.api.create(self.path(), thief)
                 self.cluster.api.patch(self.path("thief", "status"), {"status": {"loadBalancer": {"ingress": [{"ip": address}]}}})
             self.assertEqual(self.wait_addresses("web", "thief")["web"], address)
+            self.wait_event("web", "UpdateServiceStatus", address, f"the ingress of {self.namespace}/thief too")
+            self.wait_event("thief", "AssignIPFailed", f"tcp/80 on {address} is in use by {self.namespace}/web")
 
 
 class Emptied(FaultTest):
-    """A Service whose address somebody takes out of its status has it back, and its page goes on"""
+    """A Service whose address somebody takes out of its status has it back and says so in an Event, and its page goes on"""
 
     def test(self):
         address = self.web_service()
@@ -54,6 +56,7 @@ class Emptied(FaultTest):
             for status in ({"loadBalancer": {"ingress": None}}, {"loadBalancer": {"ingress": [{"ip": "203.0.113.9"}]}}):
                 self.cluster.api.patch(self.path("web", "status"), {"status": status})
                 wait_for("its address", lambda: address in ingress_of(self.services()["web"]), 20, 0.02)
+            self.wait_event("web", "UpdateServiceStatus", "somebody else changed the Service's ingress: restored")
 
 
 class PastTheWebhook(FaultTest):
