@@ -127,6 +127,49 @@ class KindDeleted(FaultTest):
         self.assertEqual(self.services()["kept"]["metadata"]["resourceVersion"], written)
 
 
+class KindOlder(FaultTest):
+    """A controller that starts under an older CRD of Eips says which field it lacks and serves all the same, and a later one says nothing"""
+
+    def test(self):
+        self.create("kept")
+        before = self.wait_addresses("kept")
+        path = resource("apiextensions.k8s.io/v1", "customresourcedefinitions", None, "eips.network.kubesphere.io")
+        field = "schema/openAPIV3Schema/properties/spec/properties/nodeSelector"
+        kind = self.cluster.api.get(path)
+        had = {place: value for i, version in enumerate(kind["spec"]["versions"])
+               for place, value in [(f"/spec/versions/{i}/{field}", self._at(version, field))] if value}
+        self.assertTrue(had)
+
+        def patch(*changes):
+            self.cluster.api.patch(path, list(changes), "application/json-patch+json")
+        patch(*({"op": "remove", "path": place} for place in had))
+        put_back = self.enterContext(contextlib.ExitStack())
+        put_back.callback(patch, *({"op": "add", "path": place, "value": value} for place, value in had.items()))
+        pod = self.standby()
+        pod.kill()
+        wait_for("a problem", lambda: self._says_older(pod), 30, 0.1)
+        self.berth.wait_ready()
+        self.create("new")
+        self.assertEqual(self.wait_addresses("kept", "new")["kept"], before["kept"])
+        put_back.close()
+        pod.kill()
+        self.berth.wait_ready()
+        wait_for("no problem", lambda: self.status(pod).get("problems", []) == [], 20, 0.1)
+
+    @staticmethod
+    def _at(thing, place):
+        for key in place.split("/"):
+            thing = thing.get(key) or {}
+        return thing
+
+    def _says_older(self, pod):
+        try:
+            problems = self.status(pod).get("problems", [])
+        except (RuntimeError, OSError):
+            return False  # it comes up
+        return any("eips.network.kubesphere.io is an older one: what is written to spec.nodeSelector is lost" in each for each in problems)
+
+
 class TypeChanged(FaultTest):
     """A Service that stops being a LoadBalancer is let go of wholly, and has an address when it is one again"""
 

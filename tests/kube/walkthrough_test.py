@@ -12,7 +12,7 @@ def columns(table):
 
 
 class Installed(BerthTest):
-    """helm install brings up two controllers and an agent on each node, the webhook configuration and three CRDs"""
+    """helm install brings up two controllers and an agent on each node, the webhook configuration and three CRDs; helm test agrees"""
 
     def test(self):
         pods = columns(self.cluster.kubectl("get", "pods", "-n", "openelb-system"))
@@ -24,6 +24,8 @@ class Installed(BerthTest):
                          [f"{kind}.network.kubesphere.io" for kind in ("bgpconfs", "bgppeers", "eips")])
         config = self.cluster.get_json("configmap", "kube-proxy", "-n", "kube-system")["data"]["config.conf"]
         self.assertIs(json.loads(config)["ipvs"]["strictARP"], False)
+        self.assertRegex(self.cluster.helm("test", "berth", "-n", "openelb-system", "--timeout=60s"),
+                         r"TEST SUITE: +berth-test\n(.*\n)*Phase: +Succeeded\n")
 
 
 class FirstService(BerthTest):
