@@ -138,6 +138,28 @@ class LeaderLost(LifeTest):
         self.assertEqual(sorted(map(ipaddress.ip_address, addresses))[-1], ipaddress.ip_address("10.8.0.0") + 299)
 
 
+class Told(LifeTest):
+    """T173 an address that moves to another node is told in one Event of its Service: from, to, why and how long it took"""
+
+    def test(self):
+        self.eip("eip-pool", POOL)
+        self.service("web", eip="eip-pool")
+        address = self.wait_address("web")
+        first = self.holder(address)
+        self.addCleanup(self.berth.ctl, "undrain", first.name)
+        self.berth.ctl("drain", first.name)
+        second = self.holder(address)
+        self.assertIsNot(second, first)
+        said = self.wait_event("web", "SetBalancer", "moved from")
+        self.assertRegex(said, rf"^address {address} moved from {first.name} to {second.name}: node drained; took [0-9.]+m?s$")
+        # Events are told in order: with those of a later Service all are there.
+        barrier = self.barrier()
+        self.wait_event(barrier, "AssignIP")
+        events = [(e.get("count"), e["message"]) for e in self.cluster.api.items(core("events", self.namespace))
+                  if e["involvedObject"]["name"] == "web" and "moved from" in e["message"]]
+        self.assertEqual(events, [(1, said)])
+
+
 class WebhookAway(LifeTest):
     """T175 with no controller running nothing unrelated is held up; an Eip is refused with the reason, and a wrong one by the CRD itself"""
 

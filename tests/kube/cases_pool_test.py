@@ -44,6 +44,36 @@ class Status(PoolTest):
                              {"Ready": "True", "Conflicted": "False", "Exhausted": "False"})
 
 
+class Agreed(PoolTest):
+    """T016 the Eip as kubectl reads it, the metrics of the controller that leads and berthctl agree on size, used and free"""
+
+    def test(self):
+        self.eip("edge", "192.168.50.50-192.168.50.60")
+        for used, name in ((1, "web0"), (2, "web1")):
+            self.service(name, eip="edge")
+            self.wait_address(name)
+            self.wait_eip("edge", usage=used, poolSize=11, occupied=False)
+            row = self.cluster.kubectl("get", "eip", "edge", "--no-headers").split()
+            self.assertEqual(row, ["edge", "192.168.50.50-192.168.50.60", str(used), "11"])
+            self.assertEqual(self.metrics(), (11, used))
+            [pool] = [pool for pool in self.berth.get("pools") if pool["name"] == "edge"]
+            self.assertEqual((pool["total"], pool["used"]), ("11", str(used)))
+        # Nine are free: nine more have one, and the next has none.
+        for i in range(2, 12):
+            self.service(f"web{i}", eip="edge")
+        for i in range(2, 11):
+            self.wait_address(f"web{i}")
+        self.assertIn("none of the 11 addresses", self.wait_waiting("web11", "PoolExhausted"))
+        self.wait_eip("edge", usage=11, poolSize=11, occupied=True)
+        self.assertEqual(self.metrics(), (11, 11))
+
+    def metrics(self):
+        """The addresses of the Eip and those in use, as the leader says."""
+        text = self.cluster.controller_host.exec("curl", "-sSf", f"http://{self.berth.leader().address}:8080/metrics").stdout
+        values = dict(line.rsplit(" ", 1) for line in text.splitlines() if 'pool="edge"' in line)
+        return tuple(float(values[f'{name}{{pool="edge"}}']) for name in ("berth_pool_addresses", "berth_pool_addresses_in_use"))
+
+
 class Full(PoolTest):
     """T003 an Eip of one address is occupied with one Service, and the next waits, the Eip named"""
 
@@ -83,7 +113,7 @@ class Overlap(PoolTest):
 
 
 class Edits(PoolTest):
-    """T009 E8 E9 an Eip may not grow over another nor leave out an address in use; every other edit is allowed"""
+    """T009 E8 E9 E13 an Eip may not grow over another nor leave out an address in use; every other edit is allowed, of the address alone too"""
 
     def test(self):
         self.eip("a", "10.1.0.0/24")
