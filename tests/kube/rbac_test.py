@@ -8,7 +8,8 @@ from faults_case import CONTROLLER
 
 RBAC = "rbac.authorization.k8s.io/v1"
 ROLES = {"": resource(RBAC, "clusterroles", None, "berth-controller"), NAMESPACE: resource(RBAC, "roles", NAMESPACE, "berth-controller")}
-HOOKS = resource("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", None, "berth-controller")
+HOOKS = {kind: resource("admissionregistration.k8s.io/v1", f"{kind}webhookconfigurations", None, "berth-controller")
+         for kind in ("validating", "mutating")}
 
 
 def rights_of(role):
@@ -23,6 +24,8 @@ def rule_of(right):
 
 
 class RbacTest(FaultTest):
+    VALUES = ("manageUnclassed=true",)  # with it the chart grants all that it ever grants
+
     @contextlib.contextmanager
     def without(self, namespace, right):
         """One right less, for as long as this lasts."""
@@ -85,9 +88,12 @@ class RbacTest(FaultTest):
         keys["metadata"] = {"name": "berth-tls"}
         self._put_back = lambda: self.cluster.api.create(os.path.dirname(path), keys)
 
-    def other_bundle(self):
-        self.cluster.api.patch(HOOKS, [{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": ""}], "application/json-patch+json")
+    def other_bundle(self, kind="validating"):
+        self.cluster.api.patch(HOOKS[kind], [{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": ""}], "application/json-patch+json")
         self.new_leader()
+
+    def other_mutating_bundle(self):
+        self.other_bundle("mutating")
 
     def new_agent(self):
         self.cluster.api.delete(core("pods", NAMESPACE, self.berth.agents[0].name))
@@ -132,6 +138,8 @@ class RbacTest(FaultTest):
             ("create", "tokenreviews", ""): self.new_agent,
             ("get", "validatingwebhookconfigurations", "berth-controller"): self.new_leader,
             ("patch", "validatingwebhookconfigurations", "berth-controller"): self.other_bundle,
+            ("get", "mutatingwebhookconfigurations", "berth-controller"): self.new_leader,
+            ("patch", "mutatingwebhookconfigurations", "berth-controller"): self.other_mutating_bundle,
         }[verb, kind, name]
 
 
