@@ -193,7 +193,7 @@ TEST_CASE("an ingress that somebody empties is restored, with an Event", "[syste
   CHECK(w.RunUntil([&] { return w.EventsOf("web").size() == 2; }));
 }
 
-TEST_CASE("two Services given one address by hand: one keeps it", "[system]") {
+TEST_CASE("two Services given one address by hand: one keeps it, and both are told", "[system]") {
   KubeWorld w;
   w.AddEip("pool", kPool);
   for (const std::string name : {"web-a", "web-b"}) {
@@ -208,6 +208,12 @@ TEST_CASE("two Services given one address by hand: one keeps it", "[system]") {
   w.Run(absl::Seconds(2));
   CHECK(w.IngressOf("web-a") == "192.168.50.55");
   CHECK(w.Assigned("web-b"));
+  CHECK(w.EventsOf("web-a") ==
+        std::vector<std::string>{"UpdateServiceStatus: 192.168.50.55 of this Service stood in the ingress of "
+                                 "default/web-b too, which did not ask for it: that is given another (1)"});
+  REQUIRE(w.EventsOf("web-b").size() >= 2);
+  CHECK(w.EventsOf("web-b").front().rfind("AssignIPFailed: tcp/80 on 192.168.50.55 is in use by default/web-a", 0) ==
+        0);
 }
 
 TEST_CASE("Services and Eips that OpenELB left are taken over with their addresses", "[system]") {
