@@ -11,6 +11,7 @@
 #ifndef BERTH_CONTROLLER_KUBE_CLIENT_API_CLIENT_H_
 #define BERTH_CONTROLLER_KUBE_CLIENT_API_CLIENT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -30,7 +31,9 @@ inline constexpr char kStrategicMergePatch[] = "application/strategic-merge-patc
 inline constexpr char kMergePatch[] = "application/merge-patch+json";
 
 // In what order requests leave when the rate limit holds them back. Each waits behind all of the ones before it.
-enum class Urgency : std::uint8_t { kLease, kWrite, kRead, kEvent };
+// kAssign: a Service gets an address, which does not wait for thousands that let go of theirs.
+enum class Urgency : std::uint8_t { kLease, kAssign, kWrite, kRead, kEvent };
+inline constexpr std::size_t kUrgencies = 5;
 
 struct ApiRequest {
   std::string verb;      // "get", "list", "watch", "create", "update", "patch", "delete": for metrics and messages

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// controller/kube/client/rate_limit.h -- which requests may leave, and when: a token bucket before four queues. Pure.
+// controller/kube/client/rate_limit.h -- which requests may leave, and when: a token bucket before a queue for each urgency. Pure.
 //
 //   RateLimit limit({.qps = 200, .burst = 400}, now);
 //   limit.Push(id, Urgency::kWrite, not_after);
@@ -60,7 +60,7 @@ class RateLimit {
   absl::Time filled_;
   absl::Time paused_until_ = absl::InfinitePast(), lease_paused_until_ = absl::InfinitePast();
   std::unordered_map<RequestId, Waiting> waiting_;
-  std::array<std::deque<RequestId>, 4> queues_;  // those removed are skipped as their turn comes
+  std::array<std::deque<RequestId>, kUrgencies> queues_;  // those removed are skipped as their turn comes
   std::set<std::pair<absl::Time, RequestId>> deadlines_;
 };
 

@@ -29,6 +29,7 @@ void ServiceWriter::Write(const model::ServiceWrite& write, Done done) {
     request.method = Method::kPatch;
     request.path = absl::StrCat("/api/v1/namespaces/", write.id.ns, "/services/", write.id.name, "/status");
     request.content_type = kMergePatch;
+    if (!write.allocations.empty()) request.urgency = Urgency::kAssign;
     request.body = ServicePatch(write, *rest, loop_.WallNow());
     return request;
   };

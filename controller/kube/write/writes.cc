@@ -9,7 +9,7 @@ Writes::Writes(EventLoop& loop, ApiClient& client, std::function<WriteWindow()> 
     : loop_(loop), client_(client), window_(std::move(window)) {}
 
 void Writes::Do(ApiRequest request, ApiClient::Done done) {
-  request.urgency = Urgency::kWrite;
+  if (request.urgency != Urgency::kAssign) request.urgency = Urgency::kWrite;
   window_().Bound(request, loop_.Now());
   ++in_flight_;
   client_.Do(std::move(request),

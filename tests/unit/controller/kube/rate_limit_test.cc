@@ -31,9 +31,10 @@ TEST_CASE("the more urgent leaves first, whenever it came", "[unit]") {
   limit.Push(1, Urgency::kEvent, absl::InfiniteFuture());
   limit.Push(2, Urgency::kRead, absl::InfiniteFuture());
   limit.Push(3, Urgency::kWrite, absl::InfiniteFuture());
-  limit.Push(4, Urgency::kLease, absl::InfiniteFuture());
-  CHECK(limit.Take(kStart, kRoom).leave == Ids{4, 3});
-  CHECK(limit.Take(kStart + absl::Seconds(1), kRoom).leave == Ids{2, 1});
+  limit.Push(4, Urgency::kAssign, absl::InfiniteFuture());
+  limit.Push(5, Urgency::kLease, absl::InfiniteFuture());
+  CHECK(limit.Take(kStart, kRoom).leave == Ids{5, 4});
+  CHECK(limit.Take(kStart + absl::Seconds(1), kRoom).leave == Ids{3, 2, 1});
 }
 
 TEST_CASE("a request whose time is over does not leave; its deadline is told beforehand", "[unit]") {
@@ -109,7 +110,7 @@ TEST_CASE("what was removed costs no token", "[unit]") {
 
 TEST_CASE("law: following `next` sends everything, no more than burst and rate allow", "[unit]") {
   Property("each leaves once, at most burst + qps * time", 2000, [] {
-    const auto urgencies = *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 4));
+    const auto urgencies = *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, static_cast<int>(kUrgencies)));
     const int burst = *rc::gen::inRange(1, 20), qps = *rc::gen::inRange(1, 500);
     RateLimit limit({.qps = static_cast<double>(qps), .burst = static_cast<double>(burst)}, kStart);
     RequestId last = 0;
