@@ -19,7 +19,7 @@ What must hold, for ARP and for neighbour discovery alike (where hosts ask for a
              on one side of a partition, and not within the second after one healed
   addressee  an answer goes to the asker alone
   sender     an answer comes from the MAC that it names
-  storm      an address is announced at most 16 times in 12 s by one MAC
+  storm      an address is announced at most 16 times in 12 s by one MAC while no other announces it
   war        two MACs do not announce one address in turn more than 3 times in 5 s
   wait       no address is asked for in vain for longer than is allowed
 Prints one line for each thing that is wrong, then how much was looked at. --waits: {what was under way: [longest wait in
@@ -27,6 +27,7 @@ seconds, address]} goes there. Exit code: 0 nothing wrong, 1 something is.
 """
 import argparse
 import collections
+import itertools
 import json
 import subprocess
 import sys
@@ -173,7 +174,9 @@ class Judge:
         self.sender(frame)
         past = self.announced[frame.address]
         past.append(frame)
-        if sum(f.who == frame.who and f.time > frame.time - 12 for f in past) == 17:
+        # One that lost it meanwhile, and has it again, rightly begins anew.
+        alone = itertools.takewhile(lambda f: f.who == frame.who and f.time > frame.time - 12, reversed(past))
+        if sum(1 for _ in alone) == 17:
             self.say(frame.time, "storm", frame.address, f"{frame.who} announces it for the 17th time in 12 s")
         side = self.side_of(frame)
         turns = [f.who for f in past if f.time > frame.time - 5 and self.side_of(f) == side is not None]

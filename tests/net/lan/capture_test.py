@@ -135,6 +135,13 @@ class Planted(OfBoth):
             storm.doubt(10 + i / 2, TWO).announce(10.1 + i / 2, ONE)
         self.assertEqual(storm.judged()[0], ["storm"])
 
+    def test_who_has_it_again_begins_anew(self):
+        twice = self.tape()
+        for i in range(9):
+            twice.announce(10 + i / 2, ONE).announce(15.5 + i / 2, ONE)
+        self.assertEqual(twice.judged()[0], ["storm"])
+        self.assertEqual(twice.announce(15, TWO).judged()[0], [])
+
     def test_who_is_doubted(self):
         tape = self.tape
         self.assertEqual(tape().doubt(10).deny(10.001, ONE).judged()[0], [])
