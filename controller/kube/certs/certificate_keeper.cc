@@ -53,7 +53,10 @@ CertificateKeeper::~CertificateKeeper() {
   loop_.Cancel(timer_);
 }
 
-void CertificateKeeper::Start() { LookAfter(absl::ZeroDuration()); }
+void CertificateKeeper::Start() {
+  served_ = ReadServingFiles(options_.folder);  // by a process before this one, and trusted still
+  LookAfter(absl::ZeroDuration());
+}
 
 std::string CertificateKeeper::Collection() const {
   return absl::StrCat("/api/v1/namespaces/", options_.ns, "/secrets");

@@ -87,4 +87,12 @@ absl::Status WriteServingFiles(const std::string& folder, const TlsMaterial& mat
   return absl::OkStatus();
 }
 
+TlsMaterial ReadServingFiles(const std::string& folder) {
+  const auto read = [&folder](const char* name) {
+    const auto bytes = ReadFile(absl::StrCat(folder, "/", name));
+    return bytes.ok() ? bytes->value_or("") : std::string();
+  };
+  return {read("ca.crt"), "", read("tls.crt"), read("tls.key")};
+}
+
 }  // namespace berth::kube

@@ -15,6 +15,9 @@ namespace berth::kube {
 // to disk: the Secret is what survives. Errors: as errno has it, with the path; the former set is then in place still.
 absl::Status WriteServingFiles(const std::string& folder, const TlsMaterial& material);
 
+// What is in `folder`, with no authority's key; what cannot be read is empty.
+TlsMaterial ReadServingFiles(const std::string& folder);
+
 }  // namespace berth::kube
 
 #endif  // BERTH_CONTROLLER_KUBE_CERTS_SERVING_FILES_H_
