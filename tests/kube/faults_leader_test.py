@@ -159,7 +159,7 @@ class WrongClock(FaultTest):
         leader, wrong = self.berth.leader(), self.standby()
         extra = self.cluster.kubelet.extra_env
         extra[wrong.name] = {"LD_PRELOAD": glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")[0], "FAKETIME": "+60s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        self.addCleanup(wrong.kill)
+        self.addCleanup(wrong.send, signal.SIGKILL)  # where it runs
         self.addCleanup(extra.pop, wrong.name)
         with self.served(address):
             wrong.kill()
