@@ -169,6 +169,29 @@ class OutsideSubnet(InterfaceTest):
             self.assertEqual(f.read().count("is in no subnet of interface eth0 of node1 (192.168.50.11/24)"), 1)
 
 
+class Vanishing(InterfaceTest):
+    """An interface that is taken from its node takes its address to another node's, and back again it moves nothing"""
+
+    def test(self):
+        lab = self.new_lab(2)
+        macs = {node.name: self.add(node, "eth1") for node in lab.nodes}
+        self.start("eth1", nodes=2)
+        holder = lab.wait_announced(1)[self.vip]
+        self.assert_answered_by(f"{holder}/eth1", macs[holder])
+        node, other = lab.node(holder), next(n.name for n in lab.nodes if n.name != holder)
+        node.ip("link", "del", "eth1")
+        self.assert_answered_by(f"{other}/eth1", macs[other])
+        self.add(node, "eth1")
+        time.sleep(1)
+        self.assert_answered_by(f"{other}/eth1", macs[other])
+
+
+class VanishingSix(Vanishing):
+    """An interface that is taken from its node takes its IPv6 address to another node's"""
+
+    six = True
+
+
 class OnlyOnItsInterfaceSix(OnlyOnItsInterface):
     """T116 F15 for IPv6 too a rule means one interface of several, and questions that arrive on another find no answer"""
 
