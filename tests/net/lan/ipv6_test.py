@@ -72,8 +72,8 @@ class TakeOver(Ipv6Test):
         self.assertEqual(self.connect(), old.name)
         heard = NdpCapture(lab, lab.client)
         self.addCleanup(heard.close)
-        since = time.time()
         old.port_drop()
+        since = time.time()  # until then it repeats its own announcements
         new = self.moved(old)
         wait_for("the new holder in the client's cache", lambda: neighbour(lab.client, VIP)[0] == new.mac, 5)
         self.assertEqual(self.connect(), new.name)
