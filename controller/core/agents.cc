@@ -203,22 +203,6 @@ void Agents::Lose(Agent& agent, const std::string& why) {
   if (leading_) observer_.on_lost(agent);
 }
 
-void Agents::CountLoss(Agent& agent) {
-  agent.losses.push_back(ctx_.now);
-  if (agent.losses.size() > ctx_.options.unsteady_losses) agent.losses.erase(agent.losses.begin());
-  if (!Unsteady(agent)) return;
-  ctx_.timers.At(ctx_.now + ctx_.options.unsteady_time, [this, node = agent.node] {
-    Agent* steady = Find(node);
-    if (leading_ && steady != nullptr && !Unsteady(*steady)) observer_.on_steady(*steady);
-  });
-}
-
-bool Agents::Unsteady(const Agent& agent) const {
-  return agent.losses.size() >= ctx_.options.unsteady_losses &&
-         agent.losses.back() - agent.losses.front() <= ctx_.options.unsteady_time &&
-         ctx_.now - agent.losses.back() < ctx_.options.unsteady_time;
-}
-
 void Agents::BeginTerm() {
   leading_ = true;
   leader_.clear();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of Agents that outlives contact with them, and the process: which nodes there are, by which MACs they speak,
-// and which of them are drained.
+// The part of Agents that outlives contact with them, and mostly the process: which nodes there are, by which MACs they
+// speak, which of them are drained, and whose agent comes and goes.
 #include <algorithm>
 #include <utility>
 
@@ -48,6 +48,22 @@ void Agents::SetDrained(const std::string& node, bool drained) {
   } else {
     drained_.erase(node);
   }
+}
+
+void Agents::CountLoss(Agent& agent) {
+  agent.losses.push_back(ctx_.now);
+  if (agent.losses.size() > ctx_.options.unsteady_losses) agent.losses.erase(agent.losses.begin());
+  if (!Unsteady(agent)) return;
+  ctx_.timers.At(ctx_.now + ctx_.options.unsteady_time, [this, node = agent.node] {
+    Agent* steady = Find(node);
+    if (leading_ && steady != nullptr && !Unsteady(*steady)) observer_.on_steady(*steady);
+  });
+}
+
+bool Agents::Unsteady(const Agent& agent) const {
+  return agent.losses.size() >= ctx_.options.unsteady_losses &&
+         agent.losses.back() - agent.losses.front() <= ctx_.options.unsteady_time &&
+         ctx_.now - agent.losses.back() < ctx_.options.unsteady_time;
 }
 
 void Agents::LearnMacs(Agent& agent) {

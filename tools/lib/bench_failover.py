@@ -81,11 +81,9 @@ class Bench:
         try:
             lab.add_control_network(CONTROL)
             self.capture = Capture(lab, os.path.join(lab.folder, "capture.pcap"))
-            lab.start_controller(lab.folder_of_manifests())
+            lab.start()
             for node in lab.nodes:
-                node.start_agent()
                 node.start_udp_echo(PORT)
-            lab.wait_agents(3)
             if ipv6:
                 for host in lab.hosts:
                     host.ip("addr", "add", f"{own_ipv6(host)}/64", "dev", "eth0", "nodad")

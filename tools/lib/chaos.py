@@ -78,10 +78,7 @@ class Chaos:
                 host.sysctl("net.ipv6.conf.eth0.keep_addr_on_down", "1")  # a link that is set down and up again is as it was
                 host.ip("addr", "add", f"{own_ipv6(host)}/64", "dev", "eth0", "nodad")
             self.capture = Capture(lab, os.path.join(folder, "capture.pcap"), asker=lab.client)
-            lab.start_controller(lab.folder_of_manifests())
-            for node in lab.nodes:
-                node.start_agent()
-            lab.wait_agents(NODES)
+            lab.start()
             lab.manifest("pool.yaml", eip("four"))
             lab.manifest("pool6.yaml", eip("six", address="fd00:50::100-fd00:50::10f"))
             lab.manifest("services.yaml", "---\n".join([*(service(f"s{i}", "four") for i in range(SERVICES)),

@@ -236,6 +236,13 @@ class Lab:
             f"--state-dir={self.controller_state}", *self.security("berth-controller"), *flags, log=self.controller_log)
         wait_for("the controller's admin port", lambda: self.ctl("version", check=False).returncode == 0, 30, 0.05)
 
+    def start(self, *flags):
+        """The controller, on a folder of manifests, and an agent with these flags on each node, all connected."""
+        self.start_controller(self.folder_of_manifests())
+        for node in self.nodes:
+            node.start_agent(*flags)
+        self.wait_agents(len(self.nodes))
+
     def restart_controller(self):
         self.start_controller(self.manifests, *self.controller_flags)
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// controller/kube/client/rate_limit.h -- which requests may leave, and when: a token bucket before a queue for each urgency. Pure.
+// controller/kube/client/rate_limit.h -- which requests may leave, and when: a token bucket before a queue for
+// each urgency. Pure.
 //
 //   RateLimit limit({.qps = 200, .burst = 400}, now);
 //   limit.Push(id, Urgency::kWrite, not_after);

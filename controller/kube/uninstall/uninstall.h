@@ -7,9 +7,8 @@
 // What can fail comes first, while what came before can still be taken back:
 //   kRehearsal  every write is tried as a dry run, while the controllers still lead: what is not allowed fails here
 //   kObjects    takes the Lease, so that no controller that runs decides anything any more; takes our finalizers,
-//   labels,
-//               records and conditions off Services and Eips, and the addresses too unless they shall be kept. Agents
-//               go on with what they hold: nobody gives an address to anybody else meanwhile
+//               labels, records and conditions off Services and Eips, and the addresses too unless they shall be kept.
+//               Agents go on with what they hold: nobody gives an address to anybody else meanwhile
 //   kNodes      tells every agent to take everything off its node and to end, those that dial and those that a leader
 //               has met before. One that is not heard of in time is named in the log, and is no failure
 //   kRest       looks for objects once more, then leaves the Lease, marked

@@ -4,13 +4,10 @@ from lan_case import *  # noqa: F403
 
 
 class InterfaceTest(LanTest):
-    def start(self, interface, nodes=1, address=None):
+    def start(self, interface, address=None):
         """A cluster with one Service, whose Eip has this rule; not waited for."""
         lab = self.lab
-        lab.start_controller(lab.folder_of_manifests())
-        for node in lab.nodes:
-            node.start_agent()
-        lab.wait_agents(nodes)
+        lab.start()
         self.set_rule(interface, address)
         lab.manifest("services.yaml", self.service("web"))
         self.listen()
@@ -79,7 +76,7 @@ class HotPlug(InterfaceTest):
 
     def test(self):
         lab = self.new_lab(2)
-        self.start("regex:eth9", nodes=2)
+        self.start("regex:eth9")
         wait_for("the address, held by nobody", lambda: [a for a in lab.get("addresses") if a["state"] == "UNHELD"], 10)
         self.assertEqual(self.answers(), [])
         found = json.loads(lab.ctl("explain", "address", self.vip, "-o", "json").stdout)["address"]
@@ -175,7 +172,7 @@ class Vanishing(InterfaceTest):
     def test(self):
         lab = self.new_lab(2)
         macs = {node.name: self.add(node, "eth1") for node in lab.nodes}
-        self.start("eth1", nodes=2)
+        self.start("eth1")
         holder = lab.wait_announced(1)[self.vip]
         self.assert_answered_by(f"{holder}/eth1", macs[holder])
         node, other = lab.node(holder), next(n.name for n in lab.nodes if n.name != holder)

@@ -30,11 +30,9 @@ class Ipv6Test(LanTest):
                 printer.ip("addr", "add", f"{address}/128", "dev", "eth0", "nodad")
         self.wire = NdpCapture(lab)
         self.addCleanup(self.wire.close)
-        lab.start_controller(lab.folder_of_manifests())
         for node in lab.nodes:
             self.serve(node)
-            node.start_agent(*flags)
-        lab.wait_agents(nodes)
+        lab.start(*flags)
         lab.manifest("pool.yaml", eip("six", address="fd00:50::100-fd00:50::1ff"))
         if dual:
             lab.manifest("pool4.yaml", eip("four"))

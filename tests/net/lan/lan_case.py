@@ -177,12 +177,10 @@ class LanTest(unittest.TestCase):
     def cluster(self, nodes=3, services=1, pool=None, ports=((80, "TCP"),), everywhere=()):
         """A running cluster whose Services all have their address; `everywhere`: on each node's kube-ipvs0 already."""
         lab = self.new_lab(nodes)
-        lab.start_controller(lab.folder_of_manifests())
-        for node in lab.nodes:
-            if everywhere:
+        if everywhere:
+            for node in lab.nodes:
                 node.add_kube_ipvs0(*everywhere)
-            node.start_agent()
-        lab.wait_agents(nodes)
+        lab.start()
         lab.manifest("pool.yaml", eip(address=pool or self.range()))
         lab.manifest("services.yaml", "---\n".join(self.service(f"s{i}", ports=ports) for i in range(services)))
         self.before = lab.wait_announced(services, 60)

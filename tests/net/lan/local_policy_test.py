@@ -25,10 +25,7 @@ class EndpointsThatFlap(HandOverTest):
 
     def test(self):
         lab = self.new_lab(2)
-        lab.start_controller(lab.folder_of_manifests())
-        for node in lab.nodes:
-            node.start_agent()
-        lab.wait_agents(2)
+        lab.start()
         lab.manifest("pool.yaml", eip())
         lab.manifest("endpoints.yaml", endpoints("node1"))
         lab.manifest("web.yaml", service("web", extra=LOCAL))

@@ -132,12 +132,10 @@ class LinkLocalOnly(NoControllerTest):
         lab.client.ip("addr", "add", f"{own_ipv6(lab.client)}/64", "dev", "eth0", "nodad")
         asker = NdpAsker(lab.client, own_ipv6(lab.client))
         self.addCleanup(asker.close)
-        lab.start_controller(lab.folder_of_manifests())
         for node in lab.nodes:
             lab.add_port(node, "eth1")
             node.ip("link", "set", "eth1", "up")
-            node.start_agent()
-        lab.wait_agents(3)
+        lab.start()
         lab.manifest("pool.yaml", eip("six", address=f"{self.VIP}-fd00:50::1ff", interface="eth1"))
         lab.manifest("services.yaml", service("web", pool="six", extra=IPV6_ONLY))
         holder = lab.node(lab.wait_announced(1, 60)[self.VIP])

@@ -7,10 +7,7 @@ from local_policy_test import LOCAL, endpoints
 class NoEndpointTest(LanTest):
     def start(self, *services):
         lab = self.new_lab(2)
-        lab.start_controller(lab.folder_of_manifests())
-        for node in lab.nodes:
-            node.start_agent()
-        lab.wait_agents(2)
+        lab.start()
         lab.manifest("pool.yaml", eip(address=self.range()))
         lab.manifest("services.yaml", "---\n".join(services))
         lab.wait_announced(1)

@@ -66,11 +66,8 @@ class Selected(NodesTest):
 
     def test(self):
         lab = self.new_lab(3)
-        lab.start_controller(lab.folder_of_manifests())
+        lab.start()
         self.node("node3", disk="ssd")
-        for node in lab.nodes:
-            node.start_agent()
-        lab.wait_agents(3)
         lab.manifest("pool.yaml", eip(address=self.range(), extra="  nodeSelector:\n    matchLabels: {disk: ssd}\n"))
         lab.manifest("services.yaml", self.service("s0"))
         self.assertEqual(lab.wait_announced(1)[self.vip], "node3")
@@ -113,10 +110,7 @@ class ComesAndGoes(NodesTest):
 
     def test(self):
         lab = self.new_lab(2)
-        lab.start_controller(lab.folder_of_manifests())
-        for node in lab.nodes:
-            node.start_agent()
-        lab.wait_agents(2)
+        lab.start()
         node = lab.nodes[0]
         for _ in range(3):
             node.kill_agent()

@@ -11,10 +11,7 @@ class StateFolder(LanTest):
         self.folder = os.path.join(lab.folder, "controller")
         os.mkdir(self.folder)
         run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", self.folder)
-        lab.start_controller(lab.folder_of_manifests())
-        for node in lab.nodes:
-            node.start_agent()
-        lab.wait_agents(2)
+        lab.start()
         lab.manifest("pool.yaml", eip())
         lab.manifest("first.yaml", service("first"))
         self.before = lab.wait_announced(1)
