@@ -51,6 +51,45 @@ class Marked(AssignTest):
         self.assertEqual([r.verb for r in self.writes("nginx", since) if r.resource.startswith("services")], ["patch"])
 
 
+class LowestFirst(AssignTest):
+    """T020 T021 the lowest free address is given, also after one came back"""
+
+    def test(self):
+        self.eip("eip-pool", POOL)
+        for name, address in (("a", "192.168.50.50"), ("b", "192.168.50.51"), ("c", "192.168.50.52")):
+            self.service(name, eip="eip-pool")
+            self.wait_address(name, address)
+        self.delete("b")
+        self.wait_eip("eip-pool", usage=2)
+        self.service("d", eip="eip-pool")
+        self.wait_address("d", "192.168.50.51")
+
+
+class Named(AssignTest):
+    """T028 T074 the Eip named serves, default or not; who names none where there is no default has any enabled one, or waits"""
+
+    def test(self):
+        self.service("web")
+        self.wait_waiting("web", "NoPool", "no available default eip found", f'"{self.namespace}"')
+        self.eip("off", "10.1.0.0/24", disable=True)
+        self.wait_waiting("web", "PoolDisabled", "off")
+        self.eip("any", "10.2.0.0/24")
+        self.wait_address("web", "10.2.0.0")
+        self.eip("standard", "10.3.0.0/24", IS_DEFAULT)
+        self.service("named", eip="any")
+        self.wait_address("named", "10.2.0.1")
+
+
+class WithoutPorts(AssignTest):
+    """T037 a Service of type LoadBalancer that is headless or has no ports is refused by the API server itself"""
+
+    def test(self):
+        for words, spec in (("spec.ports: Required value", {"ports": []}), ("may not be set to 'None' for LoadBalancer", {"clusterIP": "None"})):
+            thing = self.service_object("web")
+            thing["spec"].update(spec)
+            self.assertIn(words, self.cluster.kubectl_fails("create", "-f", "-", input=json.dumps(thing)))
+
+
 class ByDefault(AssignTest):
     """B2 B17 T078 the default Eip serves who opts in; disabled it gives nothing new, and what it gave stays, announced"""
 
@@ -79,52 +118,6 @@ class NamedDisabled(AssignTest):
         self.service("late", eip="eip-pool")
         self.wait_waiting("late", "PoolDisabled", "eip-pool", "is disabled")
         self.assertEqual(self.addresses("web"), "192.168.50.50")
-
-
-class Sharers(AssignTest):
-    """B3 B4 T017 T050 T051 of three that ask for one address two with different ports have it, counted once; one leaves, the next comes in"""
-
-    def test(self):
-        self.eip("eip-pool", POOL)
-        for name, port in (("sh1", 81), ("sh2", 82), ("sh3", 81)):
-            self.service(name, ports=(port,), loadBalancerIP="192.168.50.57")
-        self.wait_address("sh1", "192.168.50.57")
-        self.wait_address("sh2", "192.168.50.57")
-        self.wait_waiting("sh3", "PortConflict", f"{self.namespace}/sh1", "81", "192.168.50.57")
-        self.wait_eip("eip-pool", usage=1, used={"192.168.50.57": f"{self.namespace}/sh1;{self.namespace}/sh2"})
-        self.delete("sh2")
-        self.wait_eip("eip-pool", usage=1, used={"192.168.50.57": f"{self.namespace}/sh1"})
-        self.delete("sh1")
-        self.wait_address("sh3", "192.168.50.57")
-
-
-class SharersOfNamespaces(AssignTest):
-    """T053 T054 Services of two namespaces share with one key only; the refusal names the owner and tells no key"""
-
-    def test(self):
-        other = self.cluster.new_namespace(f"{self.namespace}-other")
-        self.addCleanup(self.cluster.api.delete, core("namespaces", name=other))
-        self.eip("eip-pool", POOL)
-        self.service("owner", eip="eip-pool", annotations={"berth.io/sharing-key": "secret"})
-        self.wait_address("owner", "192.168.50.50")
-
-        def ask(name, port, key):
-            service = self.service_object(name, ask="192.168.50.50", ports=(port,), annotations={"berth.io/sharing-key": key} if key else {})
-            service["metadata"]["namespace"] = other
-            self.cluster.api.create(core("services", other), service)
-
-        def ingress(name):
-            return ingress_of(self.cluster.api.get(core("services", other, name)))
-        ask("same", 81, "secret")
-        wait_for("the shared address", lambda: ingress("same") == ["192.168.50.50"])
-        for name, key, reason in (("another", "public", "SharingKeyMismatch"), ("none", None, "AddressInUse")):
-            ask(name, 82, key)
-            said = wait_for("a reason", lambda name=name: [
-                c for c in self.cluster.api.get(core("services", other, name))["status"].get("conditions") or [] if c["reason"] != "Assigned"])
-            self.assertEqual(said[0]["reason"], reason)
-            self.assertIn(f"{self.namespace}/owner", said[0]["message"])
-            self.assertNotIn("secret", said[0]["message"])
-            self.assertEqual(ingress(name), [])
 
 
 class BadRequests(AssignTest):

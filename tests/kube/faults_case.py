@@ -62,8 +62,8 @@ class FaultTest(BerthTest):
         return address
 
     @contextlib.contextmanager
-    def served(self, address):
-        """While this lasts a new connection to the address from the LAN gets its page, each time."""
+    def served(self, address, port=80):
+        """While this lasts a new connection to that port of the address from the LAN gets its page, each time."""
         end, failures, count, path = threading.Event(), [], 0, ""
 
         def ask():
@@ -72,7 +72,7 @@ class FaultTest(BerthTest):
             while not last:
                 last = end.wait(0.05)  # and once more after the end: what lasts less than that is seen as well
                 began = time.monotonic()
-                if not self.cluster.fetch(address, timeout=2):
+                if not self.cluster.fetch(address, port, timeout=2):
                     failures.append(round(began, 1))
                     path = path or self.path_of_pages(address)
                 count += 1

@@ -36,6 +36,7 @@ class Container:
         self.pod, self.spec, self.name = pod, spec, spec["name"]
         self.log = os.path.join(pod.kubelet.folder, f"pod-{pod.namespace}-{pod.name}-{self.name}.log")
         self.process, self.restarts, self.started_at, self.exit_code = None, 0, None, None
+        self._back_off = 0
         self.ready = False
         self.held = False  # not started again until that is taken back
         self.probed = True  # false: liveness no longer ends it, for as long as a test has frozen it
@@ -91,8 +92,10 @@ class Container:
             return self._probe()
         if self.process is not None and self.exit_code is None:
             self.exit_code, self.ready = self.process.returncode, False
-            # At once after the first end, then later each time; kubelet's own steps are longer.
-            self._next_start = time.monotonic() + min(5.0, 0.5 * self.restarts)
+            # At once after the first end, then later each time, until it has run for a while; kubelet's own steps are longer.
+            now = time.monotonic()
+            delay = self._back_off if now - self.began < 10 else 0
+            self._next_start, self._back_off = now + delay, min(5.0, delay + 0.5)
             return True
         again = self.pod.restart_policy == "Always" or (self.pod.restart_policy == "OnFailure" and self.exit_code != 0)
         if self.process is not None and (not again or self.held or time.monotonic() < self._next_start):
