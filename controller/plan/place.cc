@@ -74,9 +74,6 @@ Eligible FindEligible(const AddressView& address, const std::map<std::string, No
   return eligible;
 }
 
-// Nodes of a lower one come first, and gain as long as there are any.
-int Tier(const NodeView& node) { return !node.preferred ? 2 : node.unsteady ? 1 : 0; }
-
 Ranking RankAmong(const IpAddr& address, const Eligible& eligible) {
   std::vector<std::pair<std::uint64_t, const std::pair<const std::string, NodeView>*>> ranked;
   ranked.reserve(eligible.able.size());
@@ -162,6 +159,8 @@ bool SameNodes(const AddressView& a, const AddressView& b) {
   // Other rules may mean another interface for each address.
   return a.address == b.address || (a.interface != "auto" && a.interface.find_first_of(":,") == std::string::npos);
 }
+
+int Tier(const NodeView& node) { return !node.preferred ? 2 : node.unsteady ? 1 : 0; }
 
 std::uint64_t Weight(const std::string& node, const IpAddr& address) {
   // The zero byte keeps the two parts apart; node names have none.

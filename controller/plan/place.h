@@ -68,8 +68,12 @@ bool CanSpeakFor(const AddressView& address, const NodeView& node);
 // Whether the same nodes can hold both, as far as can be told without the nodes.
 bool SameNodes(const AddressView& a, const AddressView& b);
 
+// 0 for a node that is preferred and steady, 1 for one that is not steady, 2 for one that is not preferred. Of the
+// nodes that can hold an address those of the lowest tier gain it.
+int Tier(const NodeView& node);
+
 struct Ranking {
-  std::vector<std::string> nodes;  // that can hold it, best first: preferred ones before others, then by hash
+  std::vector<std::string> nodes;  // that can hold it, best first: by tier, then by hash
   std::vector<Refusal> refusals;   // the others, by name
 };
 Ranking Rank(const AddressView& address, const std::map<std::string, NodeView>& nodes, const Rules& rules);

@@ -66,18 +66,19 @@ class Balancer {
     std::vector<Index> items;
   };
 
-  // The nodes that an address may go to: the preferred and steady ones of those that can hold it, or all where there
-  // are none.
+  // The nodes that an address may go to: those of the best tier that can hold it.
   std::vector<bool> TargetsOf(const AddressView& address) {
-    std::vector<bool> able(nodes_.size()), preferred(nodes_.size());
+    std::vector<bool> targets(nodes_.size());
+    std::optional<int> best;
     for (Index n = 0; n < nodes_.size(); ++n) {
-      able[n] = CanHold(address, *nodes_[n].view, rules_).ok();
-      preferred[n] = able[n] && nodes_[n].view->preferred && !nodes_[n].view->unsteady;
+      targets[n] = CanHold(address, *nodes_[n].view, rules_).ok();
+      if (targets[n]) best = std::min(best.value_or(Tier(*nodes_[n].view)), Tier(*nodes_[n].view));
     }
-    const bool any = std::find(preferred.begin(), preferred.end(), true) != preferred.end();
-    std::vector<bool>& targets = any ? preferred : able;
-    for (Index n = 0; n < nodes_.size(); ++n) nodes_[n].target = nodes_[n].target || targets[n];
-    return std::move(targets);
+    for (Index n = 0; n < nodes_.size(); ++n) {
+      targets[n] = targets[n] && Tier(*nodes_[n].view) == *best;
+      nodes_[n].target = nodes_[n].target || targets[n];
+    }
+    return targets;
   }
 
   std::size_t Slack() const {

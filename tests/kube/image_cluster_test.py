@@ -25,14 +25,12 @@ class Images(FaultTest):
             self.assertFalse(os.path.exists(f"/proc/{pod.pid}/root/bin/sh"))
         address = self.web_service()
         self.assertIn("Role:       leader", self.berth.ctl("version"))
+        self.check_promises()
         self.delete("web")
         wait_for("its end", lambda: not self.services(), 20, 0.02)
         wait_for("silence", lambda: not self.cluster.asker.who_has(address), 10)
         self.berth.uninstall()
         self.assertEqual(self.berth.controllers + self.berth.agents, [])
-
-    def check_promises(self):
-        """Berth is gone, and with it its promises."""
 
 
 if __name__ == "__main__":

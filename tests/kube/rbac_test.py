@@ -208,6 +208,7 @@ class Used(RbacTest):
         self.assertEqual(self.cluster.audit.refused(mark, user=CONTROLLER), [])
         # From here on the rights go before the controllers do.
         ending, mark = {pod.name for pod in self.berth.controllers}, self.cluster.audit.mark()
+        self.check_promises()
         self.berth.uninstall()
         requests = self.cluster.audit.requests(user=CONTROLLER)
         named = {right[:3] for right in rights if right[3]}
@@ -215,9 +216,6 @@ class Used(RbacTest):
         granted = rights
         self.assertEqual((used - granted, granted - used), (set(), set()))
         self.assertEqual([r for r in self.cluster.audit.refused(mark, user=CONTROLLER) if r.pod not in ending], [])
-
-    def check_promises(self):
-        """Berth is gone, and with it its promises."""
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ OURS = ("berth", "finalizer.lb.kubesphere.io", "finalizer.ipam.kubesphere.io", E
 class UninstallTest(FaultTest):
     def uninstall_and_look(self, addresses):
         """{name: addresses} of the Services afterwards."""
+        self.check_promises()
         self.berth.uninstall()
         for node in self.cluster.nodes:
             self.assertNotIn("berth", node.exec("nft", "list", "tables").stdout)
@@ -25,9 +26,6 @@ class UninstallTest(FaultTest):
         # What the Deployment owned goes after it, when Kubernetes' garbage collector comes by.
         wait_for("nothing of the chart's", lambda: not self.cluster.kubectl("get", "all", "-n", NAMESPACE, "-o", "name"), 60, 0.2)
         return {name: ingress_of(thing) for name, thing in self.services().items()}
-
-    def check_promises(self):
-        """Berth is gone, and with it its promises."""
 
 
 class Keep(UninstallTest):

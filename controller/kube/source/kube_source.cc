@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/kube/source/kube_source.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -21,25 +22,32 @@ constexpr absl::Duration kFetchRetry = absl::Seconds(1);
 constexpr absl::Duration kCrdInterval = absl::Minutes(5);
 constexpr absl::Duration kCrdRetry = absl::Seconds(10);
 constexpr absl::Duration kResignWait = absl::Seconds(1);
-constexpr int kKinds = 5;  // whose objects addresses depend on: all but those of BGP
 
 }  // namespace
 
 struct KubeSource::Collection {
   const char* resource;
   const char* path;
+  bool for_addresses = true;  // nothing is decided before these have been listed
 };
 
-const KubeSource::Collection& KubeSource::CollectionOf(Kind kind) {
+const std::map<KubeSource::Kind, KubeSource::Collection>& KubeSource::Collections() {
   static const std::map<Kind, Collection> kCollections = {
       {Kind::kServices, {"services", "/api/v1/services"}},
       {Kind::kSlices, {"endpointslices", "/apis/discovery.k8s.io/v1/endpointslices"}},
       {Kind::kNodes, {"nodes", "/api/v1/nodes"}},
       {Kind::kNamespaces, {"namespaces", "/api/v1/namespaces"}},
       {Kind::kPools, {"eips", "/apis/network.kubesphere.io/v1alpha2/eips"}},
-      {Kind::kBgpConfs, {"bgpconfs", "/apis/network.kubesphere.io/v1alpha2/bgpconfs"}},
-      {Kind::kBgpPeers, {"bgppeers", "/apis/network.kubesphere.io/v1alpha2/bgppeers"}}};
-  return kCollections.at(kind);
+      {Kind::kBgpConfs, {"bgpconfs", "/apis/network.kubesphere.io/v1alpha2/bgpconfs", false}},
+      {Kind::kBgpPeers, {"bgppeers", "/apis/network.kubesphere.io/v1alpha2/bgppeers", false}}};
+  return kCollections;
+}
+
+const KubeSource::Collection& KubeSource::CollectionOf(Kind kind) { return Collections().at(kind); }
+
+bool KubeSource::AllListed() const {
+  return std::all_of(Collections().begin(), Collections().end(),
+                     [this](const auto& one) { return !one.second.for_addresses || listed_.count(one.first) != 0; });
 }
 
 KubeSource::KubeSource(EventLoop& loop, ApiClient& client, KubeSourceOptions options)
@@ -68,9 +76,9 @@ absl::Status KubeSource::Start(Observer& observer) {
   observer_ = &observer;
   alive_ = std::make_shared<bool>(true);
   // Slices come after all Services: of those that need none they are not kept.
-  for (const Kind kind :
-       {Kind::kServices, Kind::kNodes, Kind::kNamespaces, Kind::kPools, Kind::kBgpConfs, Kind::kBgpPeers})
-    Watch(kind);
+  for (const auto& [kind, collection] : Collections()) {
+    if (kind != Kind::kSlices) Watch(kind);
+  }
   election_.Start();
   CheckCrd();
   return absl::OkStatus();
@@ -188,7 +196,7 @@ void KubeSource::JudgeBgp(Kind kind, const std::string& name, const json* object
 }
 
 void KubeSource::OnListed(Kind kind) {
-  if (kind != Kind::kBgpConfs && kind != Kind::kBgpPeers) listed_.insert(kind);
+  listed_.insert(kind);
   if (kind == Kind::kServices && followers_.count(Kind::kSlices) == 0) Watch(Kind::kSlices);
   if (kind == Kind::kSlices) store_.OnListed();
   Changed();
@@ -254,7 +262,7 @@ void KubeSource::Flush() {
   if (led_) {
     for (const BgpObjects::Invalid& invalid : bgp_.TakeUntold()) Record(invalid.event, invalid.uid);
   }
-  if (listed_.size() < kKinds) return;  // all at once, then
+  if (!AllListed()) return;  // all at once, then
   const model::ClusterDelta delta = store_.TakeDelta(kServicesOfOneTurn);
   for (const model::ObjectId& service : delta.gone_services) announced_.Gone(service);
   for (const model::Service& service : delta.services) {

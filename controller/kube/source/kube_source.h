@@ -83,7 +83,9 @@ class KubeSource final : public model::ClusterSource {
     Reflector reflector_;
   };
   struct Collection;
+  static const std::map<Kind, Collection>& Collections();
   static const Collection& CollectionOf(Kind kind);
+  bool AllListed() const;
 
   void Watch(Kind kind);
   void OnObject(Kind kind, const nlohmann::json& object);

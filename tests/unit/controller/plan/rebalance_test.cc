@@ -102,6 +102,18 @@ TEST_CASE("addresses go only to nodes that can hold them, preferred ones where t
   CHECK(c.Plan() == shifts);
 }
 
+TEST_CASE("addresses are evened out among nodes of one tier, the best that there is, as they were placed", "[unit]") {
+  Case c = Case(4).Holds("node1", 6);
+  c.nodes["node2"].unsteady = true;
+  c.nodes["node3"].preferred = false;
+  auto shifts = c.Plan();
+  CHECK(shifts.size() == 3);
+  for (const Shift& s : shifts) CHECK(s.to == "node4");
+  c.nodes["node1"].unsteady = c.nodes["node4"].unsteady = true;  // nobody is steady, yet three are preferred
+  shifts = c.Plan();
+  CHECK(c.After(shifts) == Load{{"node1", 2}, {"node2", 2}, {"node4", 2}});
+}
+
 TEST_CASE("what leaves its node anyway is no matter of balance", "[unit]") {
   Case c = Case(3).Holds("node1", 6);
   c.nodes["node1"].drained = true;
