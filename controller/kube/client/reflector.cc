@@ -53,6 +53,7 @@ void Reflector::Start() { Proceed(); }
 
 void Reflector::Proceed() {
   if (next_ == Next::kWatch) return Watch();
+  keys_.merge(listing_);  // of a list that failed half-way: the observer has been told of them
   listing_.clear();
   List("");
 }

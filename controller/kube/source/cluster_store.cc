@@ -66,7 +66,11 @@ void ClusterStore::PutService(ServiceObject object) {
   kept.fetched = local && (kept.fetched || !listed_);
   kept.local = local;
   kept.to_tell = std::move(service);
-  if (!local || kept.fetched) changed_services_.insert(id);
+  if (!local || kept.fetched) {
+    changed_services_.insert(id);
+  } else {
+    changed_services_.erase(id);  // what changed before is told with it, once its endpoints are here
+  }
 }
 
 void ClusterStore::PutWritten(ServiceObject object) {

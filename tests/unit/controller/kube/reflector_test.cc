@@ -262,6 +262,24 @@ TEST_CASE("what the pages of a list that failed had, and the whole one has not, 
   CHECK(b.cache.objects == b.Truth());
 }
 
+TEST_CASE("so it is with the very first list: what was told of it is known, and can vanish", "[unit]") {
+  Bench b;
+  for (const char* name : {"a", "b", "c"}) b.Put(name);
+  int pages = 0;
+  b.server.on_answered = [&](const FakeApiServer::Seen& seen, int) {
+    if (seen.verb != "list" || ++pages != 1) return;
+    b.loop.Post([&] {
+      b.Delete("a");  // which the first page has
+      b.server.Compact();
+    });
+  };
+  b.reflector->Start();
+  b.Run(absl::Seconds(5));
+  CHECK(pages > 2);
+  CHECK(b.cache.vanished == std::vector<std::string>{"a"});
+  CHECK(b.cache.objects == b.Truth());
+}
+
 TEST_CASE("where tokens always expire, it asks for everything at once", "[unit]") {
   Bench b;
   for (const char* name : {"a", "b", "c"}) b.Put(name);
