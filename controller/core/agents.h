@@ -117,7 +117,10 @@ class Agents {
   void CheckHeartbeats();
   // The process stood still: nobody is to blame for the silence.
   void ForgiveSilence();
-  void Forget(const std::string& node);  // its Node object is gone
+  // Its Node object is gone: so is its agent, unless it is in contact, or answers on the LAN without. Whether anything
+  // was known of it that is not any more. Its MACs are still told from strangers': a machine may outlive its object.
+  bool Forget(const std::string& node);
+  void ForgetMacs(const std::string& node);  // of a node of which Forget has left nothing
 
   Agent* Find(const std::string& node);
   const Agent* Find(const std::string& node) const;

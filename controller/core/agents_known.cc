@@ -2,18 +2,26 @@
 // The part of Agents that outlives contact with them, and mostly the process: which nodes there are, by which MACs they
 // speak, which of them are drained, and whose agent comes and goes.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "controller/core/agents.h"
 
 namespace berth::core {
 
-void Agents::Forget(const std::string& node) {
-  Agent* agent = Find(node);
-  if (agent == nullptr || agent->connected()) return;
+bool Agents::Forget(const std::string& node) {
+  const Agent* agent = Find(node);
+  if (agent != nullptr && (agent->connected() || agent->control_lost)) return false;
   agents_.erase(node);
-  known_.erase(node);
-  drained_.erase(node);
+  const bool was_drained = drained_.erase(node) != 0;
+  return known_.erase(node) != 0 || was_drained;
+}
+
+void Agents::ForgetMacs(const std::string& node) {
+  if (Knows(node)) return;
+  for (auto it = node_of_mac_.begin(); it != node_of_mac_.end();) {
+    it = it->second == node ? node_of_mac_.erase(it) : std::next(it);
+  }
 }
 
 std::string Agents::NodeOfMac(const MacAddr& mac) const {

@@ -8,6 +8,9 @@
 #include "controller/plan/exclude.h"
 
 namespace berth::core {
+namespace {
+constexpr absl::Duration kOutlives = absl::Minutes(5);  // a machine its Node object
+}  // namespace
 
 ControllerCore::ControllerCore(Options options)
     : ctx_(std::move(options)),
@@ -139,16 +142,34 @@ void ControllerCore::On(const SourceChanged& e) {
   if (pools) services_.OnPoolsChanged();
   if (pools) services_.Wake();
   if (changed.namespaces) services_.OnNamespacesChanged();
+  for (const model::Node& node : e.delta.nodes) gone_.erase(node.name);
   for (const std::string& node : changed.gone_nodes) {
     holders_.OnNodeGone(node);
-    const bool was_drained = agents_.Drained(node);
-    agents_.Forget(node);
-    if (leader_ && was_drained && !agents_.Drained(node)) ctx_.Emit(RememberAgents{agents_.Known()});
+    Forget(node);
     awaited_.erase(node);
+    gone_.insert(node);
+    ForgetLater(node);
   }
   if (!ctx_.active) return TryOpenGate();
   if (changed.nodes || pools) holders_.OnNodesChanged();
   for (const model::ObjectId& service : changed.endpoints) holders_.OnEndpointsChanged(service);
+}
+
+void ControllerCore::Forget(const std::string& node) {
+  if (agents_.Forget(node) && leader_) ctx_.Emit(RememberAgents{agents_.Known()});
+}
+
+// A machine may go on for a while after its Node object: long after that, whoever has its MACs is a stranger.
+void ControllerCore::ForgetLater(const std::string& node) {
+  ctx_.After(kOutlives, [this, node] {
+    if (gone_.count(node) == 0) return;
+    const Agent* agent = agents_.Find(node);
+    if (agent != nullptr && agent->connected()) return;  // until it is lost
+    if (agent != nullptr && agent->control_lost) return ForgetLater(node);
+    Forget(node);
+    agents_.ForgetMacs(node);
+    gone_.erase(node);
+  });
 }
 
 void ControllerCore::On(const SourceSynced& e) {
@@ -242,6 +263,7 @@ void ControllerCore::OnContact(Agent& agent) {
 void ControllerCore::OnLost(Agent& agent) {
   holders_.ForgetViews();
   changes_.agents.insert(agent.node);
+  if (gone_.count(agent.node) != 0) ForgetLater(agent.node);
   if (!ctx_.active) return;
   holders_.OnLost(agent);
   pools_.TouchAll();

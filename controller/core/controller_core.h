@@ -93,6 +93,8 @@ class ControllerCore {
   void OnContact(Agent& agent);
   void OnLost(Agent& agent);
   void RecallLate(const std::vector<model::ClusterSource::KnownAgent>& known);
+  void Forget(const std::string& node);  // of an agent: all but its MACs
+  void ForgetLater(const std::string& node);
   void CloseGate();
   void TryOpenGate();
   void Exclude();
@@ -120,6 +122,7 @@ class ControllerCore {
   TimerQueue::Id gate_timer_ = 0;
   bool expecting_ = false;         // it is known which agents there should be
   std::set<std::string> awaited_;  // known agents that have not said Hello in this term
+  std::set<std::string> gone_;     // nodes whose object is gone, and whose agents' MACs are remembered still
   std::deque<absl::Time> losses_;
   absl::Time last_event_ = absl::InfinitePast();
   std::vector<std::string> problems_;

@@ -9,6 +9,8 @@
 namespace berth::core {
 namespace {
 using Phase = Holding::Phase;
+// Whether the holder has the address to itself: its successor, if there is one, has not been let in yet.
+bool Keeps(Phase phase) { return phase == Phase::kHeld || phase == Phase::kPreparing; }
 constexpr std::size_t kRecheckSample = 4;  // addresses asked of each lost agent at a time, in turn
 }  // namespace
 
@@ -174,7 +176,7 @@ void Holders::OnAcked(Agent& agent, const IpAddr& address, const sync::Rejection
   } else if (h.phase == Phase::kTakingOver && agent.node == h.next) {
     FinishMove(h);
   }
-  if (h.phase == Phase::kHeld && agent.node == h.holder && agent.announced.count(address) == 0) {
+  if (Keeps(h.phase) && agent.node == h.holder && agent.announced.count(address) == 0) {
     // It has the role and yet is silent, since a rival spoke meanwhile: the address is its own still.
     agents_.SetRole(agent.node, MakeAssignment(h, sync::Role::kAnnounce), true);
   }
@@ -187,7 +189,7 @@ void Holders::OnInterfaces(Agent& agent) {
 
 void Holders::OnAnnounced(Agent& agent) {
   for (auto& [address, h] : holdings_) {
-    if (h.holder != agent.node || h.phase != Phase::kHeld || h.withdrawing) continue;
+    if (h.holder != agent.node || !Keeps(h.phase) || h.withdrawing) continue;
     const sync::Assignment* role = agents_.RoleOf(agent.node, address);
     if (role == nullptr || role->role != sync::Role::kAnnounce || agent.announced.count(address) != 0) continue;
     // It fell silent because a rival spoke, and asks: the address is its own still.

@@ -117,6 +117,41 @@ TEST_CASE("an address that a stranger had is asked about each minute, and given 
   CHECK(world.AddressOf("next") == first);
 }
 
+TEST_CASE("a machine whose Node has been gone for long is known no more, and a stranger where it answers", "[system]") {
+  const bool in_contact = GENERATE(false, true);  // when its object goes
+  World world;
+  const IpAddr first = Ip("192.168.50.100");
+  world.AddNodes(3);
+  for (const auto& [name, node] : world.nodes) {
+    world.cluster.Put(model::Node{.name = name, .labels = {}, .explicit_object = true});
+  }
+  world.AddPool("edge", "192.168.50.100-192.168.50.110");
+  world.StartAll();
+  const auto on_record = [&] {
+    return std::any_of(world.cluster.agents().begin(), world.cluster.agents().end(),
+                       [](const auto& known) { return known.node == "node3"; });
+  };
+  REQUIRE(on_record());
+  if (!in_contact) world.KillAgent("node3");
+  world.Run(absl::Seconds(3));
+  world.cluster.DeleteNode("node3");
+  world.Run(absl::Seconds(1));
+  CHECK(on_record() == in_contact);
+  if (in_contact) world.KillAgent("node3");
+  world.Run(absl::Minutes(6));
+  CHECK_FALSE(on_record());
+
+  LanHost reused(world.loop, world.lan, "reused", world.NodeNamed("node3").mac, first);
+  world.AddService("web");
+  world.Run(absl::Seconds(5));
+  CHECK(world.AddressOf("web") == Ip("192.168.50.101"));
+  const auto status = world.cluster.pool_status("edge");
+  REQUIRE(status);
+  REQUIRE(status->conflicted.size() == 1);
+  CHECK(status->conflicted[0].address == first.ToString());
+  CHECK(world.HasEvent("AddressConflict", first.ToString()));
+}
+
 TEST_CASE("T128 a stranger that claims an address later is reported, and defended against once in 10 s at most",
           "[system]") {
   World world;

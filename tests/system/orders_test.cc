@@ -353,5 +353,31 @@ TEST_CASE("a rebalance leaves alone what has changed since it was planned, and e
   CHECK(world.Holders() == holders);
 }
 
+TEST_CASE("a holder that fell silent while its successor was preparing speaks again when nothing comes of that",
+          "[system]") {
+  const bool undrained = GENERATE(false, true);  // else the successor is lost
+  World world;
+  Prepare(world, 3, 1);
+  const IpAddr vip = world.Holders().begin()->first;
+  const std::string holder = world.HolderOf(vip);
+  std::vector<std::string> others;
+  for (const auto& [name, node] : world.nodes) {
+    if (name != holder) others.push_back(name);
+  }
+  for (const std::string& other : others) world.AgentOf(other).Freeze();  // whichever it is, it does not get ready
+  REQUIRE(LeaderOf(world).DrainNode(holder).ok());
+  world.Run(absl::Milliseconds(20));
+  CHECK(world.HolderOf(vip) == holder);
+  // A late frame of a candidate's says that it has the address.
+  LanHost late(world.loop, world.lan, "late", world.NodeNamed(others[0]).mac, Ip("192.168.50.222"));
+  late.Announce(vip);
+  world.Run(absl::Milliseconds(2));
+  if (undrained) REQUIRE(LeaderOf(world).UndrainNode(holder).ok());
+  CHECK(world.RunUntil([&] { return world.HolderOf(vip) == holder; }, absl::Milliseconds(100)));
+  for (const std::string& other : others) world.AgentOf(other).Thaw();
+  world.Run(absl::Seconds(3));
+  CHECK((world.HolderOf(vip) == holder) == undrained);
+}
+
 }  // namespace
 }  // namespace berth::system

@@ -58,6 +58,7 @@ class ClusterStore {
   bool dirty() const;
   const model::Problems& problems() const { return problems_; }
 
+  bool HasNode(const std::string& name) const { return nodes_.count(name) != 0; }
   // Null when the Service is not known, or known at another revision.
   const ServiceRest* RestAt(const model::ObjectId& id, const std::string& revision) const;
   // Its ServiceRest::unannounced; "" when it is not known.

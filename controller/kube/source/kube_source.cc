@@ -94,6 +94,13 @@ void KubeSource::Stop() {
   observer_ = nullptr;
 }
 
+std::vector<KubeSource::KnownAgent> KubeSource::KnownAgents() const {
+  std::vector<KnownAgent> known = memory_.known();
+  known.erase(std::remove_if(known.begin(), known.end(), [this](const auto& one) { return !store_.HasNode(one.node); }),
+              known.end());
+  return known;
+}
+
 void KubeSource::PostAlive(std::function<void()> task) {
   loop_.Post([alive = std::weak_ptr<bool>(alive_), task = std::move(task)] {
     if (!alive.expired()) task();

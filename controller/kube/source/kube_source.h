@@ -58,7 +58,8 @@ class KubeSource final : public model::ClusterSource {
   void WriteUnannounced(const model::UnannouncedServices& services) override;
   void RecordEvent(const model::EventRecord& event) override;
   void RaiseTerm(std::uint64_t at_least) override;
-  std::vector<KnownAgent> KnownAgents() const override { return memory_.known(); }
+  // Of those on record, the ones whose Node is there still.
+  std::vector<KnownAgent> KnownAgents() const override;
   void RememberAgents(const std::vector<KnownAgent>& agents) override;
 
   // Ends well: leads no more, lets what is being written end, leaves the Lease to others; then `done`, after two
