@@ -15,8 +15,8 @@ a decoder cannot know, all of it optional, times in seconds since 1970:
              null: as long as it lasts, no answer being possible
 
 What must hold, for ARP and for neighbour discovery alike (where hosts ask for an address that they want to have, too):
-  double     two MACs answer one question only within 5 ms of the first frame by which the new one announced the address,
-             on one side of a partition, and not within the second after one healed
+  double     two MACs answer one question only within 5 ms of the first frame by which the new one announced the address; but
+             on two sides of a partition, and within the second after one healed
   addressee  an answer goes to the asker alone
   sender     an answer comes from the MAC that it names
   storm      an address is announced at most 16 times in 12 s by one MAC while no other announces it
@@ -38,6 +38,7 @@ FIELDS = ["frame.time_epoch", "sll.ifindex", "sll.src.eth", "arp.opcode", "arp.s
           "arp.dst.proto_ipv4", "icmpv6.type", "ipv6.src", "ipv6.dst", "icmpv6.nd.ns.target_address", "icmpv6.nd.na.target_address",
           "icmpv6.opt.linkaddr", "icmpv6.nd.na.flag.s", "icmpv6.nd.na.flag.o"]
 TWO_MAY_ANSWER = 0.005  # round a new holder's first announcement
+REPEATS = 10            # seconds until an announcement is repeated no more
 HEALING = 1.0
 QUESTION_STANDS = 1.0   # an answer later than that is to nobody
 NOBODY, ALL_NODES = "00:00:00:00:00:00", "ff02::1"
@@ -215,11 +216,19 @@ class Judge:
                 return
             if sides.get(a.host, 0) == sides.get(question.host, 0):
                 first.setdefault(a.who, a)
-        # One that announced it within 5 ms of all the answers has just taken it over.
-        news = [f.time for f in self.announced[question.address] if f.who in first]
+        # One that began to announce it within 5 ms of all the answers has just taken it over.
+        news = [f.time for f in self.beginnings(question.address) if f.who in first]
         if len(first) > 1 and not any(all(abs(a.time - t) <= TWO_MAY_ANSWER for a in first.values()) for t in news):
             self.say(question.time, "double", question.address, " and ".join(f"{a.host} ({who}) after {(a.time - question.time) * 1000:.1f} ms"
                                                       for who, a in first.items()) + f" answer {question.host}")
+
+    def beginnings(self, address):
+        """Of the announcements of an address the first ones, that is without those by which the same host says it again."""
+        last = None
+        for frame in self.announced[address]:
+            if last is None or frame.who != last.who or frame.time > last.time + REPEATS:
+                yield frame
+            last = frame
 
 
 def judge(path, about):

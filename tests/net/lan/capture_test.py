@@ -161,6 +161,11 @@ class Planted(OfBoth):
         tape = self.tape
         self.assertEqual(tape().announce(10, TWO).ask(10.001).answer(10.002, ONE).answer(10.003, TWO).judged()[0], [])
         self.assertEqual(tape().announce(10, TWO).ask(10.1).answer(10.102, ONE).answer(10.103, TWO).judged()[0], ["double"])
+        # That one says it again excuses nobody.
+        again = tape().announce(10, TWO).announce(11.1, TWO).ask(11.101).answer(11.102, ONE).answer(11.103, TWO)
+        self.assertEqual(again.judged()[0], ["double"])
+        older = tape().announce(9, ONE).announce(10.1, ONE).ask(10.101).answer(10.102, ONE).answer(10.103, TWO)
+        self.assertEqual(older.judged()[0], ["double"])
         # A take-over, which a probe precedes.
         over = tape().ask(9.99).doubt(9.97, TWO).announce(10, TWO).answer(9.998, ONE).answer(10.003, TWO)
         self.assertEqual(over.judged()[0], [])
