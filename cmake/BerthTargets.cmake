@@ -45,7 +45,10 @@ endfunction()
 function(berth_test NAME)
   cmake_parse_arguments(ARG "GRPC" "TIER;TIMEOUT" "SOURCES;DEPS;PROPERTIES" ${ARGN})
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 180)  # seconds; the slowest take 40 under AddressSanitizer
+    set(ARG_TIMEOUT 180)  # seconds; the slowest take 10, and 40 under AddressSanitizer, which gets what others leave
+    if(BERTH_SANITIZE)
+      set(ARG_TIMEOUT 600)
+    endif()
   endif()
   add_executable(${NAME} ${ARG_SOURCES})
   target_include_directories(${NAME} PRIVATE ${CMAKE_SOURCE_DIR})
