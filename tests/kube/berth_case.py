@@ -76,6 +76,11 @@ class Berth:
         pod = pod or self.leader()
         return pod.exec("/usr/bin/berthctl" if pod.container().image.root else f"{PROGRAMS}/berthctl", *args).stdout
 
+    def metric(self, sample, pod=None):
+        """What a sample, NAME{LABEL="VALUE"}, of the metrics of the controller that leads, or another, is."""
+        text = self.cluster.controller_host.exec("curl", "-sSf", f"http://{(pod or self.leader()).address}:8080/metrics").stdout
+        return float(dict(line.rsplit(" ", 1) for line in text.splitlines())[sample])
+
     def get(self, what):
         """`berthctl get WHAT -o json`, as a list."""
         return json.loads(self.ctl("get", what, "-o", "json"))[what]

@@ -261,7 +261,7 @@ class Unserved(LifeTest):
 
 
 class Unclassed(LifeTest):
-    """E14 with manageUnclassed the default Eip's annotations are written into a new LoadBalancer Service, and nothing into others"""
+    """E14 with manageUnclassed the default Eip's annotations are written into a new LoadBalancer Service, and nothing into others; none waits for us"""
 
     def test(self):
         self.eip("eip-pool", POOL, {"eip.openelb.kubesphere.io/is-default-eip": "true"})
@@ -281,6 +281,15 @@ class Unclassed(LifeTest):
         self.assertEqual(self.get_service("inner")["metadata"].get("annotations", {}), {})
         self.service("foreign", opted_in=False, loadBalancerClass="other.io/x")
         self.assertEqual(self.get_service("foreign")["metadata"].get("annotations", {}), {})
+        for pod in self.berth.controllers:
+            pod.kill(hold=True)
+            self.addCleanup(pod.release)
+        for name, spec in (("late", {}), ("late-inner", {"type": "ClusterIP"}), ("late-foreign", {"loadBalancerClass": "other.io/x"})):
+            self.cluster.apply(self.service_object(name, opted_in=False, **spec))
+        for pod in self.berth.controllers:
+            pod.release()
+        self.wait_address("late", "192.168.50.51", timeout=30)
+        self.assertEqual((self.addresses("late-inner"), self.addresses("late-foreign")), ("", ""))
 
 
 if __name__ == "__main__":

@@ -69,9 +69,7 @@ class Agreed(PoolTest):
 
     def metrics(self):
         """The addresses of the Eip and those in use, as the leader says."""
-        text = self.cluster.controller_host.exec("curl", "-sSf", f"http://{self.berth.leader().address}:8080/metrics").stdout
-        values = dict(line.rsplit(" ", 1) for line in text.splitlines() if 'pool="edge"' in line)
-        return tuple(float(values[f'{name}{{pool="edge"}}']) for name in ("berth_pool_addresses", "berth_pool_addresses_in_use"))
+        return tuple(self.berth.metric(f'{name}{{pool="edge"}}') for name in ("berth_pool_addresses", "berth_pool_addresses_in_use"))
 
 
 class Full(PoolTest):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults of the API server cost nobody an address and no client a page."""
+import secrets
 import sys
 
 from faults_case import *  # noqa: F403
+from faults_case import CONTROLLER
 
 
 class Away(FaultTest):
@@ -59,7 +61,10 @@ class Compacted(FaultTest):
                 self.delete("goes")
                 self.create("new")
                 self.cluster.expire_watches()
+                mark = self.cluster.audit.mark()
             after = self.wait_addresses("web", "kept", "new")
+        for pod in self.berth.controllers:
+            wait_for("a list", lambda pod=pod: self.cluster.audit.requests(mark, user=CONTROLLER, pod=pod.name, verb="list", resource="services"))
         self.assertEqual((after["web"], after["kept"]), (before["web"], before["kept"]))
 
 
@@ -68,17 +73,36 @@ class CutMidObject(FaultTest):
 
     def test(self):
         names = [f"large-{i}" for i in range(6)]
-        spaces = [pod.space for pod in self.berth.controllers]
-        text = "x" * 100_000  # takes several reads
+        pods = self.berth.controllers
+        for pod in pods:  # an object of 200 kB takes a fifth of a second
+            self.shape(pod, "add", "root", "tbf", "rate", "8mbit", "burst", "16kb", "latency", "5s")
+            self.addCleanup(self.shape, pod, "del", "root")
         for name in names:
             thing = service(name)
-            thing["metadata"]["annotations"] = {"example.com/text": text}
+            thing["metadata"]["annotations"] = {"example.com/text": secrets.token_hex(100_000)}
+            before = [(self.passed(pod), self.restarts(pod)) for pod in pods]
             self.cluster.api.create(self.path(), thing)
-            for space in spaces:
-                space.cut_api(reset=True)
-            for space in spaces:
-                space.heal_api()
+            for pod, (passed, _) in zip(pods, before):
+                wait_for("a third of it", lambda pod=pod, passed=passed: self.passed(pod) - passed > 70_000, 20, 0)
+                pod.space.cut_api(reset=True)
+            for pod, (_, restarts) in zip(pods, before):
+                wait_for("the end of its watch", lambda pod=pod, restarts=restarts: self.restarts(pod) > restarts, 20, 0.02)
+                pod.space.heal_api()
         self.wait_addresses(*names)
+
+    def restarts(self, pod):
+        """How often that controller's watch of Services has begun anew."""
+        return self.berth.metric('berth_watch_restarts_total{resource="services"}', pod)
+
+    @staticmethod
+    def shape(pod, verb, *args):
+        """What comes to a pod."""
+        pod.space.node.exec("tc", "qdisc", verb, "dev", pod.space.port, *args)
+
+    @staticmethod
+    def passed(pod):
+        """Bytes that have come to a pod, so far."""
+        return int(pod.space.node.exec("cat", f"/sys/class/net/{pod.space.port}/statistics/tx_bytes").stdout)
 
 
 class OneCutOff(FaultTest):

@@ -26,6 +26,8 @@ class Installed(BerthTest):
         self.assertIs(json.loads(config)["ipvs"]["strictARP"], False)
         self.assertRegex(self.cluster.helm("test", "berth", "-n", "openelb-system", "--timeout=60s"),
                          r"TEST SUITE: +berth-test\n(.*\n)*Phase: +Succeeded\n")
+        # From its first request on a controller has all the rights that it needs.
+        self.assertEqual(self.cluster.audit.refused(user=CONTROLLER), [])
 
 
 class FirstService(BerthTest):
