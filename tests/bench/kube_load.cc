@@ -7,6 +7,7 @@
 //                                   its own as a controller would: one patch of its status, one Event. No decisions,
 //                                   not even a watch: what no controller can do without
 //   kube_load KUBECONFIG delete N   deletes them; prints seconds until all are gone
+//   kube_load KUBECONFIG floor-delete N   the same, and takes the finalizer off each as a controller has to
 #include <charconv>
 #include <cstdio>
 #include <memory>
@@ -44,7 +45,7 @@ class Load final : public Reflector::Observer {
 
   void OnListed() override {
     began_ = loop_.Now();
-    for (int i = 0; i < count_; ++i) what_ == "delete" ? Delete(i) : Create(i);
+    for (int i = 0; i < count_; ++i) deletes() ? Delete(i) : Create(i);
   }
   void OnObject(const json& object) override { OnEvent(Reflector::Change::kAdded, object); }
   void OnVanished(const model::ObjectId&) override {}
@@ -54,14 +55,17 @@ class Load final : public Reflector::Observer {
   void OnEvent(Reflector::Change change, const json& object) override {
     const std::string name = IdOf(object).name;
     if (change == Reflector::Change::kDeleted) {
-      if (++gone_ == count_ && what_ == "delete") End();
+      if (++gone_ == count_ && deletes()) End();
+    } else if (what_ == "floor-delete") {
+      if (!StringAt(MapAt(object, "metadata"), "deletionTimestamp").empty()) LetGo(name);
     } else if (!ListAt(MapAt(MapAt(object, "status"), "loadBalancer"), "ingress").empty()) {
       assigned_.insert(name);
-      if (what_ != "delete" && assigned_.size() == static_cast<std::size_t>(count_)) End();
+      if (!deletes() && assigned_.size() == static_cast<std::size_t>(count_)) End();
     }
   }
 
  private:
+  bool deletes() const { return what_ != "create" && what_ != "floor"; }
   static std::string Name(int i) { return absl::StrCat("web-", i); }
   static std::string Path(int i) { return absl::StrCat("/api/v1/namespaces/bench/services/", Name(i)); }
 
@@ -142,6 +146,18 @@ class Load final : public Reflector::Observer {
          [](const ApiResponse&) {});
   }
 
+  void LetGo(const std::string& name) {
+    Send(controller_,
+         {.verb = "patch",
+          .resource = "services",
+          .method = Method::kPatch,
+          .path = absl::StrCat("/api/v1/namespaces/bench/services/", name, "/status"),
+          .content_type = kMergePatch,
+          .body = R"({"metadata":{"finalizers":null}})",
+          .urgency = Urgency::kWrite},
+         [](const ApiResponse&) {});
+  }
+
   void Send(ApiClient& client, ApiRequest request, std::function<void(const ApiResponse&)> then) {
     request.timeout = absl::Minutes(2);
     client.Do(std::move(request), [this, then = std::move(then)](const absl::StatusOr<ApiResponse>& response) {
@@ -197,7 +213,7 @@ int main(int argc, char** argv) {
   const std::string number = argc == 4 ? argv[3] : "";
   std::from_chars(number.data(), number.data() + number.size(), count);
   if (count <= 0) {
-    std::fprintf(stderr, "usage: kube_load KUBECONFIG create|floor|delete N\n");
+    std::fprintf(stderr, "usage: kube_load KUBECONFIG create|floor|delete|floor-delete N\n");
     return 2;
   }
   return berth::kube::Run(argv[1], argv[2], count);

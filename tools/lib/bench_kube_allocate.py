@@ -8,6 +8,7 @@ and writes the rest itself. Each run has an API server of its own. Then one agen
 restart costs, and how fast deleted Services' addresses are free. Goals are printed beside the figures; the exit code tells only whether it could be measured.
 """
 import argparse
+import collections
 import concurrent.futures
 import os
 import re
@@ -96,18 +97,25 @@ class Bench:
         wait_for("the address at the second", lambda: self.has_address("second"), 120, 0.002)
         return time.monotonic() - ended
 
-    def writes(self, of="berth-controller"):
-        """Requests that write, by user agent, from the audit log; the Lease's left out."""
-        counts = {}
+    def requests(self):
+        """{"verb resource": how many} of the controllers' requests, from the audit log; those of the Lease left out."""
+        counts = collections.Counter()
         for line in open(self.plane.audit.path, errors="replace"):
-            if f'"userAgent":"{of}' not in line or '"resource":"leases"' in line:
+            if '"userAgent":"berth-controller' not in line or '"resource":"leases"' in line or '"stage":"RequestReceived"' in line:
                 continue
             verb = re.search(r'"verb":"(\w+)"', line).group(1)
             kind = re.search(r'"resource":"(\w+)"', line)
-            if verb in ("create", "update", "patch", "delete"):
-                key = f"{verb} {kind.group(1) if kind else '?'}"
-                counts[key] = counts.get(key, 0) + 1
+            counts[f"{verb} {kind.group(1) if kind else '?'}"] += 1
         return counts
+
+    def writes(self):
+        return {what: n for what, n in self.requests().items() if what.split()[0] in ("create", "update", "patch", "delete")}
+
+    def free_after(self):
+        """Seconds until no address of the wide Eip is in use, as berthctl says."""
+        began = time.monotonic()
+        wait_for("the last address to be free", lambda: all(p["used"] == "0" for p in self.lab.get("pools") if p["name"] == "wide"), 60, 0.005)
+        return time.monotonic() - began
 
 
 class Controller:
@@ -140,13 +148,15 @@ class Controller:
 def measure(count):
     with Bench() as bench:
         floor = bench.load("floor", count)
+        floor_deleted = bench.load("floor-delete", count)[1]
     with Bench() as bench:
         controller = bench.controller()
         cpu = controller.cpu()
         ours = bench.load("create", count)
         wait_for("the Events", lambda: bench.writes().get("create events", 0) >= count, 120, 0.5)
         time.sleep(2)
-        writes, cpu, peak = bench.writes(), controller.cpu() - cpu, controller.peak()
+        writes, requests = bench.writes(), sum(bench.requests().values())
+        cpu, peak = controller.cpu() - cpu, controller.peak()
         # An agent holds them all from here on.
         bench.lab.nodes[0].start_agent()
         bench.lab.wait_announced(count, timeout=120)
@@ -164,8 +174,9 @@ def measure(count):
             handed_on = bench.hand_on()
             in_time = not deleting.done()
             deleted = deleting.result()
+        free = bench.free_after()
         controller.stop()
-    return {"floor": floor, "ours": ours, "writes": writes, "cpu": cpu, "peak": peak, "serving": serving,
+    return {"floor": floor, "ours": ours, "floor_deleted": floor_deleted, "free": free, "writes": writes, "requests": requests, "cpu": cpu, "peak": peak, "serving": serving,
             "restart_writes": restart_writes, "deleted": deleted[1], "handed_on": handed_on, "in_time": in_time}
 
 
@@ -186,10 +197,11 @@ def main():
         last = runs[-1]
         print(f"{count} Services: {middle:.2f} x the floor's time (goal 1.30)")
         print(f"  writes: {', '.join(f'{n} {what}' for what, n in sorted(last['writes'].items()))} (goal: one patch and one Event for "
-              "each, one Eip write a second)")
+              f"each, one Eip write a second); {last['requests']} requests in all but the Lease's")
         print(f"  controller: {last['cpu']:.2f} CPU s, peak {last['peak']:.0f} MiB")
         print(f"  restart: {last['restart_writes']} writes (goal 0), serving after {last['serving']:.2f} s (goal 3)")
-        print(f"  all deleted in {last['deleted']:.2f} s; meanwhile a waiting Service had a freed address after {last['handed_on']:.2f} s "
+        print(f"  all deleted in {last['deleted']:.2f} s, without a controller, its finalizers taken off all the same, in {last['floor_deleted']:.2f} s; the last address was free "
+              f"{last['free']:.2f} s later; meanwhile a waiting Service had a freed address after {last['handed_on']:.2f} s "
               f"(goal 1){'' if last['in_time'] else ', but all were deleted by then'}", flush=True)
 
 
