@@ -115,6 +115,9 @@ bool Pools::KeepButFor(model::Pool kept, const model::Pool& shown) {
 bool Pools::Accept(const model::Pool& pool, bool news) {
   const model::Pool* before = ctx_.ledger.FindPool(pool.name);
   absl::Status status = plan::ValidatePool(pool);
+  // One that the source shows for its deletion alone, without content.
+  const auto unread = status.ok() ? unread_.end() : unread_.find(pool.name);
+  if (unread != unread_.end()) status = absl::InvalidArgumentError(unread->second);
   if (status.ok()) status = plan::ValidateAgainst(pool, ctx_.ledger.pools());
   if (status.ok() && before != nullptr) status = plan::ValidateUpdate(*before, pool, ctx_.ledger);
   Touch(pool.name);

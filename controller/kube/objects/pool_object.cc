@@ -10,6 +10,7 @@
 #include "common/base/status_macros.h"
 #include "common/net/quote.h"
 #include "controller/files/manifest/decode.h"
+#include "controller/kube/objects/finalizers.h"
 #include "controller/kube/objects/json_value.h"
 #include "controller/kube/objects/read_field.h"
 
@@ -60,23 +61,25 @@ json ConflictedList(const model::PoolStatus& status, const json& before, absl::T
 }  // namespace
 
 absl::StatusOr<PoolObject> ReadPool(const json& object) {
-  PoolObject out;
-  const json& metadata = MapAt(object, "metadata");
-  const std::string name = StringAt(metadata, "name");
+  const std::string name = IdOf(object).name;
   ASSIGN_OR_RETURN(const files::Documents document, ToDocument(object));
   files::FieldReader read("", absl::StrCat("Eip ", Quote(name)));
-  out.pool = files::DecodePool(read, files::Field(document.roots[0]), name, /*v1alpha1=*/false);
+  model::Pool content = files::DecodePool(read, files::Field(document.roots[0]), name, /*v1alpha1=*/false);
   if (!read.ok()) return absl::InvalidArgumentError(read.problems().front());
+  return ReadPoolMetadata(object, std::move(content));
+}
+
+PoolObject ReadPoolMetadata(const json& object, model::Pool content) {
+  PoolObject out;
+  out.pool = std::move(content);
+  const json& metadata = MapAt(object, "metadata");
   out.pool.revision = StringAt(metadata, "resourceVersion");
   out.pool.deleting = !StringAt(metadata, "deletionTimestamp").empty();
+  out.pool.force_delete = StringAt(MapAt(metadata, "annotations"), model::kForceDeleteAnnotation) == "true";
   out.uid = StringAt(metadata, "uid");
-  for (const json& finalizer : ListAt(metadata, "finalizers")) {
-    if (finalizer == kPoolFinalizer) {
-      out.pool.has_finalizer = true;
-    } else if (finalizer.is_string()) {
-      out.other_finalizers.push_back(finalizer.get<std::string>());
-    }
-  }
+  Finalizers finalizers = FinalizersOf(object, kPoolFinalizer);
+  out.pool.has_finalizer = finalizers.ours;
+  out.other_finalizers = std::move(finalizers.others);
   if (const json& status = MapAt(object, "status"); !status.empty()) out.status = status.dump();
   return out;
 }
@@ -130,15 +133,6 @@ json MergeDiff(const json& from, const json& to) {
     }
   }
   return patch;
-}
-
-std::string FinalizerPatch(const PoolObject& object, bool keep) {
-  json finalizers = object.other_finalizers;
-  if (keep) finalizers.push_back(kPoolFinalizer);
-  const json patch = {{"metadata",
-                       {{"resourceVersion", object.pool.revision},
-                        {"finalizers", finalizers.empty() ? json(nullptr) : std::move(finalizers)}}}};
-  return patch.dump();
 }
 
 }  // namespace berth::kube

@@ -21,11 +21,16 @@ struct PoolObject {
   model::Pool pool;
   std::string uid;
   std::vector<std::string> other_finalizers;
-  std::string status;  // its `status` as JSON text; empty when there is none
+  std::string status;   // its `status` as JSON text; empty when there is none
+  bool unread = false;  // `pool` is without content: no version of it could be read
 };
 
 // Errors: InvalidArgument naming the Eip, the field and its value.
 absl::StatusOr<PoolObject> ReadPool(const nlohmann::json& object);
+
+// One whose spec cannot be read: `content`, and what holds of the object whatever it contains, that it goes, how it
+// goes, and what its writes must know.
+PoolObject ReadPoolMetadata(const nlohmann::json& object, model::Pool content);
 
 // The `status` field for `status`: OpenELB's fields, then ours. `before` is the field as it is now; times of conditions
 // that stay are taken from it. `now` is wall time.
@@ -33,9 +38,6 @@ nlohmann::json PoolStatusJson(const model::PoolStatus& status, const nlohmann::j
 
 // The merge patch (RFC 7386) that makes `to` of `from`; an empty object when they are equal.
 nlohmann::json MergeDiff(const nlohmann::json& from, const nlohmann::json& to);
-
-// The patch that sets, or takes away, our finalizer; refused when the object is at another revision meanwhile.
-std::string FinalizerPatch(const PoolObject& object, bool keep);
 
 }  // namespace berth::kube
 

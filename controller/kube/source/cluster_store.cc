@@ -121,14 +121,33 @@ const PoolObject* ClusterStore::PutPool(const json& object) {
   absl::StatusOr<PoolObject> read = ReadPool(object);
   const std::string wrong = read.ok() ? "" : std::string(read.status().message());
   Problem(absl::StrCat("Eip ", name), wrong, name);
-  if (!read.ok()) return nullptr;
+  if (read.ok()) return KeepPool(*std::move(read));
+  // Its content has no say in whether it goes.
+  model::Pool content;
+  content.name = name;
+  content.address_text = StringAt(MapAt(object, "spec"), "address");
+  const bool known = HasContent(name);
+  PoolObject unread = ReadPoolMetadata(object, known ? pools_.at(name).pool : std::move(content));
+  unread.unread = !known;
+  if (known || unread.pool.deleting) return KeepPool(std::move(unread));
+  if (pools_.erase(name) != 0) changed_pools_.insert(name);  // another one of the same name
+  return nullptr;
+}
+
+const PoolObject* ClusterStore::KeepPool(PoolObject object) {
+  const std::string name = object.pool.name;
   const auto it = pools_.find(name);
-  if (it != pools_.end() && IsOlder(read->pool.revision, it->second.pool.revision)) return &it->second;
+  if (it != pools_.end() && IsOlder(object.pool.revision, it->second.pool.revision)) return &it->second;
   model::Pool before;
   if (it != pools_.end()) before = it->second.pool;
-  before.revision = read->pool.revision;
-  if (it == pools_.end() || before != read->pool) changed_pools_.insert(name);  // our own status is no news
-  return &pools_.insert_or_assign(name, *std::move(read)).first->second;
+  before.revision = object.pool.revision;
+  if (it == pools_.end() || before != object.pool) changed_pools_.insert(name);  // our own status is no news
+  return &pools_.insert_or_assign(name, std::move(object)).first->second;
+}
+
+bool ClusterStore::HasContent(const std::string& pool) const {
+  const auto it = pools_.find(pool);
+  return it != pools_.end() && !it->second.unread;
 }
 
 void ClusterStore::DropPool(const std::string& name) {
@@ -272,7 +291,7 @@ void ClusterStore::Problem(const std::string& key, const std::string& text, cons
   problems_ = {};
   for (const auto& [object, problem] : problem_of_) {
     problems_.texts.push_back(problem.first);
-    if (!problem.second.empty() && pools_.count(problem.second) == 0) problems_.pools[problem.second] = problem.first;
+    if (!problem.second.empty() && !HasContent(problem.second)) problems_.pools[problem.second] = problem.first;
   }
 }
 

@@ -29,13 +29,14 @@ namespace berth::kube {
 
 class ClusterStore {
  public:
-  // Objects as the API server sends them. One that cannot be read is a problem; what was last read of it stays.
+  // Objects as the API server sends them. One that cannot be read is a problem; what was last read of it stays. An Eip
+  // of which nothing could be read ever is told once it is being deleted, without addresses.
   void PutService(const nlohmann::json& object);
   void PutService(ServiceObject object);
   // From the answer to a write of ours: nothing when the Service has gone meanwhile, as the watch may tell first.
   void PutWritten(ServiceObject object);
   void DropService(const model::ObjectId& id);
-  // What is to be known of it for its writes now: null when the API server's object is not readable.
+  // What is to be known of it for its writes now: null when nothing is to be written, no version of it being readable.
   const PoolObject* PutPool(const nlohmann::json& object);
   void DropPool(const std::string& name);
   void PutNode(const nlohmann::json& object);
@@ -76,6 +77,8 @@ class ClusterStore {
   };
 
   void Problem(const std::string& key, const std::string& text, const std::string& pool = "");
+  const PoolObject* KeepPool(PoolObject object);
+  bool HasContent(const std::string& pool) const;  // some version of it could be read
   void Complete(Kept& kept) const;
   void ForgetSlicesOf(const model::ObjectId& service);
 

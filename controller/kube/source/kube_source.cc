@@ -155,7 +155,11 @@ void KubeSource::OnObject(Kind kind, const json& object) {
       store_.PutNamespace(object);
       break;
     case Kind::kPools:
-      if (const PoolObject* pool = store_.PutPool(object)) pools_.Show(*pool);
+      if (const PoolObject* pool = store_.PutPool(object)) {
+        pools_.Show(*pool);
+      } else {
+        pools_.Gone(IdOf(object).name);
+      }
       break;
     case Kind::kBgpConfs:
     case Kind::kBgpPeers:

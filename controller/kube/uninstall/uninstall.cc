@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "common/obs/log.h"
 #include "controller/kube/client/url.h"
+#include "controller/kube/objects/finalizers.h"
 #include "controller/kube/objects/pool_object.h"
 #include "controller/kube/objects/read_field.h"
 #include "controller/kube/objects/service_object.h"
@@ -195,18 +196,10 @@ void Uninstall::Clean(const Kind& kind, const json& object) {
     request.body = ForgetPatch(*service, options_.keep_addresses);
     request.path = absl::StrCat("/api/v1/namespaces/", id.ns, "/services/", id.name, "/status");
   } else {
-    PoolObject pool;
-    pool.pool.revision = StringAt(MapAt(object, "metadata"), "resourceVersion");
-    bool ours = false;
-    for (const json& finalizer : ListAt(MapAt(object, "metadata"), "finalizers")) {
-      if (finalizer == kPoolFinalizer) {
-        ours = true;
-      } else if (finalizer.is_string()) {
-        pool.other_finalizers.push_back(finalizer.get<std::string>());
-      }
-    }
-    if (!ours) return;
-    request.body = FinalizerPatch(pool, /*keep=*/false);
+    const Finalizers finalizers = FinalizersOf(object, kPoolFinalizer);
+    if (!finalizers.ours) return;
+    const std::string revision = StringAt(MapAt(object, "metadata"), "resourceVersion");
+    request.body = FinalizerPatch(revision, finalizers.others, kPoolFinalizer, /*keep=*/false);
     request.path = absl::StrCat(kind.path, "/", id.name);
   }
   ++running_;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/obs/log.h"
+#include "controller/kube/objects/finalizers.h"
 #include "controller/kube/objects/read_field.h"
 
 namespace berth::kube {
@@ -68,7 +69,8 @@ void PoolWriter::Sync(const std::string& name) {
   const bool keep = !object.pool.deleting || entry.wanted->hold;
   // A finalizer cannot be added to what is being deleted.
   if (object.pool.has_finalizer != keep && !(object.pool.deleting && keep)) {
-    return Patch(name, /*status=*/false, FinalizerPatch(object, keep));
+    return Patch(name, /*status=*/false,
+                 FinalizerPatch(object.pool.revision, object.other_finalizers, kPoolFinalizer, keep));
   }
   const json before = object.status.empty() ? json::object() : json::parse(object.status, nullptr, false);
   // Times of conditions are kept from where there are some.

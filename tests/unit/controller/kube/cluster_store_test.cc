@@ -87,5 +87,60 @@ TEST_CASE("more Services than are wanted at a time are told by further calls, ea
   CHECK_FALSE(store.dirty());
 }
 
+json Eip(int revision, const char* address, bool deleting = false) {
+  json object = {{"metadata", {{"name", "pool"}, {"uid", "u-3"}, {"resourceVersion", std::to_string(revision)}}},
+                 {"spec", {{"address", address}, {"protocol", "layer2"}, {"interface", "eth0"}}}};
+  if (deleting) object["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
+  return object;
+}
+
+TEST_CASE("an Eip that never could be read is told for its deletion alone, and what is wrong all the while", "[unit]") {
+  ClusterStore store;
+  CHECK(store.PutPool(Eip(1, "xxxx")) == nullptr);
+  CHECK_FALSE(store.dirty());
+  REQUIRE(store.PutPool(Eip(2, "xxxx", /*deleting=*/true)) != nullptr);
+  model::ClusterDelta delta = store.TakeDelta(100);
+  REQUIRE(delta.pools.size() == 1);
+  CHECK(delta.pools[0].deleting);
+  CHECK(delta.pools[0].addresses.ranges().empty());
+  CHECK(delta.pools[0].address_text == "xxxx");
+  store.PutNode({{"metadata", 5}});  // another problem, so that they are all put together anew
+  CHECK(store.problems().pools.count("pool") == 1);
+  SECTION("gone, it is no problem") {
+    store.DropPool("pool");
+    CHECK(store.TakeDelta(100).gone_pools == std::vector<std::string>{"pool"});
+    CHECK(store.problems().pools.empty());
+  }
+  SECTION("mended, it is as any other") {
+    store.PutPool(Eip(3, "10.0.0.1", /*deleting=*/true));
+    delta = store.TakeDelta(100);
+    REQUIRE(delta.pools.size() == 1);
+    CHECK_FALSE(delta.pools[0].addresses.ranges().empty());
+    CHECK(store.problems().pools.empty());
+  }
+  SECTION("another one of its name that cannot be read either is not told") {
+    CHECK(store.PutPool(Eip(3, "xxxx")) == nullptr);
+    CHECK(store.TakeDelta(100).gone_pools == std::vector<std::string>{"pool"});
+  }
+}
+
+TEST_CASE("an Eip that cannot be read any more keeps its content, and goes when it is told to", "[unit]") {
+  ClusterStore store;
+  store.PutPool(Eip(1, "10.0.0.1"));
+  CHECK(store.TakeDelta(100).pools.size() == 1);
+  const PoolObject* kept = store.PutPool(Eip(2, "xxxx"));
+  REQUIRE(kept != nullptr);
+  CHECK(kept->pool.revision == "2");
+  CHECK_FALSE(store.dirty());
+  store.PutPool(Eip(3, "xxxx", /*deleting=*/true));
+  const model::ClusterDelta delta = store.TakeDelta(100);
+  REQUIRE(delta.pools.size() == 1);
+  CHECK(delta.pools[0].deleting);
+  CHECK(delta.pools[0].address_text == "10.0.0.1");
+  CHECK(store.problems().texts.size() == 1);
+  CHECK(store.problems().pools.empty());
+  CHECK(store.PutPool(Eip(2, "xxxx"))->pool.deleting);  // old news
+}
+
 }  // namespace
 }  // namespace berth::kube

@@ -146,14 +146,21 @@ TEST_CASE("a merge patch of two values makes the second of the first", "[unit]")
   CHECK(patch.empty() == (from == to));
 }
 
-TEST_CASE("our finalizer comes and goes, those of others stay", "[unit]") {
-  PoolObject object = *ReadPool(Eip());
-  CHECK(json::parse(FinalizerPatch(object, true))["metadata"]["finalizers"] ==
-        json{"finalizer.ipam.kubesphere.io/v1alpha1"});
-  CHECK(json::parse(FinalizerPatch(object, false))["metadata"]["finalizers"].is_null());
-  object.other_finalizers = {"example.com/keep"};
-  CHECK(json::parse(FinalizerPatch(object, false))["metadata"]["finalizers"] == json{"example.com/keep"});
-  CHECK(json::parse(FinalizerPatch(object, true))["metadata"]["resourceVersion"] == "7");
+TEST_CASE("of an Eip that cannot be read it is known that it goes, how, and what its writes must know", "[unit]") {
+  json object = Eip();
+  object["spec"] = "nothing";
+  object["metadata"]["finalizers"] = {"finalizer.ipam.kubesphere.io/v1alpha1", "example.com/keep"};
+  object["metadata"]["annotations"] = {{"berth.io/force-delete", "true"}};
+  object["metadata"]["deletionTimestamp"] = kThen;
+  object["status"] = {{"usage", 3}};
+  REQUIRE_FALSE(ReadPool(object).ok());
+  model::Pool content = ReadPool(Eip())->pool;
+  const PoolObject read = ReadPoolMetadata(object, content);
+  content.deleting = content.force_delete = content.has_finalizer = true;
+  CHECK(read.pool == content);
+  CHECK(read.uid == "u-2");
+  CHECK(read.other_finalizers == std::vector<std::string>{"example.com/keep"});
+  CHECK(json::parse(read.status) == object["status"]);
 }
 
 }  // namespace

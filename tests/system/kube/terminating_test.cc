@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is deleted goes, whatever is written in it and whoever put a finalizer on it.
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/system/kube/kube_world.h"
+
+namespace berth::system {
+namespace {
+
+constexpr char kEipFinalizer[] = "finalizer.ipam.kubesphere.io/v1alpha1";
+
+struct Cluster : KubeWorld {
+  ~Cluster() { CHECK(violations.empty()); }
+  // As OpenELB, or a CRD without rules, let it in.
+  void AddUnreadable(const json& finalizers = {kEipFinalizer}) {
+    AddEip("broken", "xxxx");
+    Edit("eips", "broken", {{"metadata", {{"finalizers", finalizers}}}});
+  }
+  bool Goes(const std::string& resource, const std::string& name, absl::Duration within = absl::Seconds(2)) {
+    return RunUntil([&] { return Get(resource, name).is_null(); }, within);
+  }
+  std::vector<std::string> Problems() { return Leader().runner.Status().problems; }
+};
+
+TEST_CASE("an Eip that never could be read goes when it is deleted", "[system]") {
+  Cluster w;
+  w.AddUnreadable();
+  w.AddEip("pool", "192.168.50.50");
+  w.AddService("web");
+  SECTION("while controllers run") {
+    w.StartController("one");
+    w.StartController("two");
+    w.Run(absl::Seconds(10));
+    REQUIRE_FALSE(w.Get("eips", "broken").is_null());
+    CHECK(w.Problems().size() == 1);
+    w.Delete("eips", "broken");
+    CHECK(w.Goes("eips", "broken"));
+  }
+  SECTION("before one starts") {
+    w.Delete("eips", "broken");
+    w.StartController("one");
+    CHECK(w.Goes("eips", "broken", absl::Seconds(20)));
+  }
+  SECTION("and one of its name that can be read comes after it") {
+    w.StartController("one");
+    w.Run(absl::Seconds(5));
+    w.Delete("eips", "broken");
+    CHECK(w.Goes("eips", "broken"));
+    w.AddEip("broken", "10.0.0.1");
+    CHECK(w.RunUntil([&] { return w.Get("eips", "broken")["status"]["poolSize"] == 1; }));
+    CHECK(w.Get("eips", "broken")["metadata"]["finalizers"] == json{kEipFinalizer});
+  }
+  w.Run(absl::Seconds(2));
+  CHECK(w.Problems().empty());
+  CHECK(w.IngressOf("web") == "192.168.50.50");
+}
+
+TEST_CASE("an Eip that cannot be read and is being deleted says why it gives nothing, while others hold it",
+          "[system]") {
+  Cluster w;
+  w.AddUnreadable({"theirs/one", kEipFinalizer});
+  w.StartController("one");
+  json service = KubeWorld::MakeService("web");
+  service["metadata"]["annotations"]["eip.openelb.kubesphere.io/v1alpha2"] = "broken";
+  w.Apply(service);
+  w.Run(absl::Seconds(5));
+  w.Delete("eips", "broken");
+  w.Run(absl::Seconds(5));
+  CHECK(w.Get("eips", "broken")["metadata"]["finalizers"] == json{"theirs/one"});
+  REQUIRE(w.Problems().size() == 1);
+  const std::string why = w.Problems()[0];
+  CHECK_THAT(why, Catch::Contains("\"xxxx\""));
+  CHECK_THAT(w.EventsOf("broken").at(0), Catch::Contains(why));
+  CHECK_THAT(w.Get("eips", "broken")["status"]["message"].get<std::string>(), Catch::Contains(why));
+  CHECK_FALSE(w.Assigned("web"));
+  const std::uint64_t writes = w.Writes();
+  w.Run(absl::Minutes(1));
+  CHECK(w.Writes() == writes);
+  SECTION("mended, it still goes") {
+    w.Edit("eips", "broken", {{"spec", {{"address", "10.0.0.1"}}}});
+    w.Run(absl::Seconds(2));
+    CHECK(w.Problems().empty());
+  }
+  w.Edit("eips", "broken", {{"metadata", {{"finalizers", nullptr}}}});
+  CHECK(w.Goes("eips", "broken"));
+  w.Run(absl::Seconds(1));
+  CHECK(w.Problems().empty());
+}
+
+TEST_CASE("an Eip in use that cannot be read any more waits for its users when it is deleted", "[system]") {
+  Cluster w;
+  w.AddEip("pool", "192.168.50.50");
+  w.StartController("one");
+  w.StartController("two");
+  w.AddService("web");
+  REQUIRE(w.RunUntil([&] { return w.Assigned("web"); }));
+  w.Edit("eips", "pool", {{"spec", {{"address", "xxxx"}}}});
+  w.Run(absl::Seconds(2));
+  w.Delete("eips", "pool");
+  w.Run(absl::Seconds(20));
+  REQUIRE_FALSE(w.Get("eips", "pool").is_null());
+  CHECK(w.IngressOf("web") == "192.168.50.50");
+  CHECK_THAT(w.Get("eips", "pool")["status"]["message"].get<std::string>(), Catch::Contains("default/web"));
+  w.AddService("late");  // it gives nothing any more
+  w.Run(absl::Seconds(2));
+  CHECK_FALSE(w.Assigned("late"));
+  SECTION("the user goes") { w.Delete("services", "web"); }
+  SECTION("it is forced") {
+    w.Edit("eips", "pool", {{"metadata", {{"annotations", {{"berth.io/force-delete", "true"}}}}}});
+  }
+  SECTION("another one leads then, and the user goes") {
+    w.KillController(&w.Leader() == w.controllers["one"].get() ? "one" : "two");
+    w.Run(absl::Seconds(30));
+    CHECK_FALSE(w.Get("eips", "pool").is_null());
+    w.Delete("services", "web");
+  }
+  CHECK(w.Goes("eips", "pool"));
+  CHECK(w.RunUntil([&] { return !w.Assigned("web"); }));
+}
+
+}  // namespace
+}  // namespace berth::system
