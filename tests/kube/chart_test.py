@@ -233,7 +233,7 @@ class Rights(unittest.TestCase):
                    ("", "services/status", "*", "patch"), (ours, "eips", "*", "patch"), (ours, "eips/status", "*", "patch"),
                    ("", "events", "*", "create"), ("", "events", "*", "patch"),
                    ("authentication.k8s.io", "tokenreviews", "*", "create"),
-                   ("apiextensions.k8s.io", "customresourcedefinitions", "eips.network.kubesphere.io", "get")]
+                   *(("apiextensions.k8s.io", "customresourcedefinitions", name, "get") for name in CRDS)]
         admission = "admissionregistration.k8s.io"
         validating = [(admission, "validatingwebhookconfigurations", "berth-controller", v) for v in ("get", "patch")]
         mutating = [(admission, "mutatingwebhookconfigurations", "berth-controller", v) for v in ("get", "patch")]

@@ -6,11 +6,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "common/obs/log.h"
 #include "controller/kube/client/url.h"
 #include "controller/kube/objects/read_field.h"
-#include "controller/kube/source/crd_check.h"
 
 namespace berth::kube {
 namespace {
@@ -19,8 +17,6 @@ using nlohmann::json;
 
 constexpr std::size_t kServicesOfOneTurn = 2000;  // agents are heard in between
 constexpr absl::Duration kFetchRetry = absl::Seconds(1);
-constexpr absl::Duration kCrdInterval = absl::Minutes(5);
-constexpr absl::Duration kCrdRetry = absl::Seconds(10);
 constexpr absl::Duration kResignWait = absl::Seconds(1);
 
 }  // namespace
@@ -63,12 +59,14 @@ KubeSource::KubeSource(EventLoop& loop, ApiClient& client, KubeSourceOptions opt
       services_(loop, writes_,
                 [this](const model::ObjectId& id, const std::string& revision) { return store_.RestAt(id, revision); }),
       pools_(loop, writes_, [this](const json& object) { OnObject(Kind::kPools, object); }),
-      announced_(loop, writes_, [this](const json& object) {
-        absl::StatusOr<ServiceObject> written = ReadService(object);
-        if (!written.ok()) return;
-        store_.PutWritten(*std::move(written));
-        Changed();
-      }) {}
+      announced_(loop, writes_,
+                 [this](const json& object) {
+                   absl::StatusOr<ServiceObject> written = ReadService(object);
+                   if (!written.ok()) return;
+                   store_.PutWritten(*std::move(written));
+                   Changed();
+                 }),
+      crds_(loop, client, [this](const std::string& crd, const absl::Status& status) { Problem(crd, status); }) {}
 
 WriteWindow KubeSource::Window() const { return {election_.write_deadline(), election_.write_end()}; }
 
@@ -80,7 +78,7 @@ absl::Status KubeSource::Start(Observer& observer) {
     if (kind != Kind::kSlices) Watch(kind);
   }
   election_.Start();
-  CheckCrd();
+  crds_.Start();
   return absl::OkStatus();
 }
 
@@ -88,7 +86,7 @@ void KubeSource::Stop() {
   if (alive_ == nullptr) return;
   alive_.reset();
   loop_.Cancel(std::exchange(resign_timer_, 0));
-  loop_.Cancel(std::exchange(crd_timer_, 0));
+  crds_.Stop();
   followers_.clear();
   election_.StopLeading();
   observer_ = nullptr;
@@ -211,30 +209,6 @@ void KubeSource::OnListed(Kind kind) {
   if (kind == Kind::kServices && followers_.count(Kind::kSlices) == 0) Watch(Kind::kSlices);
   if (kind == Kind::kSlices) store_.OnListed();
   Changed();
-}
-
-// An upgrade over OpenELB may have left its older CRDs in force.
-void KubeSource::CheckCrd() {
-  ApiRequest request;
-  request.verb = "get";
-  request.resource = "customresourcedefinitions";
-  request.path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/eips.network.kubesphere.io";
-  client_.Do(std::move(request),
-             [this, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
-               if (alive.expired()) return;
-               absl::Status problem = response.status();
-               if (absl::IsNotFound(problem)) problem = absl::OkStatus();  // the list of Eips says so
-               if (response.ok()) {
-                 const std::vector<std::string> missing = MissingEipFields(json::parse(response->body, nullptr, false));
-                 if (!missing.empty()) {
-                   problem = absl::FailedPreconditionError(absl::StrCat(
-                       "the CRD eips.network.kubesphere.io is an older one: what is written to ",
-                       absl::StrJoin(missing, ", "), " is lost; upgrade it with Berth's chart (value crds.install)"));
-                 }
-               }
-               Problem("crd", problem);
-               crd_timer_ = loop_.RunAfter(response.ok() ? kCrdInterval : kCrdRetry, [this] { CheckCrd(); });
-             });
 }
 
 // One that needs its endpoints only now: the common list did not keep them.

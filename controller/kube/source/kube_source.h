@@ -29,6 +29,7 @@
 #include "controller/kube/source/agent_memory.h"
 #include "controller/kube/source/bgp_objects.h"
 #include "controller/kube/source/cluster_store.h"
+#include "controller/kube/source/crd_check.h"
 #include "controller/kube/write/announced_writer.h"
 #include "controller/kube/write/event_recorder.h"
 #include "controller/kube/write/pool_writer.h"
@@ -100,7 +101,6 @@ class KubeSource final : public model::ClusterSource {
   void Record(const model::EventRecord& event, const std::string& uid);
   void Changed();
   void Fetch(const model::ObjectId& service);
-  void CheckCrd();
   void Flush();
   void Problem(const std::string& what, const absl::Status& status);
   void ReportProblems();
@@ -123,12 +123,13 @@ class KubeSource final : public model::ClusterSource {
   AnnouncedWriter announced_;
   std::map<Kind, std::unique_ptr<Follower>> followers_;
 
+  CrdCheck crds_;
   std::set<Kind> listed_;
   bool flush_posted_ = false, synced_ = false;
   bool led_ = false;                                    // as last told
   std::map<std::string, std::string> source_problems_;  // of the source as a whole, by what they are about
   model::Problems problems_;
-  TimerId resign_timer_ = 0, crd_timer_ = 0;
+  TimerId resign_timer_ = 0;
 };
 
 }  // namespace berth::kube
