@@ -230,7 +230,8 @@ class Rights(unittest.TestCase):
         cluster = [*(("", r, "*", v) for r in ("services", "nodes", "namespaces") for v in READ),
                    *(("discovery.k8s.io", "endpointslices", "*", v) for v in READ),
                    *((ours, r, "*", v) for r in ("eips", "bgpconfs", "bgppeers") for v in READ),
-                   ("", "services/status", "*", "patch"), (ours, "eips", "*", "patch"), (ours, "eips/status", "*", "patch"),
+                   ("", "services/status", "*", "patch"),
+                   *((ours, r, "*", "patch") for r in ("eips", "eips/status", "bgpconfs", "bgppeers")),
                    ("", "events", "*", "create"), ("", "events", "*", "patch"),
                    ("authentication.k8s.io", "tokenreviews", "*", "create"),
                    *(("apiextensions.k8s.io", "customresourcedefinitions", name, "get") for name in CRDS)]

@@ -116,6 +116,21 @@ class RbacTest(FaultTest):
         self._count = getattr(self, "_count", 0) + 1
         self.eip(f"more-{self._count}", f"192.168.50.{20 + self._count}")
 
+    def deleted_bgp(self, kind, spec):
+        """One that OpenELB put its finalizer on is deleted; it goes once that may be taken off."""
+        self._count = getattr(self, "_count", 0) + 1
+        path, name = resource("network.kubesphere.io/v1alpha2", f"{kind.lower()}s"), f"left-{self._count}"
+        self.cluster.api.create(path, {"apiVersion": "network.kubesphere.io/v1alpha2", "kind": kind, "spec": spec,
+                                       "metadata": {"name": name, "finalizers": [SERVICE_FINALIZER]}})
+        self.cluster.api.delete(f"{path}/{name}")
+        self.addCleanup(wait_for, f"the end of {path}/{name}", lambda: self.cluster.api.find(f"{path}/{name}") is None, 20, 0.05)
+
+    def deleted_conf(self):
+        self.deleted_bgp("BgpConf", {"as": 64512})
+
+    def deleted_peer(self):
+        self.deleted_bgp("BgpPeer", {"conf": {"neighborAddress": "192.0.2.1", "peerAs": 64512}})
+
     def use(self, right):
         verb, _, kind, name = right
         if verb in ("list", "watch") or (verb, kind) in {("get", "leases"), ("get", "secrets"), ("get", "customresourcedefinitions")}:
@@ -133,6 +148,8 @@ class RbacTest(FaultTest):
             ("patch", "services/status", ""): self.new_service,
             ("patch", "eips", ""): self.new_eip,
             ("patch", "eips/status", ""): self.new_eip,
+            ("patch", "bgpconfs", ""): self.deleted_conf,
+            ("patch", "bgppeers", ""): self.deleted_peer,
             ("create", "events", ""): self.new_service,
             ("patch", "events", ""): self.same_event,
             ("create", "tokenreviews", ""): self.new_agent,

@@ -4,6 +4,7 @@ from faults_case import *  # noqa: F403
 from netns import ROOT
 from faults_case import EIP
 
+PEERS = resource("network.kubesphere.io/v1alpha2", "bgppeers")
 OURS = ("berth", "finalizer.lb.kubesphere.io", "finalizer.ipam.kubesphere.io", EIP)
 
 
@@ -17,7 +18,7 @@ class UninstallTest(FaultTest):
             self.assertNotIn(": berth", node.ip("-o", "link"))
             said = node.ip("-o", "addr")
             self.assertFalse([address for address in addresses if f" {address}/" in said])
-        for thing in [*self.services().values(), *self.cluster.api.items(eip_path())]:
+        for thing in [*self.services().values(), *self.cluster.api.items(eip_path()), *self.cluster.api.items(PEERS)]:
             meta = thing["metadata"]
             marks = [*meta.get("finalizers", []), *meta.get("labels", {}),
                      *(key for key in meta.get("annotations", {}) if key.startswith("berth.io/")),
@@ -59,13 +60,17 @@ class Release(UninstallTest):
         self.web_service()
         self.create("other")
         before = self.wait_addresses("web", "other")
+        self.cluster.api.create(PEERS, {  # as OpenELB leaves them
+            "apiVersion": "network.kubesphere.io/v1alpha2", "kind": "BgpPeer",
+            "metadata": {"name": "tor", "finalizers": [SERVICE_FINALIZER]}, "spec": {"conf": {"neighborAddress": "192.0.2.1", "peerAs": 64512}}})
         self.upgrade(before)
         self.refuse(before)
         self.assertEqual(self.uninstall_and_look(before.values()), {"web": [], "other": []})
         for name in (self.namespace, NAMESPACE):
             self.cluster.delete_namespace(name, 60)
-        self.cluster.api.delete(eip_path("pool"))
-        self.assertIsNone(self.cluster.api.find(eip_path("pool")))
+        for path in (eip_path("pool"), f"{PEERS}/tor"):
+            self.cluster.api.delete(path)
+            self.assertIsNone(self.cluster.api.find(path))
         self.cluster.new_namespace(self.namespace)
 
     def refuse(self, before):

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/obs/log.h"
 #include "controller/kube/client/url.h"
+#include "controller/kube/objects/bgp_object.h"
 #include "controller/kube/objects/read_field.h"
 
 namespace berth::kube {
@@ -66,6 +67,7 @@ KubeSource::KubeSource(EventLoop& loop, ApiClient& client, KubeSourceOptions opt
                    store_.PutWritten(*std::move(written));
                    Changed();
                  }),
+      releases_(loop, writes_),
       crds_(loop, client, [this](const std::string& crd, const absl::Status& status) { Problem(crd, status); }) {}
 
 WriteWindow KubeSource::Window() const { return {election_.write_deadline(), election_.write_end()}; }
@@ -87,6 +89,7 @@ void KubeSource::Stop() {
   alive_.reset();
   loop_.Cancel(std::exchange(resign_timer_, 0));
   crds_.Stop();
+  releases_.Lead(false);
   followers_.clear();
   election_.StopLeading();
   observer_ = nullptr;
@@ -195,11 +198,14 @@ void KubeSource::OnDeleted(Kind kind, const model::ObjectId& id) {
 
 void KubeSource::JudgeBgp(Kind kind, const std::string& name, const json* object) {
   const auto of = kind == Kind::kBgpConfs ? model::EventRecord::Kind::kBgpConf : model::EventRecord::Kind::kBgpPeer;
+  const ReleaseWriter::Collection released{CollectionOf(kind).resource, CollectionOf(kind).path, kBgpFinalizer};
   absl::Status wrong;
   if (object != nullptr) {
     wrong = bgp_.Put(of, *object);
+    releases_.Show(released, *object);
   } else {
     bgp_.Drop(of, name);
+    releases_.Gone(released, name);
   }
   Problem(absl::StrCat(CollectionOf(kind).resource, "/", name), wrong);
 }
@@ -304,6 +310,7 @@ void KubeSource::Record(const model::EventRecord& event, const std::string& uid)
 
 void KubeSource::OnLeadership(const LeaseElection::Leadership& now) {
   if (alive_ == nullptr) return;
+  releases_.Lead(now.leader);
   if (!now.leader) {
     pools_.Forget();
     announced_.Forget();

@@ -8,8 +8,9 @@
 //
 // Lists and watches Services, EndpointSlices, Nodes, Namespaces and Eips; tells nothing before all of them have been
 // read once. Follows BgpConfs and BgpPeers beside them, of which it says what is wrong: a problem, and an Event on the
-// object. While the API server cannot be reached, or a kind of object is not there (the CRDs are missing) or not
-// allowed (RBAC), what is known stays in force and the reason is among the problems. Loop thread only.
+// object; and which it lets go when they are deleted, though OpenELB's finalizer is on them: no announcement of Berth's
+// depends on them. While the API server cannot be reached, or a kind of object is not there (the CRDs are missing) or
+// not allowed (RBAC), what is known stays in force and the reason is among the problems. Loop thread only.
 #ifndef BERTH_CONTROLLER_KUBE_SOURCE_KUBE_SOURCE_H_
 #define BERTH_CONTROLLER_KUBE_SOURCE_KUBE_SOURCE_H_
 
@@ -33,6 +34,7 @@
 #include "controller/kube/write/announced_writer.h"
 #include "controller/kube/write/event_recorder.h"
 #include "controller/kube/write/pool_writer.h"
+#include "controller/kube/write/release_writer.h"
 #include "controller/kube/write/service_writer.h"
 #include "controller/kube/write/writes.h"
 #include "controller/model/source.h"
@@ -121,9 +123,10 @@ class KubeSource final : public model::ClusterSource {
   ServiceWriter services_;
   PoolWriter pools_;
   AnnouncedWriter announced_;
+  ReleaseWriter releases_;
+  CrdCheck crds_;
   std::map<Kind, std::unique_ptr<Follower>> followers_;
 
-  CrdCheck crds_;
   std::set<Kind> listed_;
   bool flush_posted_ = false, synced_ = false;
   bool led_ = false;                                    // as last told

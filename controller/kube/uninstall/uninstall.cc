@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "common/obs/log.h"
 #include "controller/kube/client/url.h"
+#include "controller/kube/objects/bgp_object.h"
 #include "controller/kube/objects/finalizers.h"
 #include "controller/kube/objects/pool_object.h"
 #include "controller/kube/objects/read_field.h"
@@ -21,7 +22,6 @@ namespace {
 using nlohmann::json;
 
 constexpr absl::Duration kAgain = absl::Seconds(1);
-constexpr char kServices[] = "services";
 
 LeaseOptions LeaseOf(const UninstallOptions& options) {
   LeaseOptions lease;
@@ -157,7 +157,10 @@ void Uninstall::AgentsDone() {
 // ---- objects: pass by pass, until one finds nothing of ours
 
 void Uninstall::Again() {
-  static const Kind kKinds[] = {{kServices, "/api/v1/services"}, {"eips", "/apis/network.kubesphere.io/v1alpha2/eips"}};
+  static const Kind kKinds[] = {{"services", "/api/v1/services", nullptr},
+                                {"eips", "/apis/network.kubesphere.io/v1alpha2/eips", kPoolFinalizer},
+                                {"bgpconfs", "/apis/network.kubesphere.io/v1alpha2/bgpconfs", kBgpFinalizer},
+                                {"bgppeers", "/apis/network.kubesphere.io/v1alpha2/bgppeers", kBgpFinalizer}};
   loop_.Cancel(std::exchange(again_timer_, 0));
   if (phase_ != Phase::kRehearsal && !leading_) return;  // until we do
   cleaned_ = 0;
@@ -190,16 +193,16 @@ void Uninstall::OnPage(const Kind& kind, const absl::StatusOr<ApiResponse>& resp
 void Uninstall::Clean(const Kind& kind, const json& object) {
   ApiRequest request;
   const model::ObjectId id = IdOf(object);
-  if (kind.resource == std::string(kServices)) {
+  if (kind.finalizer == nullptr) {
     const absl::StatusOr<ServiceObject> service = ReadService(object);
     if (!service.ok() || !service->service.touched()) return;
     request.body = ForgetPatch(*service, options_.keep_addresses);
     request.path = absl::StrCat("/api/v1/namespaces/", id.ns, "/services/", id.name, "/status");
   } else {
-    const Finalizers finalizers = FinalizersOf(object, kPoolFinalizer);
+    const Finalizers finalizers = FinalizersOf(object, kind.finalizer);
     if (!finalizers.ours) return;
     const std::string revision = StringAt(MapAt(object, "metadata"), "resourceVersion");
-    request.body = FinalizerPatch(revision, finalizers.others, kPoolFinalizer, /*keep=*/false);
+    request.body = FinalizerPatch(revision, finalizers.others, kind.finalizer, /*keep=*/false);
     request.path = absl::StrCat(kind.path, "/", id.name);
   }
   ++running_;
@@ -239,7 +242,7 @@ void Uninstall::Ended(const Kind& kind, const std::string& name, const absl::Sta
 }
 
 void Uninstall::Finish() {
-  LogInfo("nothing of Berth's is left on nodes, Services and Eips");
+  LogInfo("nothing of Berth's is left on nodes and objects");
   Done(absl::OkStatus());
 }
 

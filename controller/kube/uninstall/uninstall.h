@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// controller/kube/uninstall/uninstall.h -- takes Berth off a cluster, once: nodes, Services, Eips.
+// controller/kube/uninstall/uninstall.h -- takes Berth off a cluster, once: nodes, Services, Eips,
+// BgpConfs and BgpPeers.
 //
 //   Uninstall uninstall(loop, client, agents, options, [](const absl::Status& status) { ... });
 //   uninstall.Start();
@@ -7,8 +8,9 @@
 // What can fail comes first, while what came before can still be taken back:
 //   kRehearsal  every write is tried as a dry run, while the controllers still lead: what is not allowed fails here
 //   kObjects    takes the Lease, so that no controller that runs decides anything any more; takes our finalizers,
-//               labels, records and conditions off Services and Eips, and the addresses too unless they shall be kept.
-//               Agents go on with what they hold: nobody gives an address to anybody else meanwhile
+//               labels, records and conditions off objects, whether OpenELB or we put them there, and the addresses
+//               too unless they shall be kept. Agents go on with what they hold: nobody gives an address to anybody
+//               else meanwhile
 //   kNodes      tells every agent to take everything off its node and to end, those that dial and those that a leader
 //               has met before. One that is not heard of in time is named in the log, and is no failure
 //   kRest       looks for objects once more, then leaves the Lease, marked
@@ -64,6 +66,7 @@ class Uninstall final : public push::AgentPort::Observer {
   struct Kind {
     const char* resource;
     const char* path;
+    const char* finalizer;  // all that there is of ours; null: a Service, which bears more
   };
 
   enum class Phase : std::uint8_t { kRehearsal, kObjects, kNodes, kRest };

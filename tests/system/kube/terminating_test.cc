@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is deleted goes, whatever is written in it and whoever put a finalizer on it.
 #include <catch2/catch.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -9,7 +10,10 @@
 namespace berth::system {
 namespace {
 
+using Fault = kube::FakeApiServer::Fault;
+
 constexpr char kEipFinalizer[] = "finalizer.ipam.kubesphere.io/v1alpha1";
+constexpr char kBgpFinalizer[] = "finalizer.lb.kubesphere.io/v1alpha1";
 
 struct Cluster : KubeWorld {
   ~Cluster() { CHECK(violations.empty()); }
@@ -17,6 +21,12 @@ struct Cluster : KubeWorld {
   void AddUnreadable(const json& finalizers = {kEipFinalizer}) {
     AddEip("broken", "xxxx");
     Edit("eips", "broken", {{"metadata", {{"finalizers", finalizers}}}});
+  }
+  void AddBgp(const std::string& kind, const json& spec, const json& finalizers = {kBgpFinalizer}) {
+    Apply({{"apiVersion", "network.kubesphere.io/v1alpha2"},
+           {"kind", kind},
+           {"metadata", {{"name", "default"}, {"finalizers", finalizers}}},
+           {"spec", spec}});
   }
   bool Goes(const std::string& resource, const std::string& name, absl::Duration within = absl::Seconds(2)) {
     return RunUntil([&] { return Get(resource, name).is_null(); }, within);
@@ -118,6 +128,81 @@ TEST_CASE("an Eip in use that cannot be read any more waits for its users when i
   }
   CHECK(w.Goes("eips", "pool"));
   CHECK(w.RunUntil([&] { return !w.Assigned("web"); }));
+}
+
+TEST_CASE("BgpConfs and BgpPeers that OpenELB held go when they are deleted", "[system]") {
+  const auto [kind, resource, spec] = GENERATE(table<std::string, std::string, json>(
+      {{"BgpConf", "bgpconfs", {{"as", 64512}}},
+       {"BgpPeer", "bgppeers", {{"conf", {{"neighborAddress", "192.0.2.1"}, {"peerAs", 64512}}}}},
+       {"BgpPeer", "bgppeers", json::object()}}));  // not one that a speaker would take
+  CAPTURE(resource, spec);
+  Cluster w;
+  w.AddBgp(kind, spec);
+  SECTION("while controllers run") {
+    w.StartController("one");
+    w.StartController("two");
+    w.Run(absl::Seconds(10));
+    CHECK(w.Get(resource, "default")["metadata"]["finalizers"] ==
+          json{kBgpFinalizer});  // whoever is not deleted keeps it
+    w.Delete(resource, "default");
+    CHECK(w.Goes(resource, "default", absl::Seconds(1)));
+  }
+  SECTION("before one starts") {
+    w.Delete(resource, "default");
+    w.StartController("one");
+    CHECK(w.Goes(resource, "default", absl::Seconds(20)));
+  }
+  SECTION("whoever else changes it at the same time") {
+    w.StartController("one");
+    w.Run(absl::Seconds(5));
+    w.server.SetWatchLag(absl::Milliseconds(300));
+    w.Delete(resource, "default");
+    for (int i = 0; i < 20; ++i) {
+      if (!w.Get(resource, "default").is_null()) {
+        w.Edit(resource, "default", {{"metadata", {{"labels", {{"n", std::to_string(i)}}}}}});
+      }
+      w.Run(absl::Milliseconds(100));
+    }
+    CHECK(w.Goes(resource, "default", absl::Seconds(3)));
+  }
+  SECTION("and nobody takes off what others put there") {
+    w.Edit(resource, "default", {{"metadata", {{"finalizers", {"theirs/one", kBgpFinalizer}}}}});
+    w.StartController("one");
+    w.Run(absl::Seconds(5));
+    w.Delete(resource, "default");
+    w.Run(absl::Seconds(2));
+    CHECK(w.Get(resource, "default")["metadata"]["finalizers"] == json{"theirs/one"});
+    const std::uint64_t writes = w.Writes();
+    w.Run(absl::Minutes(1));
+    CHECK(w.Writes() == writes);
+  }
+}
+
+TEST_CASE("a finalizer that may not be taken off a BgpPeer is tried again, and by the leader alone", "[system]") {
+  Cluster w;
+  w.AddBgp("BgpPeer", {{"conf", {{"neighborAddress", "192.0.2.1"}}}});
+  w.server.Forbid("patch", "bgppeers");
+  w.StartController("one");
+  w.StartController("two");
+  w.Run(absl::Seconds(5));
+  std::set<std::string> tried;
+  std::size_t tries = 0;
+  w.server.faults = [&](const kube::FakeApiServer::Seen& seen) {
+    if (seen.verb == "patch" && seen.resource == "bgppeers") {
+      tried.insert(seen.client);
+      ++tries;
+    }
+    return Fault{};
+  };
+  w.Delete("bgppeers", "default");
+  w.Run(absl::Seconds(10));
+  CHECK(tried == std::set<std::string>{&w.Leader() == w.controllers["one"].get() ? "one" : "two"});
+  CHECK(tries >= 5);
+  CHECK(tries <= 12);
+  SECTION("by the next one, once it leads") { w.KillController(*tried.begin()); }
+  SECTION("by the same one") {}
+  w.server.Permit("patch", "bgppeers");
+  CHECK(w.Goes("bgppeers", "default", absl::Seconds(40)));
 }
 
 }  // namespace

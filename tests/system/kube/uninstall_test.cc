@@ -118,6 +118,22 @@ TEST_CASE("an uninstallation leaves nothing of ours, and no controller that runs
   CHECK(w.Get("services", "a").is_null());
 }
 
+TEST_CASE("an uninstallation lets BgpConfs and BgpPeers that OpenELB held go whenever they are deleted", "[system]") {
+  Installed w;
+  for (const char* kind : {"BgpConf", "BgpPeer"}) {
+    w.Apply({{"apiVersion", "network.kubesphere.io/v1alpha2"},
+             {"kind", kind},
+             {"metadata", {{"name", "default"}, {"finalizers", {"finalizer.lb.kubesphere.io/v1alpha1", "theirs/one"}}}},
+             {"spec", {{"conf", {{"neighborAddress", "192.0.2.1"}, {"peerAs", 64512}}}}}});
+  }
+  w.Run(absl::Seconds(5));
+  const char* const resource = GENERATE("bgpconfs", "bgppeers");
+  CAPTURE(resource);
+  CHECK(w.Get(resource, "default")["metadata"]["finalizers"].size() == 2);  // while Berth is there it may stay
+  CHECK(w.RunUninstall(false).ok());
+  CHECK(w.Get(resource, "default")["metadata"]["finalizers"] == json{"theirs/one"});
+}
+
 TEST_CASE("a controller that is started after an uninstallation works as on the first day", "[system]") {
   Installed w;
   CHECK(w.RunUninstall(false).ok());
