@@ -34,9 +34,7 @@ class RollingUpgrade(HandOverTest):
     def test(self):
         lab = self.cluster(nodes=3, services=1, ports=((PORT, "UDP"),))
         node = lab.node(self.before[VIP])
-        heard_since = time.monotonic()
-        wait_for("the last gratuitous frame",
-                 lambda: heard_since < time.monotonic() - 5 and not self.tap.gratuitous(time.monotonic() - 5), 30, 0.5)
+        self.wait_all_told(self.tap)
         probe = self.start_probe()
         start = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor() as pool:
