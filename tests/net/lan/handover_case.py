@@ -9,19 +9,19 @@ VIP = "192.168.50.50"
 
 class HandOverTest(LanTest):
     def start_probe(self):
-        """Begins to probe VIP, once every node echoes."""
+        """Begins to probe the address, once every node echoes."""
         for node in self.lab.nodes:
             node.start_udp_echo(PORT)
-        for address in [*(node.address for node in self.lab.nodes), VIP]:
+        for address in [*(node.address for node in self.lab.nodes), self.vip]:
             wait_for(f"an echo from {address}", lambda address=address: echoes(self.lab.client, address, PORT))
-        return UdpProbe(self.lab, VIP, PORT)
+        return UdpProbe(self.lab, self.vip, PORT)
 
     def ask_each_10_ms(self, seconds, first=lambda: None):
         first()
         asked = 0
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            self.census.ask(VIP)
+            self.census.ask(self.vip)
             asked += 1
             time.sleep(0.01)
         time.sleep(0.2)

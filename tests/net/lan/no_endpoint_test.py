@@ -55,8 +55,8 @@ class MixedPolicies(NoEndpointTest):
 
     def test(self):
         key = [("berth.io/sharing-key", "k")]
-        other = service("other", ports=((81, "TCP"),), address=self.vip, annotations=key)
-        web = service("web", address=self.vip, annotations=key)
+        other = self.service("other", ports=((81, "TCP"),), address=self.vip, annotations=key)
+        web = self.service("web", address=self.vip, annotations=key)
         self.start(web, other)
         for name in ("node1", "node2"):
             self.set_endpoints(name)
@@ -68,6 +68,12 @@ class MixedPolicies(NoEndpointTest):
         self.lab.manifest("services.yaml", "---\n".join([web, other]))
         self.assertEqual(list(self.lab.wait_announced(1)), [self.vip])
         self.assertEqual(len(self.census.who_answers([self.vip])[self.vip]), 1)
+
+
+class MixedPoliciesSix(MixedPolicies):
+    """Two sharers of an IPv6 address, of which one asks for Local, have it where that one has endpoints, or nowhere"""
+
+    six = True
 
 
 if __name__ == "__main__":
