@@ -105,6 +105,12 @@ class TwoLostAlone(NoControllerTest):
         self.assertEqual(self.census.twice_answered(), [])
 
 
+class TwoLostAloneSix(TwoLostAlone):
+    """With every controller dead, holder and first candidate of IPv6 addresses killed together, the second candidate answers"""
+
+    six = True
+
+
 class HealedAlone(NoControllerTest):
     """With every controller dead, a node that comes back from behind its switch leaves what was taken over to its successors"""
 
@@ -120,6 +126,12 @@ class HealedAlone(NoControllerTest):
         late = [answer for answer in self.census.answers(healed + 1) if len(answer[2]) > 1]
         self.assertEqual(late, [])
         self.assertEqual(self.answering(), after)
+
+
+class HealedAloneSix(HealedAlone):
+    """With every controller dead, a node that comes back leaves the IPv6 addresses that were taken over to its successors"""
+
+    six = True
 
 
 class LinkLocalOnly(NoControllerTest):
