@@ -142,12 +142,12 @@ class Host:
         return {a["local"] for link in json.loads(done.stdout) if link for a in link.get("addr_info", [])}
 
     # ---- faults -----------------------------------------------------------------------------------------------------
-    def port_down(self):
+    def port_down(self, port=None):
         """The switch port loses carrier."""
-        run("ip", "-n", self.lab.switch_ns, "link", "set", self.port, "down")
+        run("ip", "-n", self.lab.switch_ns, "link", "set", port or self.port, "down")
 
-    def port_up(self):
-        run("ip", "-n", self.lab.switch_ns, "link", "set", self.port, "up")
+    def port_up(self, port=None):
+        run("ip", "-n", self.lab.switch_ns, "link", "set", port or self.port, "up")
 
     def port_drop(self, port=None):
         """The switch port drops every frame, and carrier stays."""

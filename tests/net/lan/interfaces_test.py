@@ -4,16 +4,24 @@ from lan_case import *  # noqa: F403
 
 
 class InterfaceTest(LanTest):
-    def start(self, interface, address=None):
+    def start(self, interface):
         """A cluster with one Service, whose Eip has this rule; not waited for."""
         lab = self.lab
         lab.start()
-        self.set_rule(interface, address)
+        self.set_rule(interface)
         lab.manifest("services.yaml", self.service("web"))
         self.listen()
 
-    def set_rule(self, interface, address=None):
-        self.lab.manifest("pool.yaml", eip(address=address or self.range(), interface=f'"{interface}"'))
+    def set_rule(self, interface):
+        self.lab.manifest("pool.yaml", eip(address=self.range(), interface=f'"{interface}"'))
+
+    def wait_refused(self, why):
+        """Until nobody holds the address, that being one of the reasons."""
+        def refusals():
+            done = self.lab.ctl("explain", "address", self.vip, "-o", "json", check=False)
+            return " / ".join(json.loads(done.stdout)["address"]["refusals"]) if done.returncode == 0 else ""
+        wait_for(why, lambda: why in refusals(), 10, 0.05)
+        self.assertEqual([a["state"] for a in self.lab.get("addresses")], ["UNHELD"])
 
     def add(self, node, interface, *settings):
         """A further interface of the node on the LAN, up; returns its MAC."""
@@ -77,10 +85,8 @@ class HotPlug(InterfaceTest):
     def test(self):
         lab = self.new_lab(2)
         self.start("regex:eth9")
-        wait_for("the address, held by nobody", lambda: [a for a in lab.get("addresses") if a["state"] == "UNHELD"], 10)
+        self.wait_refused("node node1 has no interface that matches regex:eth9 (it has eth0)")
         self.assertEqual(self.answers(), [])
-        found = json.loads(lab.ctl("explain", "address", self.vip, "-o", "json").stdout)["address"]
-        self.assertIn("node node1 has no interface that matches regex:eth9 (it has eth0)", " ".join(found["refusals"]))
         made = time.monotonic()
         mac = self.add(lab.nodes[1], "eth9")
         self.assert_answered_by("node2/eth9", mac)
@@ -152,18 +158,89 @@ class NewMac(InterfaceTest):
         self.assertEqual({f.source for f in self.tap.frames(told[0]) if f.op == 2}, {new})
 
 
-class OutsideSubnet(InterfaceTest):
+class OutsideTest(InterfaceTest):
+    def of_family(self, address):
+        """Of networks that no host of the LAN has an address of."""
+        return super().of_family(address).replace("192.168.50.", "10.9.0.").replace("fd00:50::", "fd00:9::")
+
+
+class OutsideSubnet(OutsideTest):
     """F16 addresses in no subnet of the interface are answered for, and one warning says so"""
 
     def test(self):
         lab = self.new_lab(1)
-        self.start("eth0", address="10.9.0.1-10.9.0.9")
-        lab.manifest("more.yaml", service("web2"))
+        self.start("eth0")
+        lab.manifest("more.yaml", self.service("web2"))
         lab.wait_announced(2)
-        found = self.census.who_answers(["10.9.0.1", "10.9.0.2"])
-        self.assertEqual(found, {"10.9.0.1": ["node1"], "10.9.0.2": ["node1"]})
+        second = self.of_family("192.168.50.51")
+        self.assertEqual(self.census.who_answers([self.vip, second]), {self.vip: ["node1"], second: ["node1"]})
         with open(lab.controller_log) as f:
-            self.assertEqual(f.read().count("is in no subnet of interface eth0 of node1 (192.168.50.11/24)"), 1)
+            own = "fd00:50::11/64" if self.six else "192.168.50.11/24"
+            self.assertEqual(f.read().count(f"is in no subnet of interface eth0 of node1 ({own})"), 1)
+
+
+class OutsideSubnetSix(OutsideSubnet):
+    """F16 IPv6 addresses in no subnet of the interface are answered for, and one warning says so"""
+
+    six = True
+
+
+class ByDefaultRoute(OutsideTest):
+    """With interface auto an address in no subnet is answered for where the default route is, and goes with it"""
+
+    def test(self):
+        lab = self.new_lab(1)
+        node = lab.nodes[0]
+        eth1 = self.add(node, "eth1")
+        self.start("auto")
+        self.wait_refused(f"no interface whose subnet has {self.vip}, and no default route for {'IPv6' if self.six else 'IPv4'}"
+                          " (it has eth0, eth1)")
+        self.assertEqual(self.answers(), [])
+        self.set_default_route(node, "eth1")
+        self.assert_answered_by("node1/eth1", eth1)
+        self.set_default_route(node, "eth0")
+        self.assert_answered_by("node1", node.mac)
+
+    def set_default_route(self, node, interface):
+        router = super().of_family("192.168.50.1")
+        node.ip("-6" if self.six else "-4", "route", "replace", "default", "via", router, "dev", interface, "onlink")
+
+
+class ByDefaultRouteSix(ByDefaultRoute):
+    """With interface auto an IPv6 address in no subnet is answered for where IPv6's default route is, and goes with it"""
+
+    six = True
+
+
+class NoCarrier(InterfaceTest):
+    """A pool on an interface without carrier on every node says so until one has carrier, and its address why nobody holds it"""
+
+    def test(self):
+        lab = self.new_lab(2)
+        macs = [self.add(node, "eth1") for node in lab.nodes]
+        for node in lab.nodes:
+            node.port_down(f"eth1-{node.name}")
+        self.start("eth1")
+        for node in lab.nodes:
+            self.wait_refused(f"{node.name}: interface eth1 is down or has no carrier")
+        trouble = "no connected agent has interface eth1 up: its addresses cannot be announced"
+        self.assertEqual(self.pool_message(), trouble)
+        self.assertIn(trouble, lab.ctl("get", "pools", "-o", "wide").stdout)
+        self.assertEqual(self.answers(), [])
+        lab.nodes[1].port_up("eth1-node2")
+        self.assert_answered_by("node2/eth1", macs[1])
+        self.assertEqual(self.pool_message(), "")
+        lab.nodes[1].port_down("eth1-node2")
+        wait_for("the pool's trouble", lambda: self.pool_message() == trouble, 5)
+
+    def pool_message(self):
+        return self.lab.get("pools")[0]["message"]
+
+
+class NoCarrierSix(NoCarrier):
+    """A pool of IPv6 addresses on an interface without carrier on every node says so until one has carrier"""
+
+    six = True
 
 
 class Vanishing(InterfaceTest):
