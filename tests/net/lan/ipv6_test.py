@@ -234,6 +234,33 @@ class BothFamilies(Ipv6Test):
             self.assertEqual(self.connect(address), node.name)
 
 
+class SecondFamilyLater(LanTest):
+    """T041 PreferDualStack gains its IPv6 address once there is a pool, which is announced, and no frame tells of the IPv4 one"""
+
+    six = True
+
+    def test(self):
+        lab = self.new_lab(2)
+        lab.start()
+        lab.manifest("pool4.yaml", eip("four"))
+        lab.manifest("web.yaml", service("web", pool=None, extra="  ipFamilies: [IPv4, IPv6]\n  ipFamilyPolicy: PreferDualStack\n"))
+        before = lab.wait_announced(1)
+        self.assertEqual(list(before), [V4])
+        self.listen()
+        arp = lab.tap()
+        self.wait_all_told(arp)
+        since = time.monotonic()
+        lab.manifest("pool6.yaml", eip("six", address=self.range()))
+        holders = lab.wait_announced(2)
+        self.assertEqual({**holders, **before}, holders)
+        self.assertEqual(lab.get("services")[0]["addresses"], [V4, self.vip])
+        new = lab.node(holders[self.vip])
+        wait_for("two announcements", lambda: announcements(self.tap, self.vip, new.mac, since)[1:], 5)
+        self.assertEqual([f for f in arp.frames(since) if V4 in (f.sender_ip, f.target_ip)], [])
+        self.assert_each_answered_once({self.vip: new.name})
+        self.assertEqual(lab.asker.who_has(V4), [lab.node(before[V4]).mac])
+
+
 class Defended(Ipv6Test):
     """A host that is given an IPv6 address of a Service finds by its own check that it is taken"""
 
