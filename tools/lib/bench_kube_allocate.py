@@ -42,6 +42,7 @@ class Bench:
             self.api = self.plane.api("harness")
             for name in ("bench", "waiting", "openelb-system"):
                 self.api.create(core("namespaces"), {"metadata": {"name": name}})
+            self.api.create(core("nodes"), {"metadata": {"name": self.lab.nodes[0].name}})
             chart = subprocess.run([program("helm"), "template", "berth", os.path.join(ROOT, "charts/berth"), "-n", "openelb-system"],
                                    check=True, capture_output=True, text=True).stdout
             crds = "\n---\n".join(d for d in chart.split("\n---\n") if "kind: CustomResourceDefinition" in d)
