@@ -147,7 +147,6 @@ void ControllerCore::On(const SourceChanged& e) {
     holders_.OnNodeGone(node);
     Forget(node);
     awaited_.erase(node);
-    gone_.insert(node);
     ForgetLater(node);
   }
   if (!ctx_.active) return TryOpenGate();
@@ -161,14 +160,15 @@ void ControllerCore::Forget(const std::string& node) {
 
 // A machine may go on for a while after its Node object: long after that, whoever has its MACs is a stranger.
 void ControllerCore::ForgetLater(const std::string& node) {
-  ctx_.After(kOutlives, [this, node] {
-    if (gone_.count(node) == 0) return;
+  gone_[node] = ctx_.now;
+  ctx_.After(kOutlives, [this, node, since = ctx_.now] {
+    const auto it = gone_.find(node);
+    if (it == gone_.end() || it->second != since) return;  // it is back, or went once more
     const Agent* agent = agents_.Find(node);
-    if (agent != nullptr && agent->connected()) return;  // until it is lost
-    if (agent != nullptr && agent->control_lost) return ForgetLater(node);
+    if (agent != nullptr && (agent->connected() || agent->control_lost)) return ForgetLater(node);
     Forget(node);
     agents_.ForgetMacs(node);
-    gone_.erase(node);
+    gone_.erase(it);
   });
 }
 

@@ -122,7 +122,9 @@ class ControllerCore {
   TimerQueue::Id gate_timer_ = 0;
   bool expecting_ = false;         // it is known which agents there should be
   std::set<std::string> awaited_;  // known agents that have not said Hello in this term
-  std::set<std::string> gone_;     // nodes whose object is gone, and whose agents' MACs are remembered still
+  // Nodes whose object is gone and whose agents' MACs are remembered still, and since when both the object is gone and
+  // the agent is.
+  std::map<std::string, absl::Time> gone_;
   std::deque<absl::Time> losses_;
   absl::Time last_event_ = absl::InfinitePast();
   std::vector<std::string> problems_;

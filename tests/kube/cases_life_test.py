@@ -261,7 +261,7 @@ class Unserved(LifeTest):
 
 
 class Unclassed(LifeTest):
-    """E14 with manageUnclassed the default Eip's annotations are written into a new LoadBalancer Service, and nothing into others; none waits for us"""
+    """E14 with manageUnclassed the default Eip's annotations are written into a new LoadBalancer Service, and nothing into others; without us none is refused"""
 
     def test(self):
         self.eip("eip-pool", POOL, {"eip.openelb.kubesphere.io/is-default-eip": "true"})

@@ -130,24 +130,29 @@ class BothKilled(FaultTest):
 
 
 class Frozen(FaultTest):
-    """A leader frozen in the middle of its writes wakes as nobody, and what it had decided is not done twice"""
+    """A leader frozen between its decisions and their writes wakes as nobody, and what it had decided is not done twice"""
 
     def test(self):
         names = [f"s-{i}" for i in range(40)]
         leader = self.berth.leader()
-        burst = threading.Thread(target=self.create, args=names)
-        burst.start()
-        wait_for("the first address", lambda: any(ingress_of(thing) for thing in self.services().values()), 20, 0.01)
+        # What it says to the API server is long on its way: some ten writes a second.
+        leader.space.exec("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "64kbit", "burst", "4kb", "latency", "30s")
+        self.addCleanup(leader.space.exec, "tc", "qdisc", "del", "dev", "eth0", "root", check=False)
+        self.create(*names)
+        wait_for("all decisions", lambda: self.decided(leader) == len(names), 20, 0.02)
         with self.frozen(leader):
-            burst.join()
-            frozen = self.cluster.audit.mark()
+            self.assertTrue([name for name, thing in self.services().items() if not ingress_of(thing)], "it had nothing left to write")
+            leader.space.exec("tc", "qdisc", "del", "dev", "eth0", "root")
             wait_for("another leader", lambda: self.berth.leader() is not leader, 30, 0.05)
             before = self.wait_addresses(*names, timeout=60)
             thawed = self.cluster.audit.mark()
-        self.assertTrue(self.writes_of(self.berth.leader(), frozen), "the frozen one had nothing left to write")
         wait_for("that it knows", lambda: not self.status(leader)["leader"] and self.status(leader)["leaderName"], 20, 0.05)
         self.assertEqual(self.wait_addresses(*names), before)
         self.assertEqual(self.writes_of(leader, thawed), [])
+
+    def decided(self, leader):
+        """How many Services have an address, as their leader sees it."""
+        return sum(bool(service["addresses"]) for service in json.loads(self.berth.ctl("get", "services", "-o", "json", pod=leader))["services"])
 
     def writes_of(self, pod, since):
         return [r for r in self.cluster.audit.requests(since, user=CONTROLLER, pod=pod.name, namespace=self.namespace)

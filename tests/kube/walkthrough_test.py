@@ -19,7 +19,7 @@ class Installed(BerthTest):
         self.assertEqual(pods[0], ["NAME", "READY", "STATUS", "RESTARTS", "AGE"])
         self.assertEqual(sorted((pod[0].rsplit("-", 2 if "controller" in pod[0] else 1)[0], *pod[1:4]) for pod in pods[1:]),
                          [("berth-agent", "1/1", "Running", "0")] * 3 + [("berth-controller", "1/1", "Running", "0")] * 2)
-        self.assertEqual(columns(self.cluster.kubectl("get", "validatingwebhookconfigurations"))[1][:2], ["berth-controller", "6"])
+        self.assertEqual(columns(self.cluster.kubectl("get", "validatingwebhookconfigurations"))[1][:2], ["berth-controller", "4"])
         self.assertEqual([row[0] for row in columns(self.cluster.kubectl("get", "crd")) if "kubesphere" in row[0]],
                          [f"{kind}.network.kubesphere.io" for kind in ("bgpconfs", "bgppeers", "eips")])
         config = self.cluster.get_json("configmap", "kube-proxy", "-n", "kube-system")["data"]["config.conf"]

@@ -102,7 +102,7 @@ class Bench:
         """{"verb resource": how many} of the controllers' requests, from the audit log; those of the Lease left out."""
         counts = collections.Counter()
         for line in open(self.plane.audit.path, errors="replace"):
-            if '"userAgent":"berth-controller' not in line or '"resource":"leases"' in line or '"stage":"RequestReceived"' in line:
+            if '"userAgent":"berth-controller' not in line or '"resource":"leases"' in line or '"stage":"ResponseComplete"' not in line:
                 continue
             verb = re.search(r'"verb":"(\w+)"', line).group(1)
             kind = re.search(r'"resource":"(\w+)"', line)
@@ -115,7 +115,7 @@ class Bench:
     def free_after(self):
         """Seconds until no address of the wide Eip is in use, as berthctl says."""
         began = time.monotonic()
-        wait_for("the last address to be free", lambda: all(p["used"] == "0" for p in self.lab.get("pools") if p["name"] == "wide"), 60, 0.005)
+        wait_for("the last address to be free", lambda: [p["used"] for p in self.lab.get("pools") if p["name"] == "wide"] == ["0"], 60, 0.005)
         return time.monotonic() - began
 
 
@@ -170,12 +170,13 @@ def measure(count):
         restart_writes = sum(bench.writes().values()) - before
         bench.make_waiting()
         with concurrent.futures.ThreadPoolExecutor() as beside:
-            deleting = beside.submit(bench.load, "delete", count)
+            def delete_all():
+                return bench.load("delete", count), bench.free_after()
+            deleting = beside.submit(delete_all)
             time.sleep(0.5)  # in the middle of it
             handed_on = bench.hand_on()
             in_time = not deleting.done()
-            deleted = deleting.result()
-        free = bench.free_after()
+            deleted, free = deleting.result()
         controller.stop()
     return {"floor": floor, "ours": ours, "floor_deleted": floor_deleted, "free": free, "writes": writes, "requests": requests, "cpu": cpu, "peak": peak, "serving": serving,
             "restart_writes": restart_writes, "deleted": deleted[1], "handed_on": handed_on, "in_time": in_time}

@@ -10,9 +10,6 @@
 
 namespace berth::kube {
 
-// OpenELB's, on BgpConfs and BgpPeers alike. Berth sets none.
-inline constexpr char kBgpFinalizer[] = "finalizer.lb.kubesphere.io/v1alpha1";
-
 // InvalidArgument names object, field, value and what to write instead; of several things that are wrong, the first.
 absl::Status CheckBgpConf(const nlohmann::json& object);
 absl::Status CheckBgpPeer(const nlohmann::json& object);

@@ -10,6 +10,9 @@
 
 namespace berth::kube {
 
+// OpenELB's, of Services, BgpConfs and BgpPeers alike. Berth sets it on Services alone.
+inline constexpr char kLbFinalizer[] = "finalizer.lb.kubesphere.io/v1alpha1";
+
 struct Finalizers {
   bool ours = false;  // the one that was asked for is there
   std::vector<std::string> others;

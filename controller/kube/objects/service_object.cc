@@ -16,6 +16,7 @@
 #include "common/net/quote.h"
 #include "common/sync/wire.h"
 #include "controller/files/manifest/decode.h"
+#include "controller/kube/objects/finalizers.h"
 #include "controller/kube/objects/json_value.h"
 #include "controller/kube/objects/read_field.h"
 
@@ -155,7 +156,7 @@ absl::StatusOr<ServiceObject> ReadService(const json& object) {
   service.deleting = !StringAt(metadata, "deletionTimestamp").empty();
   out.rest.uid = StringAt(metadata, "uid");
   for (const json& finalizer : ListAt(metadata, "finalizers")) {
-    if (finalizer == kServiceFinalizer) {
+    if (finalizer == kLbFinalizer) {
       service.marked = true;
     } else if (finalizer.is_string()) {
       out.rest.other_finalizers.push_back(finalizer.get<std::string>());
@@ -176,7 +177,7 @@ absl::StatusOr<ServiceObject> ReadService(const json& object) {
     // One that holds addresses shall have both.
     const json& finalizers = ListAt(metadata, "finalizers");
     service.marked =
-        !label.empty() && std::find(finalizers.begin(), finalizers.end(), kServiceFinalizer) != finalizers.end();
+        !label.empty() && std::find(finalizers.begin(), finalizers.end(), kLbFinalizer) != finalizers.end();
   }
   return out;
 }
@@ -184,7 +185,7 @@ absl::StatusOr<ServiceObject> ReadService(const json& object) {
 std::string ServicePatch(const model::ServiceWrite& write, const ServiceRest& rest, absl::Time now) {
   const bool keep = !write.allocations.empty() || write.hold;
   json finalizers = rest.other_finalizers;
-  if (keep) finalizers.push_back(kServiceFinalizer);
+  if (keep) finalizers.push_back(kLbFinalizer);
 
   json ingress = json::array();
   for (const model::Allocation& a : write.allocations) ingress.push_back({{"ip", a.address.ToString()}});

@@ -26,7 +26,6 @@
 
 namespace berth::kube {
 
-inline constexpr char kServiceFinalizer[] = "finalizer.lb.kubesphere.io/v1alpha1";
 inline constexpr char kAllocationsAnnotation[] = "berth.io/allocations";
 inline constexpr char kAssignedCondition[] = "berth.io/Assigned";
 inline constexpr char kAnnouncedCondition[] = "berth.io/Announced";

@@ -118,6 +118,14 @@ std::string ClusterStore::UnannouncedOf(const model::ObjectId& id) const {
 
 const PoolObject* ClusterStore::PutPool(const json& object) {
   const std::string name = IdOf(object).name;
+  const json& metadata = MapAt(object, "metadata");
+  if (const auto it = pools_.find(name); it != pools_.end()) {
+    if (IsOlder(StringAt(metadata, "resourceVersion"), it->second.pool.revision)) return &it->second;
+    if (it->second.uid != StringAt(metadata, "uid")) {  // another one of the same name
+      pools_.erase(it);
+      changed_pools_.insert(name);
+    }
+  }
   absl::StatusOr<PoolObject> read = ReadPool(object);
   const std::string wrong = read.ok() ? "" : std::string(read.status().message());
   Problem(absl::StrCat("Eip ", name), wrong, name);
@@ -130,14 +138,13 @@ const PoolObject* ClusterStore::PutPool(const json& object) {
   PoolObject unread = ReadPoolMetadata(object, known ? pools_.at(name).pool : std::move(content));
   unread.unread = !known;
   if (known || unread.pool.deleting) return KeepPool(std::move(unread));
-  if (pools_.erase(name) != 0) changed_pools_.insert(name);  // another one of the same name
+  if (pools_.erase(name) != 0) changed_pools_.insert(name);  // its deletion was told, and it is not any more
   return nullptr;
 }
 
 const PoolObject* ClusterStore::KeepPool(PoolObject object) {
   const std::string name = object.pool.name;
   const auto it = pools_.find(name);
-  if (it != pools_.end() && IsOlder(object.pool.revision, it->second.pool.revision)) return &it->second;
   model::Pool before;
   if (it != pools_.end()) before = it->second.pool;
   before.revision = object.pool.revision;

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/obs/log.h"
 #include "controller/kube/client/url.h"
-#include "controller/kube/objects/bgp_object.h"
+#include "controller/kube/objects/finalizers.h"
 #include "controller/kube/objects/read_field.h"
 
 namespace berth::kube {
@@ -97,6 +97,7 @@ void KubeSource::Stop() {
 
 std::vector<KubeSource::KnownAgent> KubeSource::KnownAgents() const {
   std::vector<KnownAgent> known = memory_.known();
+  if (listed_.count(Kind::kNodes) == 0) return known;
   known.erase(std::remove_if(known.begin(), known.end(), [this](const auto& one) { return !store_.HasNode(one.node); }),
               known.end());
   return known;
@@ -198,7 +199,7 @@ void KubeSource::OnDeleted(Kind kind, const model::ObjectId& id) {
 
 void KubeSource::JudgeBgp(Kind kind, const std::string& name, const json* object) {
   const auto of = kind == Kind::kBgpConfs ? model::EventRecord::Kind::kBgpConf : model::EventRecord::Kind::kBgpPeer;
-  const ReleaseWriter::Collection released{CollectionOf(kind).resource, CollectionOf(kind).path, kBgpFinalizer};
+  const ReleaseWriter::Collection released{CollectionOf(kind).resource, CollectionOf(kind).path, kLbFinalizer};
   absl::Status wrong;
   if (object != nullptr) {
     wrong = bgp_.Put(of, *object);

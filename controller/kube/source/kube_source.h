@@ -61,7 +61,7 @@ class KubeSource final : public model::ClusterSource {
   void WriteUnannounced(const model::UnannouncedServices& services) override;
   void RecordEvent(const model::EventRecord& event) override;
   void RaiseTerm(std::uint64_t at_least) override;
-  // Of those on record, the ones whose Node is there still.
+  // Of those on record, once all Nodes are known the ones whose Node is there still.
   std::vector<KnownAgent> KnownAgents() const override;
   void RememberAgents(const std::vector<KnownAgent>& agents) override;
 

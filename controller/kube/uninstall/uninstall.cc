@@ -10,7 +10,6 @@
 #include "absl/strings/str_join.h"
 #include "common/obs/log.h"
 #include "controller/kube/client/url.h"
-#include "controller/kube/objects/bgp_object.h"
 #include "controller/kube/objects/finalizers.h"
 #include "controller/kube/objects/pool_object.h"
 #include "controller/kube/objects/read_field.h"
@@ -159,8 +158,8 @@ void Uninstall::AgentsDone() {
 void Uninstall::Again() {
   static const Kind kKinds[] = {{"services", "/api/v1/services", nullptr},
                                 {"eips", "/apis/network.kubesphere.io/v1alpha2/eips", kPoolFinalizer},
-                                {"bgpconfs", "/apis/network.kubesphere.io/v1alpha2/bgpconfs", kBgpFinalizer},
-                                {"bgppeers", "/apis/network.kubesphere.io/v1alpha2/bgppeers", kBgpFinalizer}};
+                                {"bgpconfs", "/apis/network.kubesphere.io/v1alpha2/bgpconfs", kLbFinalizer},
+                                {"bgppeers", "/apis/network.kubesphere.io/v1alpha2/bgppeers", kLbFinalizer}};
   loop_.Cancel(std::exchange(again_timer_, 0));
   if (phase_ != Phase::kRehearsal && !leading_) return;  // until we do
   cleaned_ = 0;

@@ -4,7 +4,7 @@
 //
 //   ReleaseWriter releases(loop, writes);
 //   releases.Lead(true);
-//   releases.Show({"bgppeers", "/apis/network.kubesphere.io/v1alpha2/bgppeers", kBgpFinalizer}, object);
+//   releases.Show({"bgppeers", "/apis/network.kubesphere.io/v1alpha2/bgppeers", kLbFinalizer}, object);
 //
 // Level-triggered: whoever leads does it for all that are shown, until each is gone or bears it no more. Nothing is
 // kept of other objects. Each patch is conditional on the object's revision. Loop thread only.

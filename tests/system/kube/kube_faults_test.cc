@@ -314,5 +314,29 @@ TEST_CASE("T097 a leader is killed during a burst of a thousand Services: each h
   CHECK(w.violations.empty());
 }
 
+TEST_CASE("whoever leads before it knows the Nodes forgets no agent on record; later those whose Node is gone",
+          "[system]") {
+  KubeWorld w;
+  const std::vector<model::ClusterSource::KnownAgent> record = {{"node1", {MacAddr({2, 0, 0, 0, 0, 1})}, true},
+                                                                {"node2", {MacAddr({2, 0, 0, 0, 0, 2})}, false}};
+  w.server.store().Put({{"apiVersion", "v1"},
+                        {"kind", "ConfigMap"},
+                        {"metadata", {{"name", "berth-agents"}, {"namespace", "openelb-system"}}},
+                        {"data", {{"agents.json", kube::EncodeAgents(record)}}}});
+  w.Apply({{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", "node1"}}}});
+  bool away = true;
+  w.server.faults = [&](const kube::FakeApiServer::Seen& seen) {
+    return seen.resource == "nodes" && away ? Fault{.kind = Fault::Kind::kRefuse, .code = 503} : Fault{};
+  };
+  w.StartController("a");
+  const kube::KubeSource& source = w.controllers.at("a")->source;
+  REQUIRE(w.RunUntil([&] { return source.KnownAgents() == record; }));
+  w.Run(absl::Seconds(5));
+  CHECK(source.KnownAgents() == record);
+  away = false;
+  CHECK(w.RunUntil([&] { return source.KnownAgents().size() == 1; }));
+  CHECK(source.KnownAgents()[0] == record[0]);
+}
+
 }  // namespace
 }  // namespace berth::system

@@ -13,7 +13,7 @@ namespace {
 using Fault = kube::FakeApiServer::Fault;
 
 constexpr char kEipFinalizer[] = "finalizer.ipam.kubesphere.io/v1alpha1";
-constexpr char kBgpFinalizer[] = "finalizer.lb.kubesphere.io/v1alpha1";
+constexpr char kLbFinalizer[] = "finalizer.lb.kubesphere.io/v1alpha1";
 
 struct Cluster : KubeWorld {
   ~Cluster() { CHECK(violations.empty()); }
@@ -22,7 +22,7 @@ struct Cluster : KubeWorld {
     AddEip("broken", "xxxx");
     Edit("eips", "broken", {{"metadata", {{"finalizers", finalizers}}}});
   }
-  void AddBgp(const std::string& kind, const json& spec, const json& finalizers = {kBgpFinalizer}) {
+  void AddBgp(const std::string& kind, const json& spec, const json& finalizers = {kLbFinalizer}) {
     Apply({{"apiVersion", "network.kubesphere.io/v1alpha2"},
            {"kind", kind},
            {"metadata", {{"name", "default"}, {"finalizers", finalizers}}},
@@ -143,7 +143,7 @@ TEST_CASE("BgpConfs and BgpPeers that OpenELB held go when they are deleted", "[
     w.StartController("two");
     w.Run(absl::Seconds(10));
     CHECK(w.Get(resource, "default")["metadata"]["finalizers"] ==
-          json{kBgpFinalizer});  // whoever is not deleted keeps it
+          json{kLbFinalizer});  // whoever is not deleted keeps it
     w.Delete(resource, "default");
     CHECK(w.Goes(resource, "default", absl::Seconds(1)));
   }
@@ -166,7 +166,7 @@ TEST_CASE("BgpConfs and BgpPeers that OpenELB held go when they are deleted", "[
     CHECK(w.Goes(resource, "default", absl::Seconds(3)));
   }
   SECTION("and nobody takes off what others put there") {
-    w.Edit(resource, "default", {{"metadata", {{"finalizers", {"theirs/one", kBgpFinalizer}}}}});
+    w.Edit(resource, "default", {{"metadata", {{"finalizers", {"theirs/one", kLbFinalizer}}}}});
     w.StartController("one");
     w.Run(absl::Seconds(5));
     w.Delete(resource, "default");

@@ -140,6 +140,25 @@ TEST_CASE("an Eip that cannot be read any more keeps its content, and goes when 
   CHECK(store.problems().texts.size() == 1);
   CHECK(store.problems().pools.empty());
   CHECK(store.PutPool(Eip(2, "xxxx"))->pool.deleting);  // old news
+  CHECK(store.PutPool(Eip(2, "10.0.0.1"))->pool.deleting);
+  CHECK(store.problems().texts.size() == 1);  // of what is there now
+}
+
+TEST_CASE("an Eip that took the place of another of its name has nothing of its content", "[unit]") {
+  ClusterStore store;
+  store.PutPool(Eip(1, "10.0.0.1"));
+  CHECK(store.TakeDelta(100).pools.size() == 1);
+  json other = Eip(3, "xxxx");
+  other["metadata"]["uid"] = "another";
+  CHECK(store.PutPool(other) == nullptr);
+  CHECK(store.TakeDelta(100).gone_pools == std::vector<std::string>{"pool"});
+  CHECK(store.problems().pools.count("pool") == 1);
+  other = Eip(4, "10.0.0.2");
+  other["metadata"]["uid"] = "another";
+  REQUIRE(store.PutPool(other) != nullptr);
+  CHECK(store.TakeDelta(100).pools.size() == 1);
+  REQUIRE(store.PutPool(Eip(2, "10.0.0.1")) != nullptr);  // the answer to a write of before
+  CHECK(store.PutPool(Eip(2, "10.0.0.1"))->pool.revision == "4");
 }
 
 }  // namespace
