@@ -166,6 +166,7 @@ class WebhookAway(LifeTest):
     def test(self):
         self.eip("eip-pool", POOL)
         had = self.given(1)
+        self.holder("192.168.50.50")
         for pod in self.berth.controllers:
             pod.kill(hold=True)
             self.addCleanup(pod.release)
