@@ -18,8 +18,9 @@ class ShareTest(FaultTest):
         """Pods on every node, for Services of app `web`."""
         return self.cluster.web("web", replicas=3, namespace=self.namespace)
 
-    def wait_page(self, port):
-        wait_for("a page", lambda: self.cluster.fetch(SHARED, port, timeout=1), 30, 0.05)
+    def wait_pages(self, *ports):
+        for port in ports:
+            wait_for(f"a page from port {port}", lambda port=port: self.cluster.fetch(SHARED, port, timeout=1), 30, 0.05)
 
     def users(self):
         """The Services that the Eip's status lists for the address."""
@@ -85,12 +86,12 @@ class PolicyChanged(ShareTest):
     def test(self):
         self.pods()
         self.sharers(app="web", a=80, b=81)
-        self.wait_page(80)
+        self.wait_pages(80, 81)
         with self.served(SHARED), self.served(SHARED, 81):
             self.edit("a", externalTrafficPolicy="Local")
             for name in ("a", "b"):
                 self.wait_event(name, "AssignIPFailed", "both keep it for now", "externalTrafficPolicy")
-            self.wait_page(80)
+            self.wait_pages(80, 81)
         self.assertEqual((self.addresses("a"), self.addresses("b")), (SHARED, SHARED))
 
 
@@ -100,7 +101,7 @@ class PortAdded(ShareTest):
     def test(self):
         self.pods()
         self.sharers(app="web", a=80, b=81)
-        self.wait_page(80)
+        self.wait_pages(80)
         written = self.get_service("a")["metadata"]["resourceVersion"]
         with self.served(SHARED):
             self.edit("b", ports=[{"name": f"p{port}", "port": port, "targetPort": 80} for port in (81, 80)])
@@ -116,7 +117,7 @@ class OneLeaves(ShareTest):
     def test(self):
         self.pods()
         self.sharers(app="web", first=81, second=80)
-        self.wait_page(80)
+        self.wait_pages(80)
         holder = self.holder(SHARED)
         with self.served(SHARED):
             self.delete("first")
@@ -134,7 +135,7 @@ class OneHolder(ShareTest):
     def test(self):
         self.pods()
         self.sharers(app="web", a=80, b=81)
-        self.wait_page(80)
+        self.wait_pages(80, 81)
         with self.served(SHARED), self.served(SHARED, 81):
             for _ in range(3):
                 before = self.holder(SHARED)

@@ -168,6 +168,8 @@ class WrongClock(FaultTest):
         extra[wrong.name] = {"LD_PRELOAD": glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")[0], "FAKETIME": "+60s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         self.addCleanup(wrong.send, signal.SIGKILL)  # where it runs
         self.addCleanup(extra.pop, wrong.name)
+        for pod in (leader, wrong):
+            self.addCleanup(pod.release)
         with self.served(address):
             wait_for("a standby", lambda: wrong.ready, 30)
             wrong.kill()
@@ -175,15 +177,17 @@ class WrongClock(FaultTest):
             renewed = self.lease()["spec"]["renewTime"]
             wait_for("renewals that it sees", lambda: self._renewals(renewed) > 8, 30, 0.1)  # longer than a Lease lasts
             self.assertIs(self.berth.leader(), leader)
-            leader.kill(signal.SIGTERM)
+            leader.kill(signal.SIGTERM, hold=True)  # else it may be back first
             wait_for("its turn", lambda: self.berth.leader() is wrong, 30, 0.05)
+            leader.release()
             self.assertGreater(self._seconds(self.lease()["spec"]["renewTime"]), time.time() + 50)
             self.create("new")
             self.assertEqual(self.wait_addresses("web", "new")["web"], address)
             wait_for("the other's return", lambda: leader.ready, 30)
             # Its clock is a minute behind that in the Lease.
-            wrong.kill(signal.SIGTERM)
+            wrong.kill(signal.SIGTERM, hold=True)
             wait_for("the other's turn", lambda: self.berth.leader() is leader, 30, 0.05)
+            wrong.release()
             self.create("newer")
             self.assertEqual(self.wait_addresses("web", "new", "newer")["web"], address)
 
