@@ -325,6 +325,8 @@ class LeaseDeleted(FaultTest):
     def test(self):
         self.create("kept")
         before = self.wait_addresses("kept")
+        # One that has never seen a Lease takes it that there was none.
+        wait_for("a standby that knows who leads", lambda: self._told(lambda: self.status(self.standby())["leaderName"]), 30, 0.05)
         leader, lease = self.berth.leader(), self.lease()
         self.cluster.api.delete(LEASE)
         found = wait_for("a Lease", self.lease, 10, 0.01)
