@@ -7,7 +7,13 @@ from faults_case import *  # noqa: F403
 from faults_case import CONTROLLER
 
 
-class Away(FaultTest):
+class ServerTest(FaultTest):
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.cluster.renew_kube_proxies)
+
+
+class Away(ServerTest):
     """A minute without the API server costs no page, and what came and went meanwhile is done within seconds of its return"""
 
     def test(self):
@@ -49,7 +55,7 @@ class Away(FaultTest):
         self.wait_addresses("web", *kept, *new, "later")
 
 
-class Compacted(FaultTest):
+class Compacted(ServerTest):
     """Watches that cannot go on where they ended, for etcd has forgotten it, are read anew, and nothing moves"""
 
     def test(self):

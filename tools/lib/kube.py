@@ -191,6 +191,13 @@ class Cluster(Lab):
         return None
 
     # ---- faults -----------------------------------------------------------------------------------------------------
+    def renew_kube_proxies(self):
+        """After an API server was away theirs may watch it again half a minute later only; new ones do so at once."""
+        for node in self.nodes:
+            node.kube_proxy.kill()
+            node.kube_proxy.wait()
+            node.start_kube_proxy(self.plane.kubeconfig("system:kube-proxy"))
+
     def expire_watches(self):
         """Every watch is cut, and whoever goes on from a version that it has seen gets 410.
 

@@ -58,8 +58,10 @@ void CrdCheck::Look(const std::string& resource) {
 }
 
 void CrdCheck::OnAnswer(const std::string& resource, const absl::StatusOr<ApiResponse>& response) {
-  timers_[resource] = loop_.RunAfter(response.ok() ? kInterval : kRetry, [this, resource] { Look(resource); });
-  on_answer_(CrdOf(resource), Judged(resource, response));
+  const absl::Status judged = Judged(resource, response);
+  const bool well = response.ok() && judged.ok();  // else somebody may be waiting to see that it is mended
+  timers_[resource] = loop_.RunAfter(well ? kInterval : kRetry, [this, resource] { Look(resource); });
+  on_answer_(CrdOf(resource), judged);
 }
 
 }  // namespace berth::kube

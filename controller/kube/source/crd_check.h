@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// controller/kube/source/crd_check.h -- looks every five minutes whether the CRDs in force have the fields that Berth
-// knows: an upgrade over OpenELB may have left its older ones.
+// controller/kube/source/crd_check.h -- looks every five minutes, and every ten seconds while not, whether the CRDs in
+// force have the fields that Berth knows: an upgrade over OpenELB may have left its older ones.
 //
 //   CrdCheck crds(loop, client, [](const std::string& crd, const absl::Status& status) { ... });
 //   crds.Start();

@@ -41,7 +41,7 @@ TEST_CASE("a field that one of the three CRDs lacks is named, and no longer once
                                                ".network.kubesphere.io is an older one: what is written to " + field +
                                                " is lost; upgrade it with Berth's chart (value crds.install)"});
   w.Apply(Crd(resource));
-  w.Run(absl::Minutes(5));
+  w.Run(absl::Seconds(11));
   CHECK(problems().empty());
 }
 
