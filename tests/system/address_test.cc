@@ -10,6 +10,15 @@ namespace {
 
 MacAddr StrangerMac() { return MacAddr({0x02, 0, 0, 0, 0, 0xee}); }
 
+// It is the one address of the Eip that the status says a stranger answers for.
+void CheckConflicted(const World& world, const IpAddr& address) {
+  const auto status = world.cluster.pool_status("edge");
+  REQUIRE(status);
+  REQUIRE(status->conflicted.size() == 1);
+  CHECK(status->conflicted[0].address == address.ToString());
+  CHECK_FALSE(status->conflicted[0].mac.empty());
+}
+
 TEST_CASE("F10 a Service that is deleted leaves a silent address, and the next one gets it", "[system]") {
   World world;
   Prepare(world, 3, 2);
@@ -65,11 +74,7 @@ TEST_CASE("an address that a stranger answers for is skipped and told of", "[sys
   world.AddService("web");
   world.Run(absl::Seconds(5));
   CHECK(world.AddressOf("web") == Ip("192.168.50.101"));
-  const auto status = world.cluster.pool_status("edge");
-  REQUIRE(status);
-  REQUIRE(status->conflicted.size() == 1);
-  CHECK(status->conflicted[0].address == "192.168.50.100");
-  CHECK_FALSE(status->conflicted[0].mac.empty());
+  CheckConflicted(world, Ip("192.168.50.100"));
   CHECK(world.Announcers(Ip("192.168.50.100")).empty());
 }
 
@@ -145,10 +150,7 @@ TEST_CASE("a machine whose Node has been gone for long is known no more, and a s
   world.AddService("web");
   world.Run(absl::Seconds(5));
   CHECK(world.AddressOf("web") == Ip("192.168.50.101"));
-  const auto status = world.cluster.pool_status("edge");
-  REQUIRE(status);
-  REQUIRE(status->conflicted.size() == 1);
-  CHECK(status->conflicted[0].address == first.ToString());
+  CheckConflicted(world, first);
   CHECK(world.HasEvent("AddressConflict", first.ToString()));
 }
 

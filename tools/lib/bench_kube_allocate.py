@@ -178,8 +178,9 @@ def measure(count):
             in_time = not deleting.done()
             deleted, free = deleting.result()
         controller.stop()
-    return {"floor": floor, "ours": ours, "floor_deleted": floor_deleted, "free": free, "writes": writes, "requests": requests, "cpu": cpu, "peak": peak, "serving": serving,
-            "restart_writes": restart_writes, "deleted": deleted[1], "handed_on": handed_on, "in_time": in_time}
+    return {"floor": floor, "ours": ours, "writes": writes, "requests": requests, "cpu": cpu, "peak": peak, "serving": serving,
+            "restart_writes": restart_writes, "floor_deleted": floor_deleted, "deleted": deleted[1], "free": free, "handed_on": handed_on,
+            "in_time": in_time}
 
 
 def main():
@@ -202,8 +203,8 @@ def main():
               f"each, one Eip write a second); {last['requests']} requests in all but the Lease's")
         print(f"  controller: {last['cpu']:.2f} CPU s, peak {last['peak']:.0f} MiB")
         print(f"  restart: {last['restart_writes']} writes (goal 0), serving after {last['serving']:.2f} s (goal 3)")
-        print(f"  all deleted in {last['deleted']:.2f} s, without a controller, its finalizers taken off all the same, in {last['floor_deleted']:.2f} s; the last address was free "
-              f"{last['free']:.2f} s later; meanwhile a waiting Service had a freed address after {last['handed_on']:.2f} s "
+        print(f"  all deleted in {last['deleted']:.2f} s, without a controller, its finalizers taken off all the same, in "
+              f"{last['floor_deleted']:.2f} s; the last address was free {last['free']:.2f} s later; meanwhile a waiting Service had a freed address after {last['handed_on']:.2f} s "
               f"(goal 1){'' if last['in_time'] else ', but all were deleted by then'}", flush=True)
 
 

@@ -7,11 +7,11 @@
     tools/chaos --seed 7 --from 13 --faults 1    only the fault that failed
 
 The faults, how long each lasts, and in which order nodes are looked at for the first that holds an address, which is struck,
-follow from the seed. After each one everybody is well again: then each address is where it was given, announced by one node, and answered
-for by that node alone. Half of the addresses are of IPv6. A client asks for all of them all the while; no question may wait
-longer for an answer than Berth promises for the fault under way (docs/failure-stories.md), with slack for a busy machine.
-All frames are captured and judged at the end by tools/lib/check_capture.py. Exit code 1 when something did not hold; the
-last line says how to run it again.
+follow from the seed. After each one everybody is well again: then each address is where it was given, announced by one node,
+and answered for by that node alone. Half of the addresses are of IPv6. A client asks for all of them all the while; no
+question may wait longer for an answer than Berth promises for the fault under way (docs/failure-stories.md), with slack for a
+busy machine. All frames are captured and judged at the end by tools/lib/check_capture.py. Exit code 1 when something did not
+hold; the last line says how to run it again.
 """
 import argparse
 import contextlib

@@ -155,13 +155,9 @@ absl::StatusOr<ServiceObject> ReadService(const json& object) {
   service.revision = StringAt(metadata, "resourceVersion");
   service.deleting = !StringAt(metadata, "deletionTimestamp").empty();
   out.rest.uid = StringAt(metadata, "uid");
-  for (const json& finalizer : ListAt(metadata, "finalizers")) {
-    if (finalizer == kLbFinalizer) {
-      service.marked = true;
-    } else if (finalizer.is_string()) {
-      out.rest.other_finalizers.push_back(finalizer.get<std::string>());
-    }
-  }
+  Finalizers finalizers = FinalizersOf(object, kLbFinalizer);
+  service.marked = service.marked || finalizers.ours;
+  out.rest.other_finalizers = std::move(finalizers.others);
   const std::string label = StringAt(MapAt(metadata, "labels"), model::kPoolAnnotation);
   Record record;
   if (const std::string text = StringAt(MapAt(metadata, "annotations"), kAllocationsAnnotation); !text.empty()) {
@@ -175,9 +171,7 @@ absl::StatusOr<ServiceObject> ReadService(const json& object) {
   if (!service.allocations.empty()) {
     service.managed_by = record.managed_by;
     // One that holds addresses shall have both.
-    const json& finalizers = ListAt(metadata, "finalizers");
-    service.marked =
-        !label.empty() && std::find(finalizers.begin(), finalizers.end(), kLbFinalizer) != finalizers.end();
+    service.marked = !label.empty() && finalizers.ours;
   }
   return out;
 }

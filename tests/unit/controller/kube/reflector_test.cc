@@ -60,6 +60,16 @@ struct Bench {
                  {"spec", {{"ports", json::array()}}}});
   }
   void Delete(const std::string& name) { store().Delete("services", {"default", name}); }
+  // When the next list has had its first page, an object that is on it goes, and the list cannot be continued.
+  void FailListAfterFirstPage(const std::string& goes) {
+    server.on_answered = [this, goes](const FakeApiServer::Seen& seen, int) {
+      if (seen.verb != "list" || ++pages != 1) return;
+      loop.Post([this, goes] {
+        Delete(goes);
+        server.Compact();
+      });
+    };
+  }
   void Run(absl::Duration d = absl::Milliseconds(50)) { loop.Advance(d); }
   // What the cache should have.
   std::map<std::string, std::string> Truth() {
@@ -72,7 +82,7 @@ struct Bench {
 
   int page_;
   std::string selector;
-  int restarts = 0;
+  int restarts = 0, pages = 0;
   ManualEventLoop loop;
   FakeApiServer server{loop};
   ProcessLoop process_loop{loop};
@@ -244,20 +254,13 @@ TEST_CASE("what the pages of a list that failed had, and the whole one has not, 
   for (const char* name : {"a", "b", "c"}) b.Put(name);
   b.reflector->Start();
   b.Run();
-  int pages = 0;
-  b.server.on_answered = [&](const FakeApiServer::Seen& seen, int) {
-    if (seen.verb != "list" || ++pages != 1) return;
-    b.loop.Post([&] {
-      b.Delete("a");  // which the first page has
-      b.server.Compact();
-    });
-  };
+  b.FailListAfterFirstPage("a");
   b.server.SetDown(true);
   b.Put("d");
   b.server.Compact();
   b.server.SetDown(false);
   b.Run(absl::Seconds(5));
-  CHECK(pages == 4);
+  CHECK(b.pages == 4);
   CHECK(b.cache.vanished == std::vector<std::string>{"a"});
   CHECK(b.cache.objects == b.Truth());
 }
@@ -265,17 +268,10 @@ TEST_CASE("what the pages of a list that failed had, and the whole one has not, 
 TEST_CASE("so it is with the very first list: what was told of it is known, and can vanish", "[unit]") {
   Bench b;
   for (const char* name : {"a", "b", "c"}) b.Put(name);
-  int pages = 0;
-  b.server.on_answered = [&](const FakeApiServer::Seen& seen, int) {
-    if (seen.verb != "list" || ++pages != 1) return;
-    b.loop.Post([&] {
-      b.Delete("a");  // which the first page has
-      b.server.Compact();
-    });
-  };
+  b.FailListAfterFirstPage("a");
   b.reflector->Start();
   b.Run(absl::Seconds(5));
-  CHECK(pages > 2);
+  CHECK(b.pages > 2);
   CHECK(b.cache.vanished == std::vector<std::string>{"a"});
   CHECK(b.cache.objects == b.Truth());
 }
