@@ -39,7 +39,15 @@ void Services::Apply(const model::ClusterDelta& delta) {
       Erase(id);
     } else if (it->second.phase == Phase::kWriting &&
                (it->second.op().retry != 0 || writes_.count(it->second.op().write_id))) {
-      it->second.again = true;
+      if (!it->second.op().target.empty()) {
+        it->second.again = true;
+        continue;
+      }
+      // It lets go of everything, and there is nothing left that a write could change. The API server may answer much
+      // later than it tells of the end: it gives node ports back first, one Service after the other.
+      ctx_.timers.Cancel(std::exchange(it->second.operation->retry, 0));
+      writes_.erase(it->second.op().write_id);
+      Finish(it->second);
     } else {
       if (it->second.phase == Phase::kWriting) Abort(it->second);  // it was waiting to be read again
       dirty_.insert(id);

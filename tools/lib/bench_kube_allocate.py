@@ -110,7 +110,19 @@ class Bench:
         return counts
 
     def writes(self):
-        return {what: n for what, n in self.requests().items() if what.split()[0] in ("create", "update", "patch", "delete")}
+        return collections.Counter({what: n for what, n in self.requests().items() if what.split()[0] in ("create", "update", "patch", "delete")})
+
+    def wait_rest(self):
+        """Until nothing has been written for two seconds."""
+        last, since = self.writes(), time.monotonic()
+
+        def at_rest():
+            nonlocal last, since
+            now = self.writes()
+            if now != last:
+                last, since = now, time.monotonic()
+            return time.monotonic() - since >= 2
+        wait_for("an end of the writes", at_rest, 120, 0.5)
 
     def free_after(self):
         """Seconds until no address of the wide Eip is in use, as berthctl says."""
@@ -130,7 +142,10 @@ class Controller:
         self.serving_after = time.monotonic() - self.began
 
     def started(self):
-        return os.path.exists(self.log) and " started agents=" in open(self.log).read()
+        return any(" started agents=" in line for line in self.lines())
+
+    def lines(self):
+        return open(self.log).readlines() if os.path.exists(self.log) else []
 
     def cpu(self):
         with open(f"/proc/{self.process.pid}/stat") as f:
@@ -155,19 +170,21 @@ def measure(count):
         cpu = controller.cpu()
         ours = bench.load("create", count)
         wait_for("the Events", lambda: bench.writes().get("create events", 0) >= count, 120, 0.5)
-        time.sleep(2)
+        bench.wait_rest()
         writes, requests = bench.writes(), sum(bench.requests().values())
         cpu, peak = controller.cpu() - cpu, controller.peak()
         # An agent holds them all from here on.
         bench.lab.nodes[0].start_agent()
         bench.lab.wait_announced(count, timeout=120)
-        time.sleep(3)  # the Eip says that it is ready now
+        bench.wait_rest()  # an Event says of each who announces it, and the Eip that it is ready
         controller.stop()
-        before = sum(bench.writes().values())
+        before, ended = bench.writes(), controller.lines()
         controller = bench.controller()
         serving = controller.serving_after
         time.sleep(5)
-        restart_writes = sum(bench.writes().values()) - before
+        restart_writes = dict(bench.writes() - before)
+        if restart_writes or serving > 3:  # what explains it
+            print("".join(ended[-10:] + ["---- restarted\n"] + controller.lines()[:30]), flush=True)
         bench.make_waiting()
         with concurrent.futures.ThreadPoolExecutor() as beside:
             def delete_all():
@@ -183,6 +200,27 @@ def measure(count):
             "in_time": in_time}
 
 
+def told(writes):
+    return ", ".join(f"{n} {what}" for what, n in sorted(writes.items())) or "no write"
+
+
+def report(count, runs):
+    def middle(of):
+        return statistics.median(of(run) for run in runs)
+
+    def worst(what):
+        return max(run[what] for run in runs)
+    print(f"{count} Services, medians of {len(runs)}: {middle(lambda run: run['ours'][1] / run['floor'][1]):.2f} x the floor's time (goal 1.30)")
+    print(f"  writes, last round: {told(runs[-1]['writes'])} (goal: one patch and one Event for each, one Eip write a second); "
+          f"{runs[-1]['requests']} requests in all but the Lease's")
+    print(f"  controller: {middle(lambda run: run['cpu']):.2f} CPU s, peak {worst('peak'):.0f} MiB at most")
+    print(f"  restart, worst: {max(sum(run['restart_writes'].values()) for run in runs)} writes (goal 0), serving after {worst('serving'):.2f} s (goal 3)")
+    print(f"  all deleted in {middle(lambda run: run['deleted']):.2f} s, without a controller, its finalizers taken off all the same, in "
+          f"{middle(lambda run: run['floor_deleted']):.2f} s; the last address was free {worst('free'):.2f} s later at most; meanwhile a waiting "
+          f"Service had a freed address after {worst('handed_on'):.2f} s at most (goal 1)"
+          f"{'' if all(run['in_time'] for run in runs) else ', but all were deleted by then'}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tools/bench kube-allocate", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -196,16 +234,9 @@ def main():
             runs.append(run)
             print(f"{count} Services, round {number + 1}: floor {run['floor'][1]:.2f} s (created in {run['floor'][0]:.2f}), "
                   f"Berth {run['ours'][1]:.2f} s (created in {run['ours'][0]:.2f}), ratio {run['ours'][1] / run['floor'][1]:.2f}", flush=True)
-        middle = statistics.median(run["ours"][1] / run["floor"][1] for run in runs)
-        last = runs[-1]
-        print(f"{count} Services: {middle:.2f} x the floor's time (goal 1.30)")
-        print(f"  writes: {', '.join(f'{n} {what}' for what, n in sorted(last['writes'].items()))} (goal: one patch and one Event for "
-              f"each, one Eip write a second); {last['requests']} requests in all but the Lease's")
-        print(f"  controller: {last['cpu']:.2f} CPU s, peak {last['peak']:.0f} MiB")
-        print(f"  restart: {last['restart_writes']} writes (goal 0), serving after {last['serving']:.2f} s (goal 3)")
-        print(f"  all deleted in {last['deleted']:.2f} s, without a controller, its finalizers taken off all the same, in "
-              f"{last['floor_deleted']:.2f} s; the last address was free {last['free']:.2f} s later; meanwhile a waiting Service had a freed address after {last['handed_on']:.2f} s "
-              f"(goal 1){'' if last['in_time'] else ', but all were deleted by then'}", flush=True)
+            print(f"    restart: {told(run['restart_writes'])}, serving after {run['serving']:.2f} s; all deleted in {run['deleted']:.2f} s, a waiting "
+                  f"Service had a freed address after {run['handed_on']:.2f} s", flush=True)
+        report(count, runs)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ void CurlClient::Cancel(RequestId id) {
   limit_.Remove(id);
   if (found->second.sent) {
     EngineOf(found->second).Cancel(id);
-    if (!found->second.watch) --in_flight_;
+    Count(found->second, /*ended=*/true);
     PumpSoon();
   }
   running_.erase(found);
@@ -115,7 +115,9 @@ void CurlClient::PumpSoon() {
 
 void CurlClient::Pump() {
   const std::size_t room = options_.max_in_flight - std::min(options_.max_in_flight, in_flight_);
-  const RateLimit::Turn turn = limit_.Take(loop_.Now(), room);
+  const std::size_t of_writes =
+      options_.max_writes_in_flight - std::min(options_.max_writes_in_flight, writes_in_flight_);
+  const RateLimit::Turn turn = limit_.Take(loop_.Now(), room, of_writes);
   loop_.Cancel(pump_timer_);
   pump_timer_ = 0;
   if (turn.next != absl::InfiniteFuture()) pump_timer_ = loop_.RunAt(turn.next, [this] { Pump(); });
@@ -131,10 +133,16 @@ void CurlClient::Pump() {
   }
 }
 
+void CurlClient::Count(const Running& sent, bool ended) {
+  if (sent.watch) return;
+  in_flight_ += ended ? -1 : 1;
+  if (sent.request.urgency == Urgency::kWrite) writes_in_flight_ += ended ? -1 : 1;
+}
+
 void CurlClient::Send(RequestId id) {
   Running& running = running_.at(id);
   running.sent = true;
-  if (!running.watch) ++in_flight_;
+  Count(running, /*ended=*/false);
   Transfer transfer;
   transfer.id = id;
   transfer.method = running.request.method;
@@ -175,7 +183,7 @@ void CurlClient::OnDone(RequestId id, Outcome outcome) {
   const auto found = running_.find(id);
   if (found == running_.end()) return;  // cancelled while this was on its way
   Running& running = found->second;
-  if (!running.watch) --in_flight_;
+  Count(running, /*ended=*/true);
   if (outcome.code == 429 || (outcome.code == 503 && outcome.retry_after)) {
     limit_.PauseUntil(loop_.Now() + outcome.retry_after.value_or(absl::Seconds(1)), running.request.urgency);
   }

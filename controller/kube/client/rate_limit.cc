@@ -29,7 +29,7 @@ void RateLimit::Fill(absl::Time now) {
   filled_ = now;
 }
 
-RateLimit::Turn RateLimit::Take(absl::Time now, std::size_t room) {
+RateLimit::Turn RateLimit::Take(absl::Time now, std::size_t room, std::size_t of_writes) {
   Turn turn;
   Fill(now);
   while (!deadlines_.empty() && deadlines_.begin()->first < now) {
@@ -40,6 +40,7 @@ RateLimit::Turn RateLimit::Take(absl::Time now, std::size_t room) {
   for (std::size_t urgency = 0; urgency < queues_.size() && !short_of_tokens; ++urgency) {
     std::deque<RequestId>& queue = queues_[urgency];
     const bool lease = urgency == static_cast<std::size_t>(Urgency::kLease);
+    const bool write = urgency == static_cast<std::size_t>(Urgency::kWrite);
     if (now < (lease ? lease_paused_until_ : paused_until_)) continue;
     while (!queue.empty()) {
       if (!waiting_.contains(queue.front())) {
@@ -47,9 +48,11 @@ RateLimit::Turn RateLimit::Take(absl::Time now, std::size_t room) {
         continue;
       }
       if (!lease && turn.leave.size() >= room) break;
+      if (write && of_writes == 0) break;
       short_of_tokens = tokens_ < 1;
       if (short_of_tokens) break;
       tokens_ -= 1;
+      if (write) --of_writes;
       turn.leave.push_back(queue.front());
       Remove(queue.front());
       queue.pop_front();

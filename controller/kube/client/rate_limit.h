@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <set>
 #include <unordered_map>
@@ -44,8 +45,9 @@ class RateLimit {
     std::vector<RequestId> late;               // their time is over; they have left the queue, and must not be sent
     absl::Time next = absl::InfiniteFuture();  // when Take may have more to say, with the same room
   };
-  // `now` never goes back. At most `room` leave; the lease's always find room.
-  Turn Take(absl::Time now, std::size_t room);
+  // `now` never goes back. At most `room` leave, and of kWrite no more than `of_writes`, which hold up nobody behind
+  // them for want of that; the lease's always find room.
+  Turn Take(absl::Time now, std::size_t room, std::size_t of_writes = SIZE_MAX);
 
   std::size_t waiting() const { return waiting_.size(); }
 

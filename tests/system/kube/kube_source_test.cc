@@ -303,6 +303,26 @@ TEST_CASE("what a watch has told to be gone is not brought back by the answer to
   }
 }
 
+TEST_CASE("an address is free once its Service is seen to be gone, however late the write is answered that let it go",
+          "[system]") {
+  Started w("192.168.50.50");
+  w.AddService("first");
+  REQUIRE(w.Gets("first", "192.168.50.50"));
+  w.AddService("second");
+  w.Run(absl::Seconds(2));
+  w.server.SetAnswerLag(absl::Seconds(3));
+  w.Delete("services", "first");
+  REQUIRE(w.RunUntil([&] { return w.Get("services", "first").is_null(); }));
+  CHECK(w.RunUntil([&] { return w.IngressOf("second") == "192.168.50.50"; }, absl::Seconds(1)));
+  w.server.SetAnswerLag(absl::ZeroDuration());
+  SECTION("and that answer changes nothing") {}
+  SECTION("nor does it for a successor of the same name") { w.AddService("first"); }
+  w.Run(absl::Seconds(5));
+  CHECK(w.IngressOf("second") == "192.168.50.50");
+  CHECK(w.IngressOf("first") == "");
+  CHECK(w.Leader().runner.core().services().all().size() == (w.Get("services", "first").is_null() ? 1 : 2));
+}
+
 TEST_CASE("T095 Eips whose finalizers were stripped vanish and come back, and no Service moves", "[system]") {
   Started w;
   w.AddService("web");

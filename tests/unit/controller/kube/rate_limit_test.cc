@@ -69,6 +69,18 @@ TEST_CASE("without room only the lease leaves", "[unit]") {
   CHECK(limit.Take(kStart, 1).leave == Ids{1});
 }
 
+TEST_CASE("writes for which there is no room hold up nobody behind them", "[unit]") {
+  RateLimit limit({}, kStart);
+  for (const RequestId id : {1, 2, 3}) limit.Push(id, Urgency::kWrite, absl::InfiniteFuture());
+  limit.Push(4, Urgency::kAssign, absl::InfiniteFuture());
+  limit.Push(5, Urgency::kEvent, absl::InfiniteFuture());
+  RateLimit::Turn turn = limit.Take(kStart, kRoom, 2);
+  CHECK(turn.leave == Ids{4, 1, 2, 5});
+  CHECK(turn.next == absl::InfiniteFuture());  // room is what is missing
+  CHECK(limit.Take(kStart, kRoom, 0).leave.empty());
+  CHECK(limit.Take(kStart, kRoom, 1).leave == Ids{3});
+}
+
 TEST_CASE("a pause holds everything back but the lease, then the burst goes on", "[unit]") {
   RateLimit limit({}, kStart);
   limit.PauseUntil(kStart + absl::Seconds(2), Urgency::kWrite);
