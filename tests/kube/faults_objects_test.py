@@ -39,11 +39,15 @@ class SameByHand(FaultTest):
         thief = service("thief")
         thief["metadata"] = {"name": "thief", "labels": {EIP: "pool"}, "finalizers": [SERVICE_FINALIZER]}
         with self.served(address):
-            with self.frozen(*self.berth.controllers):
-                self.cluster.api.create(self.path(), thief)
-                self.cluster.api.patch(self.path("thief", "status"), {"status": {"loadBalancer": {"ingress": [{"ip": address}]}}})
+            # Berth sees the two as they are then: no controller is there that could see the one without its address before.
+            for pod in self.berth.controllers:
+                pod.kill(signal.SIGTERM, hold=True)
+            self.cluster.api.create(self.path(), thief)
+            self.cluster.api.patch(self.path("thief", "status"), {"status": {"loadBalancer": {"ingress": [{"ip": address}]}}})
+            for pod in self.berth.controllers:
+                pod.release()
+            self.wait_event("web", "UpdateServiceStatus", address, f"the ingress of {self.namespace}/thief too", timeout=60)
             self.assertEqual(self.wait_addresses("web", "thief")["web"], address)
-            self.wait_event("web", "UpdateServiceStatus", address, f"the ingress of {self.namespace}/thief too")
             self.wait_event("thief", "AssignIPFailed", f"tcp/80 on {address} is in use by {self.namespace}/web")
 
 
