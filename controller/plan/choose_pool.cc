@@ -59,11 +59,26 @@ Reason Disabled(const Pool& pool) {
                                               " is true; set it to false, or use another Eip")};
 }
 
+// What is said of the pool's addresses that strangers answer for; "" where there are none.
+std::string Conflicted(const Pool& pool, const Ledger& ledger) {
+  constexpr std::size_t kNamed = 5;
+  std::vector<std::string> named;
+  std::size_t count = 0;
+  for (const IpAddr& address : ledger.conflicted()) {
+    if (!pool.addresses.Contains(address)) continue;
+    if (++count <= kNamed) named.push_back(address.ToString());
+  }
+  if (count == 0) return "";
+  return absl::StrCat(", ", count, count == 1 ? " is" : " are", " answered for by somebody else on the LAN: ",
+                      absl::StrJoin(named, ", "), count > kNamed ? " and more" : "");
+}
+
 Reason Exhausted(const Pool& pool, const Ledger& ledger) {
-  return {reason::kPoolExhausted,
-          absl::StrCat("no suitable ip to allocate: none of the ", ledger.Capacity(pool.name).ToString(),
-                       " addresses of ", Described(pool), " (", pool.address_text, ") is free, ",
-                       ledger.UsedCount(pool.name), " are in use; widen its spec.address, or release a Service")};
+  return {
+      reason::kPoolExhausted,
+      absl::StrCat("no suitable ip to allocate: none of the ", ledger.Capacity(pool.name).ToString(), " addresses of ",
+                   Described(pool), " (", pool.address_text, ") is free, ", ledger.UsedCount(pool.name), " are in use",
+                   Conflicted(pool, ledger), "; widen its spec.address, or release a Service")};
 }
 
 // Why an Eip that the user pointed at, by name or by an address in it, cannot be used at all. `field` is where.

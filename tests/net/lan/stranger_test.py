@@ -75,6 +75,43 @@ class Claimed(Ipv6Test):
         return announcements(self.taps[address], address, self.lab.node(self.before[address]).mac, since)
 
 
+class TakenForNow(Ipv6Test):
+    """An address of either family that a host on the LAN has is listed, asked about again each minute, and used once it is free"""
+
+    def test(self):
+        lab = self.new_lab(2)
+        for host in lab.hosts:
+            host.ip("addr", "add", f"{own_ipv6(host)}/64", "dev", "eth0", "nodad")
+        printer = lab.add_host("printer", "192.168.50.99")
+        for address, length in ((V4, 32), (VIP, 128)):
+            printer.ip("addr", "add", f"{address}/{length}", "dev", "eth0", *(["nodad"] if length == 128 else []))
+        taps = {V4: lab.tap(), VIP: lab.tap(NdpTap)}
+        lab.start()
+        # Each pool has this one address only, so that nothing else will do.
+        lab.manifest("pools.yaml", "---\n".join((eip("four", address=V4), eip("six", address=VIP))))
+        lab.manifest("services.yaml", "---\n".join((service("web4", pool="four"), service("web6", pool="six", extra=IPV6_ONLY))))
+
+        def conflicted():
+            return {pool["name"]: pool["conflicted"] for pool in lab.get("pools")}
+        wait_for("both conflicts", lambda: conflicted() == {"four": [V4], "six": [VIP]}, 20)
+        for found in wait_for("both Services", lambda: len(all_ := lab.get("services")) == 2 and all_, 5):
+            self.assertEqual(found["addresses"], [], found)
+            self.assertIn(f"1 is answered for by somebody else on the LAN: {V4 if found['name'] == 'web4' else VIP}", found["message"])
+        with open(lab.controller_log) as log:
+            told = [line for line in log if "reason=AddressConflict" in line and printer.mac in line]
+        self.assertEqual(len(told), 2, told)
+
+        freed = time.monotonic()
+        for address, length in ((V4, 32), (VIP, 128)):
+            printer.ip("addr", "del", f"{address}/{length}", "dev", "eth0")
+        self.assertEqual(set(lab.wait_announced(2, 75)), {V4, VIP})
+        self.assertEqual(conflicted(), {"four": [], "six": []})
+        for address, tap in taps.items():
+            tells = [f for f in tap.frames() if f.op == 2 and f.sender_ip == address]
+            self.assertEqual({f.host for f in tells if f.time < freed}, {"printer"}, address)
+            self.assertEqual({f.host for f in tells if f.time >= freed}, {lab.holders()[address]}, address)
+
+
 def cached(host, address):
     words = host.ip("neigh", "show", address).split()
     return words[words.index("lladdr") + 1] if "lladdr" in words else None

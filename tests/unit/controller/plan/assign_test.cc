@@ -49,6 +49,26 @@ TEST_CASE("T003 B9 when the Eip is full the next one waits, and the reason names
                {"no suitable ip to allocate", "\"one\"", "172.22.0.9"});
 }
 
+TEST_CASE("a Service that waits is told which addresses of its Eip strangers have, the first five by name", "[unit]") {
+  World world;
+  world.Pool(DefaultPool("taken", "10.0.0.10-10.0.0.15"));
+  world.ledger.MarkConflicted(Ip("10.0.0.9"), true);  // no concern of this Eip
+  for (int i = 11; i < 15; ++i) world.ledger.MarkConflicted(Ip(absl::StrCat("10.0.0.", i)), true);
+  world.Put(MakeService("a"));
+  world.Put(MakeService("b"));
+  CHECK(world.Has("b") == "10.0.0.15");
+  CheckPending(world.Put(MakeService("c")), reason::kPoolExhausted,
+               {"2 are in use, 4 are answered for by somebody else on the LAN: "
+                "10.0.0.11, 10.0.0.12, 10.0.0.13, 10.0.0.14; widen"});
+  world.Delete("a");
+  world.Delete("b");
+  for (int i : {10, 15}) world.ledger.MarkConflicted(Ip(absl::StrCat("10.0.0.", i)), true);
+  world.Again("c");
+  CHECK(world.Has("c").empty());
+  CheckPending(world.Look(MakeService("c")), reason::kPoolExhausted,
+               {"0 are in use, 6 are answered for by somebody else on the LAN: 10.0.0.10, ", "10.0.0.14 and more; widen"});
+}
+
 TEST_CASE("T035 a pending Service gets the address that came free", "[unit]") {
   World world;
   world.Pool(DefaultPool("one", "172.22.0.9"));
