@@ -27,32 +27,40 @@ std::vector<ServiceRecord*> Services::InOrder(const Ids& ids) {
 void Services::Apply(const model::ClusterDelta& delta) {
   for (const model::Service& object : delta.services) Update(object);
   for (const model::ObjectId& id : delta.gone_services) {
-    auto it = records_.find(id);
-    if (it == records_.end()) continue;
-    it->second.gone = true;
-    it->second.stale = false;
-    if (following_) {
-      it->second.phase = Phase::kIdle;
-      Unreserve(it->second);
-      Adopt(it->second, {});
-      dirty_.erase(id);
-      Erase(id);
-    } else if (it->second.phase == Phase::kWriting &&
-               (it->second.op().retry != 0 || writes_.count(it->second.op().write_id))) {
-      if (!it->second.op().target.empty()) {
-        it->second.again = true;
-        continue;
-      }
-      // It lets go of everything, and there is nothing left that a write could change. The API server may answer much
-      // later than it tells of the end: it gives node ports back first, one Service after the other.
-      ctx_.timers.Cancel(std::exchange(it->second.operation->retry, 0));
-      writes_.erase(it->second.op().write_id);
-      Finish(it->second);
-    } else {
-      if (it->second.phase == Phase::kWriting) Abort(it->second);  // it was waiting to be read again
-      dirty_.insert(id);
-    }
+    if (const auto it = records_.find(id); it != records_.end()) Vanished(it->second);
   }
+}
+
+void Services::Vanished(ServiceRecord& r) {
+  const model::ObjectId id = r.object.id;
+  r.gone = true;
+  r.stale = false;
+  if (following_) {
+    r.phase = Phase::kIdle;
+    Unreserve(r);
+    Adopt(r, {});
+    dirty_.erase(id);
+    return Erase(id);
+  }
+  const bool writing = r.phase == Phase::kWriting && (r.op().retry != 0 || writes_.count(r.op().write_id) != 0);
+  if (writing && r.op().target.empty()) {
+    // It lets go of everything, and there is nothing left that a write could change. The API server may answer much
+    // later than it tells of the end: it gives node ports back first, one Service after the other.
+    CallOff(r);
+    return Finish(r);
+  }
+  if (writing) {
+    r.again = true;
+    return;
+  }
+  if (r.phase == Phase::kWriting) Abort(r);  // it was waiting to be read again
+  dirty_.insert(id);
+}
+
+// What becomes of the write under way concerns nobody any more.
+void Services::CallOff(ServiceRecord& r) {
+  ctx_.timers.Cancel(std::exchange(r.operation->retry, 0));
+  writes_.erase(r.operation->write_id);
 }
 
 void Services::Update(const model::Service& object) {
@@ -87,8 +95,7 @@ void Services::Update(const model::Service& object) {
     r.restore = r.phase != Phase::kWriting && object.allocations != held;
     if (r.phase == Phase::kWriting && r.unknown && object.revision != r.op().write_revision) {
       // A write of unknown outcome, and the object has been read again.
-      ctx_.timers.Cancel(std::exchange(r.operation->retry, 0));
-      writes_.erase(r.operation->write_id);
+      CallOff(r);
       Reread(r);
     }
   }
@@ -206,7 +213,7 @@ void Services::OnExcluded() {
 }
 
 void Services::Settle() {
-  if (!ctx_.active) return;
+  if (!ctx_.active) return quiet_.clear();
   if (conflict_timer_ == 0 && !ctx_.ledger.conflicted().empty()) {
     conflict_timer_ = ctx_.After(ctx_.options.conflict_recheck, [this] { RecheckConflicts(); });
   }
@@ -222,6 +229,7 @@ void Services::Settle() {
       Decide(*r);
     }
   }
+  quiet_.clear();
 }
 
 void Services::Decide(ServiceRecord& r) {
@@ -275,6 +283,10 @@ void Services::Start(ServiceRecord& r, std::vector<model::Allocation> want) {
     op.reserved.insert(a.address);
     if (!ctx_.ledger.OwnersOf(a.address).empty()) continue;  // shared: its holder announces it already
     if (a.protocol != model::Protocol::kLayer2) continue;
+    if (quiet_.contains(a.address)) {
+      op.verified.insert(a.address);
+      continue;
+    }
     const std::string prober = holders_.ProberFor(a.address, a.interface);
     if (prober.empty()) continue;  // its first holder asks before it announces
     op.probing.insert(a.address);

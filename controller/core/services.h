@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -40,6 +41,8 @@ struct ServiceRecord {
     std::uint64_t write_id = 0;
     std::string write_revision;
     TimerQueue::Id retry = 0;
+    // Those let go that the LAN was asked about, and nobody answered for, while the write is under way; and when.
+    absl::btree_map<IpAddr, absl::Time> quiet;
     // Why its last write failed; empty when it did not.
     std::string write_error;
   };
@@ -91,6 +94,8 @@ class Services {
  private:
   using Phase = ServiceRecord::Phase;
   void Update(const model::Service& object);
+  void Vanished(ServiceRecord& r);
+  void CallOff(ServiceRecord& r);
   void Decide(ServiceRecord& r);
   bool StillProbing(ServiceRecord& r);
   void Start(ServiceRecord& r, std::vector<model::Allocation> want);
@@ -98,6 +103,7 @@ class Services {
   void Withdraw(ServiceRecord& r);
   bool IsLeaving(const model::ObjectId& id, const IpAddr& address) const;
   void Write(ServiceRecord& r);
+  void AskAhead(ServiceRecord& r);
   std::uint64_t ToRecord(const ServiceRecord& r) const;  // as model::Service::told
   void Release(const model::ObjectId& id, const IpAddr& address);
   void HandOn(const IpAddr& address);
@@ -125,6 +131,8 @@ class Services {
   absl::flat_hash_map<std::uint64_t, model::ObjectId> writes_;
   Ids dirty_, waiting_;
   Ids reserving_;  // those whose operation has addresses reserved
+  // Freed by this very event, after nobody on the LAN answered for them: who gets them now needs not ask again.
+  absl::btree_set<IpAddr> quiet_;
   bool following_ = true;
   std::uint64_t last_op_ = 0, last_write_ = 0;
   TimerQueue::Id conflict_timer_ = 0;

@@ -12,6 +12,11 @@ namespace berth::core {
 using model::Holds;
 namespace {
 
+// Of more that wait it is not looked up who waits for what, each time an address is let go.
+constexpr std::size_t kAskAheadFor = 64;
+// The LAN's silence is good for so long.
+constexpr absl::Duration kQuietFor = absl::Seconds(1);
+
 // What the source is to say of why the Service has less than it should; null when there is nothing to say.
 const plan::Reason* ReasonToRecord(const plan::Decision& decision) {
   const bool none =
@@ -31,6 +36,7 @@ void Services::Write(ServiceRecord& r) {
   if (r.phase == Phase::kWithdrawing && dirty_.count(r.object.id) != 0) return Abort(r);
   if (r.gone) return Finish(r);  // there is nothing left to write to
   ServiceRecord::Operation& op = *r.operation;
+  if (r.phase != Phase::kWriting) AskAhead(r);
   r.phase = Phase::kWriting;
   op.write_id = ++last_write_;
   op.write_revision = r.object.revision;
@@ -46,6 +52,30 @@ void Services::Write(ServiceRecord& r) {
     write.condition_message = sync::WireMessage(r.decision.reason.message);
   }
   ctx_.Emit(WriteService{std::move(write)});
+}
+
+// An address that somebody waits for is asked about while its release is being written: the two take as long, and
+// nobody answers for it any more.
+void Services::AskAhead(ServiceRecord& r) {
+  if (waiting_.size() > kAskAheadFor) return;
+  const auto waited_for = [this](const std::string& pool) {
+    return std::any_of(waiting_.begin(), waiting_.end(), [&](const model::ObjectId& id) {
+      const std::vector<std::string>& pools = records_.at(id).decision.candidate_pools;
+      return std::find(pools.begin(), pools.end(), pool) != pools.end();
+    });
+  };
+  for (const model::Allocation& a : r.object.allocations) {
+    if (r.op().withdrawn.count(a.address) == 0 || !waited_for(a.pool)) continue;
+    const std::string prober = holders_.ProberFor(a.address, a.interface);
+    if (prober.empty()) continue;
+    probes_.Ask(prober, sync::ProbeKind::kNewAddress, a.address, a.interface,
+                [this, id = r.object.id, op = r.op().id](const sync::ProbeAnswer& answer) {
+                  const auto it = records_.find(id);
+                  if (it == records_.end() || it->second.op().id != op || !answer.probed || !answer.macs.empty())
+                    return;
+                  it->second.operation->quiet[answer.address] = ctx_.now;
+                });
+  }
 }
 
 void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, const std::string& revision) {
@@ -145,6 +175,7 @@ void Services::Finish(ServiceRecord& r) {
   const std::vector<model::Allocation> before = std::exchange(r.object.allocations, std::exchange(op.target, {}));
   const std::vector<model::Allocation>& now = r.object.allocations;
   const ServiceRecord::Operation::Addresses verified = std::exchange(op.verified, {});
+  const auto quiet = std::exchange(op.quiet, {});
   r.object.managed_by = now.empty() ? "" : r.decision.managed_by;
   r.object.told = ToRecord(r);
   r.object.marked = !now.empty();
@@ -154,6 +185,8 @@ void Services::Finish(ServiceRecord& r) {
   for (const model::Allocation& a : before) {
     if (Holds(now, a.address)) continue;
     Release(id, a.address);
+    const auto asked = quiet.find(a.address);
+    if (asked != quiet.end() && ctx_.now - asked->second <= kQuietFor) quiet_.insert(a.address);
     if (op.withdrawn.count(a.address) != 0) HandOn(a.address);
     holders_.Refresh(a.address);
     pools_.TouchOf(a.address);

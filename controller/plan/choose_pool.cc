@@ -69,8 +69,9 @@ std::string Conflicted(const Pool& pool, const Ledger& ledger) {
     if (++count <= kNamed) named.push_back(address.ToString());
   }
   if (count == 0) return "";
-  return absl::StrCat(", ", count, count == 1 ? " is" : " are", " answered for by somebody else on the LAN: ",
-                      absl::StrJoin(named, ", "), count > kNamed ? " and more" : "");
+  return absl::StrCat(", ", count, count == 1 ? " is" : " are",
+                      " answered for by somebody else on the LAN: ", absl::StrJoin(named, ", "),
+                      count > kNamed ? " and more" : "");
 }
 
 Reason Exhausted(const Pool& pool, const Ledger& ledger) {

@@ -65,6 +65,46 @@ TEST_CASE("an address let go of while its agent is out of reach is given to nobo
   CHECK(world.RunUntil([&] { return world.HolderOf(vip) != ""; }, absl::Seconds(2)));
 }
 
+TEST_CASE("an address that a Service waits for is asked about while its release is written", "[system]") {
+  World world;
+  LanHost stranger(world.loop, world.lan, "stranger", StrangerMac(), Ip("192.168.50.222"));
+  world.AddNodes(2);
+  world.AddPool("edge", "192.168.50.100");
+  world.StartAll();
+  world.AddService("web");
+  world.Run(absl::Seconds(1));
+  const IpAddr vip = Ip("192.168.50.100");
+  REQUIRE(world.HolderOf(vip) != "");
+  world.AddService("next");
+  world.Run(absl::Seconds(1));
+  world.cluster.DelayWrites(absl::Milliseconds(500));
+  world.cluster.DeleteService({"default", "web"});
+  const auto gone = [&] { return !world.cluster.service({"default", "web"}); };
+  const auto given = [&] { return world.AddressOf("next") == vip; };
+  SECTION("and given away as soon as it is free") {
+    REQUIRE(world.RunUntil(gone, absl::Seconds(1)));
+    REQUIRE(world.RunUntil(given, absl::Milliseconds(510)));
+    CHECK(world.RunUntil([&] { return world.HolderOf(vip) != ""; }, absl::Milliseconds(50)));
+  }
+  SECTION("and not at all where a stranger has taken it") {
+    world.Run(absl::Milliseconds(100));
+    stranger.Own(vip);
+    REQUIRE(world.RunUntil(gone, absl::Seconds(1)));
+    world.Run(absl::Seconds(3));
+    CHECK_FALSE(given());
+    CheckConflicted(world, vip);
+  }
+  SECTION("and again where that is long ago") {
+    world.cluster.DelayWrites(absl::Milliseconds(1500));
+    world.Run(absl::Milliseconds(500));
+    stranger.Own(vip);
+    REQUIRE(world.RunUntil(gone, absl::Seconds(3)));
+    world.Run(absl::Seconds(3));
+    CHECK_FALSE(given());
+    CheckConflicted(world, vip);
+  }
+}
+
 TEST_CASE("an address that a stranger answers for is skipped and told of", "[system]") {
   World world;
   LanHost stranger(world.loop, world.lan, "stranger", StrangerMac(), Ip("192.168.50.100"));

@@ -156,7 +156,7 @@ absl::StatusOr<ServiceObject> ReadService(const json& object) {
   service.deleting = !StringAt(metadata, "deletionTimestamp").empty();
   out.rest.uid = StringAt(metadata, "uid");
   Finalizers finalizers = FinalizersOf(object, kLbFinalizer);
-  service.marked = service.marked || finalizers.ours;
+  service.marked = finalizers.ours;
   out.rest.other_finalizers = std::move(finalizers.others);
   const std::string label = StringAt(MapAt(metadata, "labels"), model::kPoolAnnotation);
   Record record;
