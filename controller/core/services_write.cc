@@ -14,8 +14,9 @@ namespace {
 
 // Of more that wait it is not looked up who waits for what, each time an address is let go.
 constexpr std::size_t kAskAheadFor = 64;
-// The LAN's silence is good for so long.
-constexpr absl::Duration kQuietFor = absl::Seconds(1);
+// The LAN's silence is good for so long. A host that asked for the address right after us needs longer until it uses it
+// (RFC 5227, 2.1.1: three probes at least a second apart, and two seconds more).
+constexpr absl::Duration kQuietFor = absl::Seconds(3);
 
 // What the source is to say of why the Service has less than it should; null when there is nothing to say.
 const plan::Reason* ReasonToRecord(const plan::Decision& decision) {

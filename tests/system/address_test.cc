@@ -95,10 +95,10 @@ TEST_CASE("an address that a Service waits for is asked about while its release 
     CheckConflicted(world, vip);
   }
   SECTION("and again where that is long ago") {
-    world.cluster.DelayWrites(absl::Milliseconds(1500));
+    world.cluster.DelayWrites(absl::Seconds(4));
     world.Run(absl::Milliseconds(500));
     stranger.Own(vip);
-    REQUIRE(world.RunUntil(gone, absl::Seconds(3)));
+    REQUIRE(world.RunUntil(gone, absl::Seconds(5)));
     world.Run(absl::Seconds(3));
     CHECK_FALSE(given());
     CheckConflicted(world, vip);
