@@ -127,6 +127,7 @@ class Agents {
   const std::map<std::string, Agent>& all() const { return agents_; }
   std::map<std::string, Agent>& all() { return agents_; }
   std::size_t connected_count() const;
+  bool AnyOutOfContact() const;
   // The agent one of whose interfaces has this MAC, or empty.
   std::string NodeOfMac(const MacAddr& mac) const;
   // Agents in contact that hear the agent of `node` by its probes.

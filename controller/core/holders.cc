@@ -176,7 +176,8 @@ void Holders::Act(Holding& h, const plan::Placement& placement) {
   if (h.holder.empty()) {
     if (h.phase == Phase::kVerifying && h.next == target) return;  // already being asked about
     if (!h.next.empty() && h.next != target) agents_.Drop(h.next, h.address);
-    return h.verified && !ElsewhereAnnounced(h.address, target) ? Announce(h, target) : Verify(h, target);
+    const bool ours = h.verified && !h.doubtful && !ElsewhereAnnounced(h.address, target);
+    return ours ? Announce(h, target) : Verify(h, target);
   }
   if (target == h.holder) {
     if (h.InMove() || h.phase == Phase::kVerifying) CancelMove(h);
@@ -198,7 +199,8 @@ bool Holders::ElsewhereAnnounced(const IpAddr& address, const std::string& node)
 }
 
 void Holders::Verify(Holding& h, const std::string& node, bool patient) {
-  const auto kind = h.holder.empty() || patient ? sync::ProbeKind::kNewAddress : sync::ProbeKind::kTakeOver;
+  const bool take_over = !h.holder.empty() || (h.verified && h.doubtful);
+  const auto kind = take_over && !patient ? sync::ProbeKind::kTakeOver : sync::ProbeKind::kNewAddress;
   h.next = node;
   Changed(h, Phase::kVerifying);
   h.probe = ++last_probe_;
@@ -320,6 +322,7 @@ void Holders::Unhold(Holding& h, const std::string& why) {
   }
   h.next.clear();
   h.holder.clear();
+  h.doubtful |= agents_.AnyOutOfContact();
   h.probe = 0;
   h.message = why;
   if (h.moving != nullptr) h.moving = std::make_unique<Holding::Move>(Holding::Move{std::move(h.moving->from), "", ""});
@@ -339,7 +342,7 @@ void Holders::Changed(Holding& h, Phase phase) {
   Count(h);
   const Phase was = std::exchange(h.phase, phase);
   if (phase != was && (phase == Phase::kHeld || phase == Phase::kUnheld)) h.since = ctx_.now;
-  if (phase == Phase::kHeld) h.told_unheld = false;
+  if (phase == Phase::kHeld) h.told_unheld = h.doubtful = false;
   if (phase == Phase::kHeld && was != phase) WantStandbys(h);
   if (phase == Phase::kHeld && (was == Phase::kAnnouncing || was == Phase::kTakingOver)) {
     h.turned = ctx_.now;

@@ -124,6 +124,7 @@ void Holders::OnLost(Agent& agent) {
       h.turned = absl::InfinitePast();  // it has not changed hands, and whoever is next need not wait
       Dirty(address);
     }
+    h.doubtful |= h.holder.empty();
     if (h.holder != agent.node) continue;
     h.move().reason = "agent lost";
     h.move().started = agent.last_heard;

@@ -90,6 +90,43 @@ TEST_CASE("an agent cut off from the controller alone keeps its addresses until 
   CHECK(Text(world.client.double_answers()) == "");
 }
 
+TEST_CASE("a successor that is lost while it takes over is believed to announce until it falls silent", "[system]") {
+  World world;
+  world.AddNodes(3);
+  const auto exclude = [&](const std::set<std::string>& names) {
+    for (int i = 1; i <= 3; ++i) {
+      model::Node object{.name = absl::StrCat("node", i), .labels = {}, .explicit_object = true};
+      if (names.contains(object.name)) object.labels[model::kExcludeNodeLabel] = "";
+      world.cluster.Put(object);
+    }
+  };
+  exclude({"node2", "node3"});
+  world.AddPool("edge", "192.168.50.100");
+  world.StartAll();
+  world.AddService("web");
+  const IpAddr vip = Ip("192.168.50.100");
+  REQUIRE(world.RunUntil([&] { return world.HolderOf(vip) == "node1"; }, absl::Seconds(10)));
+  world.Run(absl::Seconds(2));
+  // From when node2 announces, its controller hears no more of it.
+  const auto announces = [&](const std::string& name) {
+    const auto found = world.Announcers(vip);
+    return std::find(found.begin(), found.end(), name) != found.end();
+  };
+  world.wire.on_message = [&, watch = world.wire.on_message](const FakeWire::Message& m) {
+    return (m.node != "node2" || !announces("node2")) && watch(m);
+  };
+  exclude({"node1", "node3"});
+  REQUIRE(world.RunUntil([&] { return announces("node2"); }, absl::Seconds(5)));
+  REQUIRE(world.RunUntil([&] { return world.AgentState("node2") == model::AgentState::kLost; }, absl::Seconds(5)));
+  exclude({"node1"});
+  world.Run(absl::Seconds(5));
+  CHECK_FALSE(announces("node3"));
+  CHECK(world.HolderOf(vip) == "node2");
+  CHECK(world.AgentState("node2") == model::AgentState::kControlLost);
+  world.KillAgent("node2");
+  REQUIRE(world.RunUntil([&] { return world.HolderOf(vip) == "node3"; }, absl::Seconds(2)));
+}
+
 TEST_CASE("T141 a node that comes back moves nothing", "[system]") {
   World world;
   Prepare(world, 3, 6);
