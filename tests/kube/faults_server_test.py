@@ -55,6 +55,56 @@ class Away(ServerTest):
         self.wait_addresses("web", *kept, *new, "later")
 
 
+class AwayAndANodeLost(ServerTest):
+    """T100: a node lost while the API server is away is followed within seconds, and whoever leads then finds it so"""
+
+    def test(self):
+        address = self.web_service()
+        names = ["web", *(f"kept-{i}" for i in range(5))]
+        self.create(*names[1:])
+        given = self.wait_addresses(*names)
+        self.tap = self.cluster.tap()
+        self.cluster.plane.kill("kube-apiserver")
+        wait_for("no controller that leads", lambda: not any(self.status(pod)["leader"] for pod in self.berth.controllers), 60, 0.1)
+        lost, gone = self.holder(address), time.monotonic()
+        lost.port_drop()
+        self.addCleanup(lost.port_pass)
+        self.assertNotIn(lost, self.holders(given))
+        print(f"  all is answered {time.monotonic() - gone:.1f} s after a node was lost", file=sys.stderr)
+        # Its pods are still sent their part of the connections, for nobody can tell anybody.
+        wait_for("a page", lambda: self.cluster.fetch(address, timeout=1), 30, 0)
+        wait_for("the last gratuitous frame", lambda: time.monotonic() > gone + 5 and not self.told(time.monotonic() - 5), 30, 0.1)
+
+        before, back = self.holders(given), time.monotonic()
+        self.cluster.plane.start_apiserver()
+        self.cluster.plane.wait_ready()
+        self.create("new")
+        after = self.wait_addresses(*names, "new")
+        self.assertEqual({name: after[name] for name in names}, given)
+        self.adopted(given)
+        lost.port_pass()
+        wait_for("its agent", lambda: all(agent["state"] == "READY" for agent in self.berth.get("agents")), 30, 0.1)
+        self.adopted(given)
+        # An agent that gets no processor for as long as all this starts is followed, too, and that is told.
+        kept = [each for each, was, now in zip(given.values(), before, self.holders(given)) if was is now]
+        print(f"  {len(kept)} of {len(given)} have the holder that they had before the API server came back", file=sys.stderr)
+        self.assertEqual([each for each in kept if self.told(back).count(each) >= 2], [])
+
+    def holders(self, given):
+        return [self.holder(address, 10) for address in given.values()]
+
+    def told(self, since):
+        """The addresses of which hosts have spoken unasked, in the form of a reply, once for each time."""
+        return [frame.sender_ip for frame in self.tap.gratuitous(since) if frame.op == 2]
+
+    def adopted(self, given):
+        """Until the controller that leads says of each address what the LAN says."""
+        def same():
+            said = {address["address"]: address["holder"] for address in self.berth.get("addresses")}
+            return [said.get(address) for address in given.values()] == [node.name for node in self.holders(given)]
+        wait_for("holders as the LAN has them", lambda: self._told(same), 30, 0.1)
+
+
 class Compacted(ServerTest):
     """Watches that cannot go on where they ended, for etcd has forgotten it, are read anew, and nothing moves"""
 

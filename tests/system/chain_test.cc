@@ -127,6 +127,51 @@ TEST_CASE("T100: an outage of ten minutes is nothing to clients, and its end nei
   CHECK(world.WhatMoved(absl::Seconds(60)) == "");
 }
 
+TEST_CASE("T100: a holder's node that crashes in the midst of an outage is followed, and its end moves nothing",
+          "[system]") {
+  World world;
+  Prepare(world, 3, 6);
+  const auto before = world.Holders();
+  const auto allocations = world.Allocations();
+  const std::string victim = world.HolderOf(world.AddressOf("svc1"));
+  const auto asked_to_end = [&](absl::Time from) {
+    for (const auto& [address, holder] : world.Holders()) {
+      INFO(address.ToString());
+      CHECK(world.client.Unanswered(address, from, world.Now() - absl::Milliseconds(50)) == 0);
+    }
+  };
+  for (const auto& [address, holder] : before) world.client.AskEvery(address, absl::Milliseconds(50));
+  const absl::Time from = world.Now();
+  world.KillController("a");
+  world.Run(absl::Minutes(5));
+  asked_to_end(from);
+  SwitchOff(world, victim);
+  const auto followed = [&] {
+    return std::all_of(before.begin(), before.end(),
+                       [&](const auto& each) { return !HolderBeside(world, each.first, {victim}).empty(); });
+  };
+  REQUIRE(world.RunUntil(followed, absl::Milliseconds(1500)));
+  const absl::Time taken = world.Now();
+  world.Run(absl::Minutes(5));
+  asked_to_end(taken);
+  std::map<IpAddr, std::string> held;
+  for (const auto& [address, holder] : before) {
+    held[address] = HolderBeside(world, address, {victim});
+    if (holder != victim) CHECK(held[address] == holder);
+  }
+  const absl::Time back = world.Now();
+  world.StartController("a");
+  world.Run(absl::Seconds(15));
+  CHECK(world.Allocations() == allocations);
+  for (const auto& [address, holder] : held) {
+    INFO(address.ToString());
+    CHECK(HolderBeside(world, address, {victim}) == holder);
+    CHECK(world.Explain(address).holder == holder);
+    CHECK(world.GratuitousSince(back, address) < 2);
+  }
+  asked_to_end(taken);
+}
+
 TEST_CASE("holder and first candidate die together: the second one follows within 1.5 s", "[system]") {
   World world;
   Prepare(world, 4, 4);
