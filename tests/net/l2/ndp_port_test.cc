@@ -25,22 +25,26 @@ std::string Hex(const MacAddr& mac) {
   return text;
 }
 
+// A card of its own, as to multicast: the kernel gives it the groups it has joined, and no others.
+void AddCard(const std::string& name) {
+  Lan::Shell("ip link add link near name " + name + " type macvlan mode bridge && sysctl -qw net.ipv6.conf." + name +
+             ".disable_ipv6=1 && ip link set " + name + " up");
+}
+
 // The port on `name` in the near namespace, which has this MAC; it answers for fd00::10 and watches fd00::11 besides.
 class World : public FramePort::Observer {
  public:
   explicit World(const std::string& name = "near") : name_(name) {
-    if (name_ != "near") {
-      // A card of its own, as to multicast: the kernel gives it the groups it has joined, and no others.
-      Lan::Shell("ip link add link near name " + name_ + " type macvlan mode bridge && sysctl -qw net.ipv6.conf." +
-                 name_ + ".disable_ipv6=1 && ip link set " + name_ + " up");
-    }
+    if (name_ != "near") AddCard(name_);
     index_ = Lan::NearIndex(name_);
     mac_ = Lan::NearMac(name_);
     REQUIRE(port_.Start(*this).ok());
-    port_.SetInterfaces({{.index = index_, .name = name_, .mac = mac_}});
+    Name(name_);
     port_.AnswerUntil(absl::InfiniteFuture());
     Publish({"fd00::10"}, {"fd00::10", "fd00::11"});
   }
+
+  void Name(const std::string& name) { port_.SetInterfaces({{.index = index_, .name = name, .mac = mac_}}); }
 
   void Publish(const std::vector<std::string>& answer, const std::vector<std::string>& watch) {
     auto table = std::make_shared<AnswerTable>();
@@ -185,6 +189,67 @@ TEST_CASE("switches are told of the groups, where the interface speaks IPv6, tho
 TEST_CASE("a solicitation to a group reaches a card that filters groups", "[net]") {
   World w("card");
   CHECK(w.Answers());
+}
+
+TEST_CASE("a card that filters takes the groups in still after it was down and up", "[net]") {
+  World w("card");
+  REQUIRE(w.Answers());
+  Lan::Shell("ip link set card down");
+  Lan::Shell("ip link set card up");
+  CHECK(w.Answers());
+  CHECK(w.errors_.empty());
+}
+
+TEST_CASE("a card that filters takes the groups in still after the carrier was lost and came back", "[net]") {
+  World w("card");
+  REQUIRE(w.Answers());
+  w.lan_.FarShell("ip link set far down");
+  const auto carrier = [] { return Lan::Shell("ip link show dev card").find("NO-CARRIER") == std::string::npos; };
+  w.RunUntil([&] { return !carrier(); });
+  w.lan_.FarShell("ip link set far up");
+  CHECK(w.Answers());
+  CHECK(carrier());
+  CHECK(w.errors_.empty());
+}
+
+TEST_CASE("a card that filters takes the groups in still after it was renamed and named anew", "[net]") {
+  World w("card");
+  REQUIRE(w.Answers());
+  Lan::Shell("ip link set card down && ip link set card name card0 && ip link set card0 up");
+  REQUIRE(Lan::NearIndex("card0") == w.index_);
+  w.Name("card0");
+  CHECK(w.Answers());
+}
+
+TEST_CASE("a card that filters is named while it is down: it takes the groups in once it is up and named again",
+          "[net]") {
+  World w("card");
+  REQUIRE(w.Answers());
+  Lan::Shell("ip link set card down");
+  w.port_.SetInterfaces({});
+  w.Name("card");
+  w.RunUntil([&] { return !w.errors_.empty(); });
+  CHECK(absl::IsUnavailable(w.errors_.back()));
+  Lan::Shell("ip link set card up");
+  w.Name("card");
+  CHECK(w.Answers());
+}
+
+TEST_CASE("the successor of a deleted card that filters takes the groups in", "[net]") {
+  World w("card");
+  REQUIRE(w.Answers());
+  Lan::Shell("ip link del card");
+  w.Name("card");
+  w.RunUntil([&] { return !w.errors_.empty(); });
+  CHECK(absl::IsNotFound(w.errors_.back()));
+  w.errors_.clear();
+  AddCard("card");
+  w.index_ = Lan::NearIndex("card");
+  w.mac_ = Lan::NearMac("card");
+  w.Name("card");
+  w.Publish({"fd00::10"}, {"fd00::10"});
+  CHECK(w.Answers());
+  CHECK(w.errors_.empty());
 }
 
 TEST_CASE("claims of IPv6 addresses are sighted: announcements, answers, and questions from them", "[net]") {

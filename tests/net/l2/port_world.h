@@ -35,7 +35,9 @@ inline IpAddr Ip(const std::string& text) { return *IpAddr::Parse(text); }
 // The port on "near", its loop driven by this thread.
 class PortWorld : public FramePort::Observer {
  public:
-  PortWorld() {
+  // `loop`: what the port is told is its loop; without one, the real one.
+  explicit PortWorld(const std::function<std::unique_ptr<EventLoop>(EventLoop&)>& loop = nullptr)
+      : told_(loop ? loop(*loop_) : nullptr) {
     REQUIRE(port_.Start(*this).ok());
     Open();
     Answer({"10.0.0.10"});
@@ -107,7 +109,8 @@ class PortWorld : public FramePort::Observer {
   std::unique_ptr<RealEventLoop> loop_ = *RealEventLoop::Create();
   std::vector<Sighting> sightings_;
   std::vector<std::pair<int, absl::Status>> errors_;
-  PcapFramePort port_{*loop_};
+  std::unique_ptr<EventLoop> told_;
+  PcapFramePort port_{told_ ? *told_ : *loop_};
 };
 
 }  // namespace berth::agent
