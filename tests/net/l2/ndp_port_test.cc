@@ -96,7 +96,7 @@ class World : public FramePort::Observer {
 
   void OnSighting(const Sighting& sighting) override { sightings_.push_back(sighting); }
   void OnInterfaceError(int, const absl::Status& status) override { errors_.push_back(status); }
-  void OnInterfaceOpen(int) override {}
+  void OnInterfaceOpen(int) override { ++opened_; }
 
   Lan lan_;
   const std::string name_;
@@ -106,6 +106,7 @@ class World : public FramePort::Observer {
   std::unique_ptr<RealEventLoop> loop_ = *RealEventLoop::Create();
   std::vector<Sighting> sightings_;
   std::vector<absl::Status> errors_;
+  int opened_ = 0;
   PcapFramePort port_{*loop_};
 };
 
@@ -218,6 +219,7 @@ TEST_CASE("a card that filters takes the groups in still after it was renamed an
   Lan::Shell("ip link set card down && ip link set card name card0 && ip link set card0 up");
   REQUIRE(Lan::NearIndex("card0") == w.index_);
   w.Name("card0");
+  w.RunUntil([&] { return w.opened_ == 2; });  // until then the first capture answers
   CHECK(w.Answers());
 }
 
