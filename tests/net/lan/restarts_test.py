@@ -3,7 +3,6 @@
 from lan_case import *  # noqa: F403
 
 SERVICES = 6
-QUIET = 11  # seconds: what is gained is told the LAN for ten
 
 
 class AddressWatch:
@@ -24,13 +23,21 @@ def open_lines(path):
         return f.readlines()
 
 
-class ControllerKilled(LanTest):
+class RestartTest(LanTest):
+    def asked_by_nodes(self, since):
+        """Questions of nodes for the Services' addresses: they ask before they announce."""
+        names = {node.name for node in self.lab.nodes}
+        return [f for f in self.tap.frames(since)
+                if f.op == 1 and f.host in names and f.target_ip in self.before and f.sender_ip != f.target_ip]
+
+
+class ControllerKilled(RestartTest):
     """A killed and restarted controller changes no allocation and no holder, and no node sends or removes anything"""
 
     def test(self):
         lab = self.cluster(nodes=3, services=SERVICES)
         services = lab.get("services")
-        time.sleep(QUIET)
+        self.wait_all_told(self.tap)
         watch = AddressWatch(lab)
         since = time.monotonic()
         lab.kill_controller()
@@ -45,10 +52,11 @@ class ControllerKilled(LanTest):
         self.assert_each_answered_once(self.before)
         self.assertEqual([hosts for _, _, hosts in self.census.answers(since) if len(hosts) != 1], [])
         self.assertEqual(self.tap.gratuitous(since), [])
+        self.assertEqual(self.asked_by_nodes(since), [])
         self.assertEqual(watch.lines(), [])
 
 
-class AgentWithoutController(LanTest):
+class AgentWithoutController(RestartTest):
     """An agent that is restarted while the controller is dead announces again what it held"""
 
     def test(self):
@@ -59,17 +67,31 @@ class AgentWithoutController(LanTest):
         wait_for("the state on disk", lambda: all(f'"{a}"' in "".join(open_lines(state)) for a in held))
         lab.kill_controller()
         node.kill_agent()
-        self.assertEqual({tuple(h) for h in self.census.who_answers(held, timeout=0.3).values()}, {()})
-        node.restart_agent()
+        killed = time.monotonic()
+        self.census.ask_all(held)
+        since = time.monotonic()
+        node.restart_agent()  # at once, before others find it silent
         wait_for("answers again", lambda: all(h == [node.name] for h in self.census.who_answers(held).values()), 20)
         self.assert_each_answered_once(self.before)
+        self.assertEqual([answer for answer in self.census.answers(killed) if answer[0] < since and answer[2]], [])
+        self.assert_asked_first(node, held, since)
         lab.restart_controller()
         lab.wait_agents(3)
         self.assertEqual(lab.wait_announced(SERVICES), self.before)
         self.assertEqual(self.census.twice_answered(), [])
 
+    def assert_asked_first(self, node, held, since):
+        """No other node told of them, and it told of each only after it had asked for it in nobody's name."""
+        asked = [f for f in self.asked_by_nodes(since) if f.host == node.name]
+        self.assertEqual({f.sender_ip for f in asked}, {"::" if self.six else "0.0.0.0"})
+        for address in held:
+            told = announcements(self.tap, address, node.mac, since)
+            self.assertTrue(told, address)
+            self.assertTrue([f for f in asked if f.target_ip == address and f.time < told[0]], address)
+        self.assertEqual({f.host for f in self.tap.gratuitous(since) if f.sender_ip in held}, {node.name})
 
-class EverythingKilled(LanTest):
+
+class EverythingKilled(RestartTest):
     """When everything is killed and started again each Service has its address and each address its holder again"""
 
     def test(self):
@@ -86,6 +108,24 @@ class EverythingKilled(LanTest):
         self.assertEqual({(s["namespace"], s["name"]): s["addresses"] for s in lab.get("services")}, services)
         self.assert_each_answered_once(holders)
         self.assertEqual(self.census.twice_answered(), [])
+
+
+class ControllerKilledSix(ControllerKilled):
+    """A killed and restarted controller changes no holder of an IPv6 address, and no node asks, announces or removes anything"""
+
+    six = True
+
+
+class AgentWithoutControllerSix(AgentWithoutController):
+    """An agent that is restarted while the controller is dead asks for the IPv6 addresses it held and announces them again"""
+
+    six = True
+
+
+class EverythingKilledSix(EverythingKilled):
+    """When everything is killed and started again each Service has its IPv6 address and each address its holder again"""
+
+    six = True
 
 
 if __name__ == "__main__":
