@@ -135,6 +135,24 @@ class PortDownSix(PortDown):
     six = True
 
 
+class KilledAgentSix(KilledAgent):
+    """A killed agent loses its IPv6 addresses and no other node its own, nobody answers twice and its kernel keeps silent"""
+
+    six = True
+
+
+class PortDropsSix(PortDrops):
+    """A node whose switch port drops all frames loses its IPv6 addresses, no other address moves, and back again nothing moves"""
+
+    six = True
+
+
+class ControlLostSix(ControlLost):
+    """An agent that cannot reach the controller but answers on the LAN keeps its IPv6 addresses and shows as CONTROL_LOST"""
+
+    six = True
+
+
 class ThawedAgentSix(ThawedAgent):
     """An agent that stood still for five seconds takes no IPv6 address back and answers nothing late"""
 
