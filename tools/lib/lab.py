@@ -18,6 +18,7 @@ import threading
 import time
 
 from arp_wire import Asker, Tap
+from ndp_wire import own_ipv6
 from netns import ROOT, Host, mounts_below, run, sweep, wait_for
 
 
@@ -149,6 +150,12 @@ class Lab:
             host.ip("link", "set", "eth1", "up")
             host.more_ports.append(port)
         self.controller_address = f"{network}.2"
+
+    def drop_ipv4(self):
+        """No host has an IPv4 address on the LAN any more; agents started from now on reach the controller by its IPv6 one."""
+        for host in self.hosts:
+            host.ip("-4", "addr", "flush", "dev", "eth0")
+        self.controller_address = f"[{own_ipv6(self.controller_host)}]"
 
     def part(self, *hosts):
         """These hosts are on a switch of their own from now on."""

@@ -16,14 +16,16 @@ def neighbour(host, address):
 
 
 class Ipv6Test(LanTest):
-    def cluster6(self, nodes=3, services=1, flags=(), dual=False, families=IPV6_ONLY, taken=(), ports=()):
+    def cluster6(self, nodes=3, services=1, flags=(), dual=False, families=IPV6_ONLY, taken=(), ports=(), only=False):
         """A running cluster whose Services all have an IPv6 address. `taken`: addresses that a printer has already.
 
-        `ports`: that the Services declare beside 80 and PORT.
+        `ports`: that the Services declare beside 80 and PORT. `only`: no host has an IPv4 address.
         """
         lab = self.new_lab(nodes)
         for host in lab.hosts:
             host.ip("addr", "add", f"{own_ipv6(host)}/64", "dev", "eth0", "nodad")
+        if only:
+            lab.drop_ipv4()
         if taken:
             printer = lab.add_host("printer", "192.168.50.99")
             for address in taken:
