@@ -41,12 +41,17 @@ def _checksum(data):
     return ~total & 0xffff
 
 
+def summed(frame):
+    """The frame with the checksum that its addresses and its message have to have."""
+    message = frame[54:56] + b"\0\0" + frame[58:]
+    pseudo = frame[22:54] + struct.pack("!II", len(message), 58)
+    return frame[:56] + struct.pack("!H", _checksum(pseudo + message)) + frame[58:]
+
+
 def _frame(kind, flags, target, option, source, destination, mac, to):
     message = struct.pack("!BBHI", kind, 0, 0, flags << 24) + packed(target) + option
-    pseudo = packed(source) + packed(destination) + struct.pack("!II", len(message), 58)
-    message = message[:2] + struct.pack("!H", _checksum(pseudo + message)) + message[4:]
-    return (_mac(to) + _mac(mac) + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + packed(source) +
-            packed(destination) + message)
+    return summed(_mac(to) + _mac(mac) + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + packed(source) +
+                  packed(destination) + message)
 
 
 def _mac(text):
@@ -229,4 +234,4 @@ class NdpCapture:
 
 
 __all__ = ["ADVERTISEMENT", "ALL_NODES", "ALL_NODES_MAC", "IPV6_ONLY", "SOLICITATION", "NdpAsker", "NdpCapture", "NdpTap",
-           "announcement", "group_of", "own_ipv6", "packed", "solicitation"]
+           "announcement", "group_of", "own_ipv6", "packed", "solicitation", "summed"]
