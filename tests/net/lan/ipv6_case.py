@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of IPv6 on a LAN of real kernels share."""
 from lan_case import *  # noqa: F403
-from ndp_wire import (ADVERTISEMENT, ALL_NODES, ALL_NODES_MAC, IPV6_ONLY, SOLICITATION, NdpAsker, NdpCapture, group_of,
-                      own_ipv6)
+from ndp_wire import (ADVERTISEMENT, ALL_NODES, ALL_NODES_MAC, IPV6_ONLY, SOLICITATION, NdpAsker, NdpCapture, NdpTap,
+                      group_of, own_ipv6)
 
 VIP = "fd00:50::100"
 V4 = "192.168.50.50"

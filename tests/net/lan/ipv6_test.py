@@ -234,6 +234,37 @@ class BothFamilies(Ipv6Test):
             self.assertEqual(self.connect(address), node.name)
 
 
+class FamiliesMoveAlone(Ipv6Test):
+    """F12 A Service's address of one family moves by berthctl and the other's stays where it is, each answered for by its holder alone"""
+
+    def test(self):
+        lab = self.cluster6(dual=True, families="  ipFamilies: [IPv4, IPv6]\n  ipFamilyPolicy: RequireDualStack\n")
+        self.taps = {V4: lab.tap(), VIP: lab.tap(NdpTap)}
+        holders = self.before
+        self.assert_held(holders)
+        third = next(node.name for node in lab.nodes if node.name not in holders.values())
+        # Away from each other, together, and apart again.
+        for address, node in ((VIP, third), (V4, third), (VIP, holders[V4])):
+            other = V4 if address == VIP else VIP
+            since = time.monotonic()
+            lab.ctl("move", address, node)
+            old = holders[address]
+            holders = {**holders, address: node}
+            self.assert_held(holders)
+            self.assertEqual(self.said_by(address, since) - {old}, {node})
+            self.assertEqual(self.said_by(other, since) - {holders[other]}, set())
+
+    def assert_held(self, holders):
+        self.assertEqual(self.lab.wait_announced(2), holders)
+        for address, node in holders.items():
+            asker = self.asker if address == VIP else self.lab.asker
+            self.assertEqual(asker.who_has(address), [self.lab.node(node).mac])
+            self.assertEqual(self.connect(address), node)
+
+    def said_by(self, address, since):
+        return {f.host for f in self.taps[address].gratuitous(since) if f.sender_ip == address}
+
+
 class SecondFamilyLater(LanTest):
     """T041 PreferDualStack gains its IPv6 address once there is a pool, which is announced, and no frame tells of the IPv4 one"""
 
