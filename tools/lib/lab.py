@@ -35,7 +35,7 @@ class Node(Host):
     def add_kube_ipvs0(self, *addresses):
         """A stand-in for kube-proxy's dummy interface: a bridge without ports that carries the addresses."""
         self.ip("link", "add", "kube-ipvs0", "type", "bridge")
-        lines = "".join(f"addr add {address}/32 dev kube-ipvs0\n" for address in addresses)
+        lines = "".join(f"addr add {address}/{128 if ':' in address else 32} dev kube-ipvs0\n" for address in addresses)
         run("ip", "-n", self.ns, "-batch", "-", input=lines)
 
     def start_web(self):

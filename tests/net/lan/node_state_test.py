@@ -1,28 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an agent keeps on its node: its own is repaired and cleaned up, what is somebody else's is left alone."""
 from lan_case import *  # noqa: F403
+from ndp_wire import own_ipv6
 
 VIP = "192.168.50.50"
-FOREIGN = "10.77.0.1"
 
 
 def tables(node):
     return set(node.exec("nft", "list", "tables").stdout.split("\n")) - {""}
 
 
-class Repairs(LanTest):
+class NodeStateTest(LanTest):
+    @property
+    def foreign(self):
+        """An address that somebody else put on a node."""
+        return "fd00:77::1" if self.six else "10.77.0.1"
+
+    def of_host(self, address):
+        """With the length that stands for itself alone."""
+        return f"{address}/{128 if ':' in address else 32}"
+
+
+class Repairs(NodeStateTest):
     """An address of ours that is deleted by hand comes back, and a flushed ruleset is repaired, and other things stay"""
 
     def test(self):
         lab = self.cluster(nodes=2, services=1)
-        node = lab.node(self.before[VIP])
-        node.ip("addr", "add", f"{FOREIGN}/32", "dev", "eth0")
+        node = lab.node(self.before[self.vip])
+        node.ip("addr", "add", self.of_host(self.foreign), "dev", "eth0")
         node.exec("nft", "add table inet other")
         ours = tables(node) - {"table inet other"}
         self.assertTrue(ours)
 
-        node.ip("addr", "del", f"{VIP}/32", "dev", "berth0")
-        wait_for("the address is back", lambda: VIP in node.addresses("berth0"), 5)
+        node.ip("addr", "del", self.of_host(self.vip), "dev", "berth0")
+        wait_for("the address is back", lambda: self.vip in node.addresses("berth0"), 5)
 
         node.exec("nft", "flush", "ruleset")
         flushed = time.monotonic()
@@ -30,23 +41,23 @@ class Repairs(LanTest):
         took = time.monotonic() - flushed
         print(f"flushed ruleset repaired after {took * 1000:.0f} ms at most")
         self.assertLess(took, 2)
-        self.assertIn(FOREIGN, node.addresses("eth0"))
+        self.assertIn(self.foreign, node.addresses("eth0"))
         self.assertNotIn("table inet other", tables(node), "what others had is theirs to restore")
         self.assert_each_answered_once(self.before)
 
         node.ip("link", "del", "berth0")
-        wait_for("the interface and the address are back", lambda: VIP in node.addresses("berth0"), 5)
+        wait_for("the interface and the address are back", lambda: self.vip in node.addresses("berth0"), 5)
         self.assert_each_answered_once(self.before)
         self.assertEqual(lab.holders(), self.before)
 
 
-class Cleanup(LanTest):
+class Cleanup(NodeStateTest):
     """Cleaning up takes away tables, interface and addresses of ours, and nothing else"""
 
     def test(self):
-        lab = self.cluster(nodes=2, services=2, everywhere=[VIP, FOREIGN])
-        node = lab.node(self.before[VIP])
-        node.ip("addr", "add", "10.77.0.2/32", "dev", "eth0")
+        lab = self.cluster(nodes=2, services=2, everywhere=[self.vip, self.foreign])
+        node = lab.node(self.before[self.vip])
+        node.ip("addr", "add", self.of_host(self.foreign[:-1] + "2"), "dev", "eth0")
         node.exec("nft", "add table inet other")
         before = {"kube-ipvs0": node.addresses("kube-ipvs0"), "eth0": node.addresses("eth0")}
         node.kill_agent()
@@ -55,7 +66,7 @@ class Cleanup(LanTest):
         self.assertEqual(tables(node), {"table inet other"})
         self.assertEqual(node.addresses("berth0"), set())
         self.assertEqual(node.addresses("eth0"), before["eth0"])
-        self.assertTrue({VIP, FOREIGN} <= node.addresses("kube-ipvs0"), "kube-proxy put them there")
+        self.assertTrue({self.vip, self.foreign} <= node.addresses("kube-ipvs0"), "kube-proxy put them there")
         self.assertFalse(os.path.exists(node.state_dir) and os.listdir(node.state_dir))
         node.exec(*node.agent_command("--cleanup"))
 
@@ -63,14 +74,15 @@ class Cleanup(LanTest):
         lab = self.cluster(nodes=1, services=1)
         node = lab.nodes[0]
         node.kill_agent()
-        self.assertEqual(node.addresses("berth0") & {VIP}, {VIP})
+        self.assertEqual(node.addresses("berth0") & {self.vip}, {self.vip})
         node.exec(*node.agent_command("--cleanup"))
         self.assertNotIn("berth0", node.ip("-o", "link", "show"))
         self.assertEqual(tables(node), set())
-        self.assertEqual(node.addresses("eth0") - {node.address}, {a for a in node.addresses("eth0") if ":" in a})
+        self.assertEqual({a for a in node.addresses("eth0") if not a.startswith("fe80:")},
+                         {node.address, *([own_ipv6(node)] if self.six else [])})
 
 
-class Leftovers(LanTest):
+class Leftovers(NodeStateTest):
     """What a killed agent left on its node and is assigned no more is removed when the next one has heard a leader"""
 
     def test(self):
@@ -78,13 +90,13 @@ class Leftovers(LanTest):
         node, held = self.loaded_node()
         node.kill_agent()
         self.assertTrue(set(held) <= node.addresses("berth0"))
-        node.ip("addr", "add", f"{FOREIGN}/32", "dev", "eth0")
+        node.ip("addr", "add", self.of_host(self.foreign), "dev", "eth0")
         lab.manifest("services.yaml", None)
         wait_for("no addresses", lambda: not lab.get("addresses"), 20)
         self.assertTrue(set(held) <= node.addresses("berth0"), "nobody is there to remove them")
         node.restart_agent()
         wait_for("they are removed", lambda: not set(held) & node.addresses("berth0"), 20)
-        self.assertIn(FOREIGN, node.addresses("eth0"))
+        self.assertIn(self.foreign, node.addresses("eth0"))
 
 
 class SilenceProven(LanTest):
@@ -121,6 +133,24 @@ class SilenceProven(LanTest):
                          if f.host == node.name and f.op == 1 and f.target_ip == self.lab.client.address]
         wait_for("the kernel asks for the client", asked)
         return {f.sender_ip for f in asked()} - {node.address}
+
+
+class RepairsSix(Repairs):
+    """An IPv6 address of ours that is deleted by hand comes back, and a flushed ruleset is repaired, and other things stay"""
+
+    six = True
+
+
+class CleanupSix(Cleanup):
+    """Cleaning up takes away tables, interface and IPv6 addresses of ours, and nothing else"""
+
+    six = True
+
+
+class LeftoversSix(Leftovers):
+    """IPv6 addresses that a killed agent left on its node and is assigned no more are removed when the next one has heard a leader"""
+
+    six = True
 
 
 if __name__ == "__main__":
