@@ -146,6 +146,7 @@ def main():
     args = parser.parse_args()
     figures = {}
     bench = Bench(args.ipv6)
+    print(f"{bench.lab.vip} on {len(bench.lab.nodes)} nodes", flush=True)
     try:
         for event in events():
             if not re.search(args.only, event.name):
