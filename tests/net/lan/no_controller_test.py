@@ -125,6 +125,43 @@ class HealedAloneSix(HealedAlone):
     six = True
 
 
+class CutOffAlone(NoControllerTest):
+    """With every controller dead, a node that hears nobody takes over only if its gateway answers it: else it is cut off itself"""
+
+    def test(self):
+        node = self.set_up_outage()
+        self.theirs = {address for address, holder in self.before.items() if holder != node.name}
+        gateway = self.gateway()
+        for each in self.lab.nodes:
+            each.ip(*(["-6"] if self.six else []), "route", "add", "default", "via", gateway, "dev", "eth0")
+        since = time.monotonic()
+        node.port_drop()
+
+        def rounds():
+            """Seconds from its agent's first question for the gateway to its last."""
+            asked = [f.time for f in self.tap.frames(since) if f.host == node.name and f.target_ip == gateway
+                     and f.op == 1 and f.sender_ip == ("::" if self.six else "0.0.0.0")]
+            return max(asked) - min(asked) if asked else 0
+        wait_for("further questions for the gateway", lambda: rounds() > 2.5, 20)
+        self.assertEqual(self.taken_by(node, since), set())
+        self.lab.part(node, self.lab.client)
+        wait_for("all of theirs, where the gateway is", lambda: self.taken_by(node, since) == self.theirs, 20)
+
+    def taken_by(self, node, since):
+        return {f.sender_ip for f in self.tap.gratuitous(since) if f.host == node.name} & self.theirs
+
+    def gateway(self):
+        """The client plays it, for IPv6 with the address that routers tell in their advertisements."""
+        addresses = self.lab.client.addresses("eth0")
+        return next(a for a in addresses if a.startswith("fe80:")) if self.six else self.lab.client.address
+
+
+class CutOffAloneSix(CutOffAlone):
+    """With every controller dead, a node that hears nobody takes over IPv6 addresses only if its gateway answers it"""
+
+    six = True
+
+
 class LinkLocalOnly(NoControllerTest):
     """On an interface that has no address but its link-local one agents follow each other too, for an IPv6 address"""
 
