@@ -325,7 +325,13 @@ void Holders::Unhold(Holding& h, const std::string& why) {
   h.doubtful |= agents_.AnyOutOfContact();
   h.probe = 0;
   h.message = why;
-  if (h.moving != nullptr) h.moving = std::make_unique<Holding::Move>(Holding::Move{std::move(h.moving->from), "", ""});
+  if (h.moving != nullptr && h.moving->from.empty()) h.moving.reset();
+  if (h.moving != nullptr) {  // whoever has it next has it from the same one, and for the same reason but for an order
+    Holding::Move& move = *h.moving;
+    if (move.reason.empty() || !move.ordered.empty()) move.reason = Holding::Move::kUnable;
+    move.ordered.clear();
+    move.decide_anew = false;
+  }
   Changed(h, Phase::kUnheld);
 }
 
@@ -348,7 +354,7 @@ void Holders::Changed(Holding& h, Phase phase) {
     h.turned = ctx_.now;
     const std::unique_ptr<Holding::Move> move = std::move(h.moving);
     TellWhenOutside(h);
-    if (move == nullptr || move->from.empty()) {
+    if (move == nullptr || move->from.empty() || move->from == h.holder) {
       MoveEvents(h, absl::StrCat("success to add nexthops [", h.holder, "] for ", h.address.ToString()));
     } else {
       const absl::Duration took =

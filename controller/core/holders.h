@@ -56,6 +56,7 @@ struct Holding {
   absl::Time turned = absl::InfinitePast();  // the same clock: last that a change of holder began or ended
   // Of the move under way, for the Event and the metric. Few addresses are on the move, and there are many.
   struct Move {
+    static constexpr char kUnable[] = "node can hold it no longer";
     std::string from, reason;
     std::string ordered;       // the node that shall have it by order; empty when that is placement's business
     bool decide_anew = false;  // when it has ended

@@ -156,6 +156,10 @@ void Holders::OnAcked(Agent& agent, const IpAddr& address, const sync::Rejection
     const bool holds = h.holder == agent.node;
     Bar(h, agent.node);
     if (holds) {
+      if (Keeps(h.phase)) {
+        h.move().from = agent.node;
+        if (h.move().started == absl::InfinitePast()) h.move().started = ctx_.now;
+      }
       Unhold(h, rejection->message);
     } else {
       CancelMove(h);

@@ -49,7 +49,7 @@ void Holders::StartMove(Holding& h, const std::string& next) {
   if (move.reason.empty()) {
     const Agent* holder = agents_.Find(h.holder);
     const bool ending = holder != nullptr && holder->leaving;
-    move.reason = ending ? "agent ending" : agents_.Drained(h.holder) ? "node drained" : "node can hold it no longer";
+    move.reason = ending ? "agent ending" : agents_.Drained(h.holder) ? "node drained" : Holding::Move::kUnable;
   }
   Changed(h, Phase::kPreparing);
   agents_.SetRole(next, MakeAssignment(h, sync::Role::kPrepare));

@@ -185,10 +185,15 @@ TEST_CASE("addresses leave a node whose interface loses its carrier", "[system]"
   Prepare(world, 3, 3);
   const IpAddr vip = world.AddressOf("svc1");
   const std::string victim = world.HolderOf(vip);
+  const absl::Time lost = world.Now();
   world.NodeNamed(victim).port->carrier = false;
   world.NodeNamed(victim).kernel.fake().SetCarrier(kEth0, false);
   REQUIRE(world.RunUntil([&] { return world.HolderOf(vip) != "" && world.HolderOf(vip) != victim; },
                          absl::Milliseconds(200)));
+  world.Run(absl::Seconds(1));
+  CHECK_THAT(Text(EventsOf(world, "svc1", lost)),
+             Catch::StartsWith(absl::StrCat("SetBalancer: address ", vip.ToString(), " moved from ", victim, " to ",
+                                            world.HolderOf(vip), ": node can hold it no longer; took ")));
 }
 
 TEST_CASE("a controller that loses more than half of its agents at once moves nothing before it has listened anew",
