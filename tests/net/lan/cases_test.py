@@ -1,18 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cases that need the real programs: what different doors say of the same thing, and what a process keeps of the past."""
 import re
-import urllib.request
 
 from lan_case import *  # noqa: F403
-
-
-def metrics(lab):
-    """name{labels} -> value, as the controller's /metrics has it."""
-    with lab.controller_host.inside():
-        with urllib.request.urlopen("http://127.0.0.1:8080/metrics", timeout=5) as page:
-            lines = page.read().decode().splitlines()
-    return {name: float(value) for name, value in
-            (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))}
 
 
 class ThreeDoors(LanTest):
@@ -25,7 +15,7 @@ class ThreeDoors(LanTest):
         header, row = lab.ctl("get", "pools").stdout.splitlines()
         table = dict(zip(header.split(), row.split()))
         self.assertEqual((table["NAME"], table["TOTAL"], table["USAGE"]), ("eip-pool", "11", "2"))
-        scraped = metrics(lab)
+        scraped = self.metrics()
         self.assertEqual(scraped['berth_pool_addresses{pool="eip-pool"}'], 11)
         self.assertEqual(scraped['berth_pool_addresses_in_use{pool="eip-pool"}'], 2)
         # Nine are free: nine more Services get one, and the next is told that none of the 11 is left.
@@ -34,7 +24,7 @@ class ThreeDoors(LanTest):
         lab.manifest("late.yaml", service("late"))
         wait_for("a Service that waits", lambda: any(s["reason"] == "PoolExhausted" for s in lab.get("services")))
         self.assertIn("none of the 11 addresses", lab.ctl("explain", "service", "default/late").stdout)
-        self.assertEqual(metrics(lab)['berth_pool_addresses_in_use{pool="eip-pool"}'], 11)
+        self.assertEqual(self.metrics()['berth_pool_addresses_in_use{pool="eip-pool"}'], 11)
         self.assertEqual(lab.get("pools")[0]["used"], "11")
 
 

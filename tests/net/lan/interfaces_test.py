@@ -244,7 +244,13 @@ class NoCarrierSix(NoCarrier):
 
 
 class Vanishing(InterfaceTest):
-    """An interface that is taken from its node takes its address to another node's, and back again it moves nothing"""
+    """An interface that is taken from its node is reported by the agent, the address moves, and back again it moves nothing"""
+
+    def lose(self, node):
+        node.ip("link", "del", "eth1")
+
+    def regain(self, node):
+        self.add(node, "eth1")
 
     def test(self):
         lab = self.new_lab(2)
@@ -253,15 +259,51 @@ class Vanishing(InterfaceTest):
         holder = lab.wait_announced(1)[self.vip]
         self.assert_answered_by(f"{holder}/eth1", macs[holder])
         node, other = lab.node(holder), next(n.name for n in lab.nodes if n.name != holder)
-        node.ip("link", "del", "eth1")
+        self.lose(node)
+        lost = time.monotonic()
         self.assert_answered_by(f"{other}/eth1", macs[other])
-        self.add(node, "eth1")
-        time.sleep(1)
+        first = next(f.time for f in self.tap.replies(lost) if (f.host, f.sender_ip) == (f"{other}/eth1", self.vip))
+        self.assertLess(first - lost, 2)
+        self.assertFalse(self.has_up(node, "eth1"))
+        self.regain(node)
+        wait_for("eth1 in what the agent reports", lambda: self.has_up(node, "eth1"), 10, 0.05)
         self.assert_answered_by(f"{other}/eth1", macs[other])
+        self.assert_moved_by_report()
+
+    def has_up(self, node, interface):
+        """As its agent says."""
+        agent = next(agent for agent in self.lab.get("agents") if agent["node"] == node.name)
+        return any(i["name"] == interface and i["up"] for i in agent["interfaces"])
+
+    def assert_moved_by_report(self):
+        """The address moved once, since its holder said so on the stream that it has had from the start: no silence of it did."""
+        moves = {name: n for name, n in self.metrics().items() if name.startswith("berth_failovers_total{") and n}
+        self.assertEqual(moves, {'berth_failovers_total{reason="node can hold it no longer"}': 1})
+        with open(self.lab.controller_log) as log:
+            said = log.read()
+        self.assertNotIn("agent lost", said)
+        self.assertEqual(said.count("agent connected"), len(self.lab.nodes))
+        self.assertEqual({agent["state"] for agent in self.lab.get("agents")}, {"READY"})
 
 
 class VanishingSix(Vanishing):
-    """An interface that is taken from its node takes its IPv6 address to another node's"""
+    """An interface that is taken from its node is reported by the agent, and its IPv6 address moves"""
+
+    six = True
+
+
+class CarrierLost(Vanishing):
+    """Carrier lost where an address is announced is reported by the agent, the address moves, and back again it moves nothing"""
+
+    def lose(self, node):
+        node.port_down(f"eth1-{node.name}")
+
+    def regain(self, node):
+        node.port_up(f"eth1-{node.name}")
+
+
+class CarrierLostSix(CarrierLost):
+    """Carrier lost where an IPv6 address is announced is reported by the agent, and the address moves"""
 
     six = True
 

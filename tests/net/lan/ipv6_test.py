@@ -26,11 +26,10 @@ class Answered(Ipv6Test):
         self.assertEqual(self.asker.who_has("fd00:50::101", 0.2), [])
 
         # The agent counts what it did.
-        page = holder.exec("curl", "-s", "http://127.0.0.1:8081/metrics").stdout
-        figures = dict(line.rsplit(" ", 1) for line in page.splitlines() if line and line[0] != "#")
-        self.assertGreaterEqual(float(figures['berth_agent_ndp_requests_total{interface="eth0"}']), 21)
-        self.assertGreaterEqual(float(figures['berth_agent_ndp_replies_total{interface="eth0"}']), 21)
-        self.assertEqual(float(figures['berth_agent_arp_replies_total{interface="eth0"}']), 0)
+        figures = self.metrics(holder)
+        self.assertGreaterEqual(figures['berth_agent_ndp_requests_total{interface="eth0"}'], 21)
+        self.assertGreaterEqual(figures['berth_agent_ndp_replies_total{interface="eth0"}'], 21)
+        self.assertEqual(figures['berth_agent_arp_replies_total{interface="eth0"}'], 0)
 
 
 class StaysReachable(Ipv6Test):

@@ -12,6 +12,7 @@ import struct
 import sys
 import time
 import unittest
+import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../tools/lib"))
 from capture import Capture  # noqa: E402
@@ -35,7 +36,8 @@ class Census:
         self.began = time.monotonic()
         self._next = 0
 
-    def ask(self, address):
+    def ask(self, address, asker=None):
+        """From the client; the Asker of another host asks where that one is."""
         self._next += 1
         mac = b"\x02\xbe" + struct.pack("!I", self._next)
         if ":" in address:
@@ -44,11 +46,11 @@ class Census:
             request = struct.pack("!6s6sHHHBBH6s4s6s4s", b"\xff" * 6, mac, 0x0806, 1, 0x0800, 6, 4, 1, mac,
                                   socket.inet_aton(STRANGER), b"\0" * 6, socket.inet_aton(address))
         self.asked[mac.hex(":")] = (time.monotonic(), address)
-        self.lab.asker.socket.send(request.ljust(60, b"\0"))
+        (asker or self.lab.asker).socket.send(request.ljust(60, b"\0"))
 
-    def ask_all(self, addresses):
+    def ask_all(self, addresses, asker=None):
         for address in addresses:
-            self.ask(address)
+            self.ask(address, asker)
 
     def ask_for(self, seconds, addresses, every=0.02):
         """Asks for all of them again and again."""
@@ -180,13 +182,24 @@ class LanTest(unittest.TestCase):
                 with open(os.path.join(lab.folder, name), errors="replace") as f:
                     print(f"--- {name}, its end", "".join(f.readlines()[-25:]), sep="\n", file=sys.stderr)
 
-    def cluster(self, nodes=3, services=1, pool=None, ports=((80, "TCP"),), everywhere=()):
-        """A running cluster whose Services all have their address; `everywhere`: on each node's kube-ipvs0 already."""
+    def metrics(self, node=None):
+        """name{labels} -> value, as the page of the node's agent has it, or that of the controller."""
+        with (node or self.lab.controller_host).inside():
+            with urllib.request.urlopen(f"http://127.0.0.1:{8081 if node else 8080}/metrics", timeout=5) as page:
+                lines = page.read().decode().splitlines()
+        return {name: float(value) for name, value in
+                (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))}
+
+    def cluster(self, nodes=3, services=1, pool=None, ports=((80, "TCP"),), everywhere=(), flags=()):
+        """A running cluster whose Services all have their address.
+
+        `everywhere`: addresses on each node's kube-ipvs0 already. `flags`: of each agent.
+        """
         lab = self.new_lab(nodes)
         if everywhere:
             for node in lab.nodes:
                 node.add_kube_ipvs0(*everywhere)
-        lab.start()
+        lab.start(*flags)
         lab.manifest("pool.yaml", eip(address=pool or self.range()))
         lab.manifest("services.yaml", "---\n".join(self.service(f"s{i}", ports=ports) for i in range(services)))
         self.before = lab.wait_announced(services, 60)

@@ -174,9 +174,7 @@ class FloodFromOneHost(LanTest):
                    "--seconds=60")
 
     def counted(self, node, what):
-        page = node.exec("curl", "-s", "http://127.0.0.1:8081/metrics").stdout
-        name = f'berth_agent_{"ndp" if self.six else "arp"}_{what}_total{{interface="eth0"}}'
-        return float(next(line for line in page.splitlines() if line.startswith(name)).split()[1])
+        return self.metrics(node)[f'berth_agent_{"ndp" if self.six else "arp"}_{what}_total{{interface="eth0"}}']
 
 
 class FloodFromOneHostSix(FloodFromOneHost):
