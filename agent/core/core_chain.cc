@@ -191,10 +191,9 @@ void AgentCore::Impl::StepSeats() {
   if (!ask.empty()) ProbeOwn(ask);
 }
 
-// Whose gateway is to be asked besides: no other agent is heard there, so that it may be us who are cut off.
+// To be asked besides: should no other agent be heard there when the LAN has been silent, it may be us who are cut off.
 std::vector<Prober::Target> AgentCore::Impl::GatewaysOf(const PortInterface& port) const {
   std::vector<Prober::Target> gateways;
-  if (peers_.HearsAnybody(port.index)) return gateways;
   for (const sync::InterfaceInfo& info : view_.interfaces) {
     if (info.name != port.name) continue;
     for (const IpAddr& gateway : info.gateways) gateways.push_back({gateway, port.index});
@@ -202,14 +201,17 @@ std::vector<Prober::Target> AgentCore::Impl::GatewaysOf(const PortInterface& por
   return gateways;
 }
 
-// What the LAN said of an address that is part of the chain. True: ask once more.
-bool AgentCore::Impl::EndChainProbe(const IpAddr& address, const sync::ProbeAnswer& answer, bool proven) {
+// What the LAN said of an address that is part of the chain; its silence means nothing on the interfaces `in_doubt`.
+// True: ask once more.
+bool AgentCore::Impl::EndChainProbe(const IpAddr& address, const sync::ProbeAnswer& answer,
+                                    const std::set<int>& in_doubt) {
   const auto standby = standbys_.find(address);
   const auto entry = entries_.find(address);
   if (standby == standbys_.end() && entry == entries_.end()) return false;
   const std::shared_ptr<Group> group = standby != standbys_.end() ? standby->second.group : entry->second.group;
   Seat& seat = standby != standbys_.end() ? standby->second.seat : entry->second.seat;
   const bool answered = !answer.macs.empty();
+  const bool proven = group->where == nullptr || !in_doubt.contains(group->where->index);
   const Seat::Finding finding{
       .asked = answered || (answer.probed && proven),
       .silent = !answered,

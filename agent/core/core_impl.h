@@ -197,7 +197,7 @@ class AgentCore::Impl {
   void StepChain();
   void StepSeats();
   std::vector<Prober::Target> GatewaysOf(const PortInterface& port) const;
-  bool EndChainProbe(const IpAddr& address, const sync::ProbeAnswer& answer, bool proven);
+  bool EndChainProbe(const IpAddr& address, const sync::ProbeAnswer& answer, const std::set<int>& in_doubt);
   void TakeOver(const IpAddr& address);
   static sync::Assignment AssignmentOf(const IpAddr& address, const Standby& standby);
   void Doubtful(const IpAddr& address);
@@ -331,7 +331,7 @@ class AgentCore::Impl {
   Conflicts conflicts_;
   std::set<std::pair<absl::Time, IpAddr>> decisions_;
   std::uint64_t own_rounds_ = 0;
-  std::map<std::uint64_t, std::set<Prober::Key>> proofs_;  // of own rounds: gateways asked, one of which must answer
+  std::map<std::uint64_t, std::set<Prober::Key>> proofs_;  // of own rounds: the gateways asked
 
   // The other agents.
   peer::Peers peers_;

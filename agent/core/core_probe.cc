@@ -67,7 +67,7 @@ void AgentCore::Impl::ProbeOwn(const std::vector<IpAddr>& addresses) {
         standby != standbys_.end() ? standby->second.group : entries_.at(address).group;
     if (Chained(group.get())) {
       if (group->where == nullptr) {
-        EndChainProbe(address, {.address = address, .probed = false, .macs = {}, .message = {}}, false);
+        EndChainProbe(address, {.address = address, .probed = false, .macs = {}, .message = {}}, {});
         continue;
       }
       UsePort(*group->where);
@@ -97,15 +97,22 @@ void AgentCore::Impl::EndOwnProbe(const Prober::Round& round) {
     return !proof.empty() && std::any_of(proof.mapped().begin(), proof.mapped().end(),
                                          [&](const Prober::Key& k) { return k.second == address; });
   };
-  const bool proven = proof.empty() || std::any_of(round.answers.begin(), round.answers.end(), [&](const auto& a) {
-                        return is_gateway(a.address) && !a.macs.empty();
-                      });
+  // Where nobody is heard by now, one of the interface's gateways must have answered, if there are any.
+  std::set<int> in_doubt, proven;
+  for (const auto& [ifindex, gateway] : proof.empty() ? std::set<Prober::Key>() : proof.mapped()) {
+    if (!peers_.HearsAnybody(ifindex)) in_doubt.insert(ifindex);
+    const bool answered = std::any_of(round.answers.begin(), round.answers.end(), [&gateway = gateway](const auto& a) {
+      return a.address == gateway && !a.macs.empty();
+    });
+    if (answered) proven.insert(ifindex);
+  }
+  for (const int ifindex : proven) in_doubt.erase(ifindex);
   std::vector<IpAddr> again;
   for (const sync::ProbeAnswer& answer : round.answers) {
     if (is_gateway(answer.address)) continue;
     const auto it = entries_.find(answer.address);
     if (it == entries_.end() ? standbys_.contains(answer.address) : Chained(it->second.group.get())) {
-      if (EndChainProbe(answer.address, answer, proven)) again.push_back(answer.address);
+      if (EndChainProbe(answer.address, answer, in_doubt)) again.push_back(answer.address);
       continue;
     }
     if (it == entries_.end()) continue;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Standbys, probes and take-overs, as one agent sees them. tests/system/chain_test.cc has whole clusters.
 #include <catch2/catch.hpp>
+#include <deque>
 
 #include "agent/peer/peers.h"
 #include "tests/unit/agent/core/core_harness.h"
@@ -25,30 +26,34 @@ sync::Snapshot WithKeys(std::vector<sync::Assignment> assignments) {
   return s;
 }
 
-// node-b, which answers probes while it lives.
+// Another agent, which answers probes while it lives.
 class Other {
  public:
-  explicit Other(CoreHarness& agent) : agent_(agent) { peers_.SetKeys(kKeys, agent.now); }
+  explicit Other(CoreHarness& agent, const std::string& node = "node-b") : agent_(agent), peers_(node, 1, "seed") {
+    peers_.SetKeys(kKeys, agent.now);
+  }
   void Run(absl::Duration d, bool alive) {
     const absl::Time until = agent_.now + d;
     while (agent_.now < until) {
       agent_.Advance(absl::Milliseconds(10));
       std::vector<PeerPacket> sent;
       sent.swap(agent_.peer_packets);
-      if (!alive) continue;
-      for (PeerPacket packet : sent) {
-        packet.question = false;
-        std::vector<PeerPacket> answers;
-        const peer::Incoming in = peers_.Receive(packet, kHolder, agent_.now, answers);
-        if (in.what == peer::Incoming::What::kAsked) {
-          std::vector<peer::AddressClaim> claims = in.claims;
-          for (peer::AddressClaim& c : claims) c.claim = claim;
-          peers_.Tell(in, std::move(claims), kHolder, answers);
-        }
-        for (PeerPacket& answer : answers) {
-          answer.question = true;
-          agent_.Feed(PeerReceived{answer});
-        }
+      if (alive) Answer(sent);
+    }
+  }
+  void Answer(const std::vector<PeerPacket>& sent) {
+    for (PeerPacket packet : sent) {
+      packet.question = false;
+      std::vector<PeerPacket> answers;
+      const peer::Incoming in = peers_.Receive(packet, kHolder, agent_.now, answers);
+      if (in.what == peer::Incoming::What::kAsked) {
+        std::vector<peer::AddressClaim> claims = in.claims;
+        for (peer::AddressClaim& c : claims) c.claim = claim;
+        peers_.Tell(in, std::move(claims), kHolder, answers);
+      }
+      for (PeerPacket& answer : answers) {
+        answer.question = true;
+        agent_.Feed(PeerReceived{answer});
       }
     }
   }
@@ -56,7 +61,7 @@ class Other {
 
  private:
   CoreHarness& agent_;
-  peer::Peers peers_{"node-b", 1, "seed"};
+  peer::Peers peers_;
 };
 
 TEST_CASE("a standby is not local, not watched for on the LAN, and acknowledged", "[unit]") {
@@ -134,6 +139,46 @@ TEST_CASE("without one the address is taken over once the holder and the LAN are
     }
     CHECK_FALSE(agent.Answers(kVip));
     CHECK(agent.take_overs == 0);
+  }
+}
+
+TEST_CASE("an agent whose last neighbour falls silent while it asks the LAN needs the gateway's answer as well",
+          "[unit]") {
+  CoreHarness agent;
+  agent.kernel.links.front().gateways = {Ip("192.0.2.254")};
+  Other holder(agent), third(agent, "node-c");
+  sync::Assignment standby = StandBy(kVip);
+  std::vector<sync::Candidate> candidates(standby.candidates.begin(), standby.candidates.end());
+  candidates.push_back({"node-c", {kStranger}, "192.0.2.12:7445"});
+  standby.candidates = candidates;
+  agent.Connect();
+  agent.Controller(WithKeys({standby}));
+  // The third one's answers come 50 ms later, and so does its silence.
+  std::deque<std::vector<PeerPacket>> under_way(5);
+  const auto run = [&](absl::Duration d, bool holder_lives, bool third_lives, bool gateway) {
+    for (const absl::Time until = agent.now + d; agent.now < until;) {
+      agent.Advance(absl::Milliseconds(10));
+      under_way.push_back(std::exchange(agent.peer_packets, {}));
+      if (holder_lives) holder.Answer(under_way.back());
+      if (third_lives) third.Answer(under_way.front());
+      under_way.pop_front();
+      if (gateway) agent.See("192.0.2.254", kStranger);
+    }
+  };
+  run(absl::Seconds(1), true, true, false);
+  agent.Feed(LinkDown{"gone"});
+  run(absl::Seconds(10), true, true, false);
+  CHECK(agent.Probes(kVip) == 0);
+  run(absl::Milliseconds(50), false, true, false);  // what it has been asked already
+  SECTION("which does not come") {
+    run(absl::Seconds(10), false, false, false);
+    CHECK(agent.Probes(kVip) >= 2);
+    CHECK_FALSE(agent.Answers(kVip));
+    CHECK(agent.take_overs == 0);
+  }
+  SECTION("which comes, and no time is lost") {
+    run(absl::Seconds(1), false, false, true);
+    CHECK(agent.Answers(kVip));
   }
 }
 
