@@ -8,20 +8,29 @@ VIP = "192.168.50.50"
 
 
 class HandOverTest(LanTest):
-    def start_probe(self):
-        """Begins to probe the address, once every node echoes."""
+    _probed = None
+
+    @property
+    def probed(self):
+        """The address that is probed and asked for."""
+        return self._probed or self.vip
+
+    def start_probe(self, address=None):
+        """Begins to probe the address, the first one if none is given, once every node echoes."""
+        self._probed = address
         for node in self.lab.nodes:
             node.start_udp_echo(PORT)
-        for address in [*(node.address for node in self.lab.nodes), self.vip]:
-            wait_for(f"an echo from {address}", lambda address=address: echoes(self.lab.client, address, PORT))
-        return UdpProbe(self.lab, self.vip, PORT)
+        for at in [*(node.address for node in self.lab.nodes), self.probed]:
+            wait_for(f"an echo from {at}", lambda at=at: echoes(self.lab.client, at, PORT))
+        return UdpProbe(self.lab, self.probed, PORT)
 
-    def ask_each_10_ms(self, seconds, first=lambda: None):
+    def ask_each_10_ms(self, seconds, first=lambda: None, longer=lambda: False):
+        """Returns how often it asked; goes on as long as `longer`."""
         first()
         asked = 0
         until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            self.census.ask(self.vip)
+        while time.monotonic() < until or longer():
+            self.census.ask(self.probed)
             asked += 1
             time.sleep(0.01)
         time.sleep(0.2)
@@ -34,7 +43,9 @@ class HandOverTest(LanTest):
             if frame.target_mac in self.census.asked:
                 answered.setdefault(frame.target_mac, frame.time)
         longest, next_answer = 0.0, None
-        for mac, (asked_at, _) in reversed(self.census.asked.items()):
+        for mac, (asked_at, address) in reversed(self.census.asked.items()):
+            if address != self.probed:
+                continue
             if mac in answered:
                 next_answer = min(answered[mac], next_answer or answered[mac])
             if next_answer is not None:

@@ -61,10 +61,10 @@ class Orders(OrderTest):
 
 
 class DrainOutlivesController(OrderTest):
-    """A drain outlives a controller that is killed, a node that restarts its agent is not given anything"""
+    """T141 A drain outlives a controller that is killed, nothing comes back before a rebalance, and that loses no datagram and no answer"""
 
     def test(self):
-        lab = self.cluster(nodes=3, services=6)
+        lab = self.cluster(nodes=3, services=6, ports=((PORT, "UDP"),))
         node, addresses = self.loaded_node()
         moved = self.order("drain", node.name)
         for address in addresses:
@@ -83,11 +83,38 @@ class DrainOutlivesController(OrderTest):
         plan = json.loads(self.order("rebalance", "--dry-run", "-o", "json"))["moves"]
         self.assertEqual({m["to"] for m in plan}, {node.name})
         self.assertEqual(lab.holders(), holders)
-        self.assertIn(f"{len(plan)} addresses moved", self.order("rebalance"))
-        after = lab.holders()
+        self.rebalance(plan, holders, node)
+
+    def rebalance(self, plan, holders, node):
+        """Carries the plan out, all of which comes to that node, while a client uses one of the addresses."""
+        probe = self.start_probe(plan[0]["address"])
+        start = time.monotonic()
+        asked = self.ask_each_10_ms(0.5)
+        with futures.ThreadPoolExecutor() as pool:
+            order = pool.submit(self.order, "rebalance")
+            asked += self.ask_each_10_ms(1.0, longer=lambda: not order.done())
+            self.assertIn(f"{len(plan)} addresses moved", order.result())
+        asked += self.ask_each_10_ms(0.5)
+        lost = probe.end()
+        print(f"rebalance: {len(lost)} datagrams lost of {probe.sent}, longest unanswered {self.longest_unanswered() * 1000:.0f} ms")
+        self.assertFalse(lost[:10], f"{len(lost)} datagrams lost of {probe.sent}")
+        self.assertGreater(probe.sent, 1000)
+        answers = [hosts for _, address, hosts in self.census.answers(start) if address == self.probed]
+        self.assertEqual(len(answers), asked)
+        self.assertEqual({host for hosts in answers[:20] for host in hosts}, {holders[self.probed]})
+        self.assertEqual({host for hosts in answers[-20:] for host in hosts}, {node.name})
+        self.assertLessEqual(self.longest_unanswered(), 0.05)
+
+        after = self.lab.holders()
         self.assertEqual(after, {**holders, **{m["address"]: node.name for m in plan}})
-        self.assert_balanced(after, lab.nodes)
+        self.assert_balanced(after, self.lab.nodes)
         self.assert_each_answered_once(after)
+
+
+class DrainOutlivesControllerSix(DrainOutlivesController):
+    """T141 A drain of IPv6 addresses outlives a controller that is killed, and a rebalance of them loses no datagram and no answer"""
+
+    six = True
 
 
 class LastNode(OrderTest):
