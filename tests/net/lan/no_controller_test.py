@@ -3,26 +3,30 @@
 import contextlib
 
 from lan_case import *  # noqa: F403
+from arp_wire import Asker
 from ndp_wire import IPV6_ONLY, NdpAsker, own_ipv6
 
 SERVICES = 6
+CANDIDATES = 3  # of an address, its holder among them
 
 
 class NoControllerTest(LanTest):
-    def set_up_outage(self, nodes=3):
+    def set_up_outage(self, nodes=3, flags=()):
         """Every controller dead, all addresses held and answered once; returns one node that holds some."""
-        self.cluster(nodes=nodes, services=SERVICES)
-        wait_for("standbys on every agent's disk", lambda: all(self.knows_all(n) for n in self.lab.nodes), 20)
+        self.cluster(nodes=nodes, services=SERVICES, flags=flags)
+        wait_for("standbys on the agents' disks",
+                 lambda: sum(self.known(n) for n in self.lab.nodes) == SERVICES * CANDIDATES, 20)
         self.lab.kill_controller()
         self.assertEqual(self.answering(), self.before)
         return self.lab.node(self.before[self.vip])
 
-    def knows_all(self, node):
+    def known(self, node):
+        """How many addresses the node's disk tells of."""
         try:
             with open(os.path.join(node.state_dir, "agent-state"), encoding="utf-8") as state:
-                return state.read().count("assignments {") == SERVICES
+                return state.read().count("assignments {")
         except FileNotFoundError:
-            return False
+            return 0
 
     def answering(self, dead=()):
         """address -> the one node that answers for it."""
@@ -160,6 +164,102 @@ class CutOffAloneSix(CutOffAlone):
     """With every controller dead, a node that hears nobody takes over IPv6 addresses only if its gateway answers it"""
 
     six = True
+
+
+class SplitAlone(NoControllerTest):
+    """With every controller dead each side of a parted LAN has one holder, and joined again the one that took over last is alone"""
+
+    def test(self):
+        self.set_up_outage(nodes=4)
+        lab, there = self.lab, self.lab.nodes[2:]
+        other = lab.add_host("other", "192.168.50.20")
+        asker = Asker(other)
+        self.addCleanup(asker.close)
+        lab.part(other, *there)
+        sides = [(lab.asker, {n.name for n in lab.nodes if n not in there}), (asker, {n.name for n in there})]
+        askers = [asker for asker, _ in sides]
+        wait_for("a holder of each address on each side", lambda: all(all(s.values()) for s in self.ask_sides(askers)), 20, 0)
+        holders = self.ask_sides(askers)
+        for _ in range(3):
+            self.assertEqual(self.ask_sides(askers), holders)
+        successors = {}
+        for held, (_, names) in zip(holders, sides):
+            self.assertLessEqual({name for hosts in held.values() for name in hosts}, names)
+            for address, hosts in held.items():
+                self.assertEqual(len(hosts), 1, f"{address} is answered by {hosts}")
+                if self.before[address] in names:
+                    self.assertEqual(hosts, [self.before[address]])
+                else:
+                    successors[address] = hosts[0]
+
+        lab.join(other, *there)
+        joined = time.monotonic()
+        while time.monotonic() < joined + 3:
+            for asker in askers:
+                self.census.ask_all(self.before, asker)
+            time.sleep(0.02)
+        time.sleep(0.3)
+        late = [(when - joined, address, hosts) for when, address, hosts in self.census.answers(joined + 1)
+                if hosts != [successors[address]]]
+        self.assertEqual(late[:10], [])
+
+    def ask_sides(self, askers):
+        """For each of them address -> hosts that answer one who asks there."""
+        since = time.monotonic()
+        for asker in askers:
+            self.census.ask_all(self.before, asker)
+        time.sleep(0.3)
+        found, count = self.census.answers(since), len(self.before)
+        return [{a: hosts for _, a, hosts in found[i * count:(i + 1) * count]} for i in range(len(askers))]
+
+
+class SplitAloneSix(SplitAlone):
+    """With every controller dead each side of a parted LAN has one holder of an IPv6 address, and joined again one is alone"""
+
+    six = True
+
+
+class CutOffWithoutGateway(NoControllerTest):
+    """With every controller dead a standby that hears nobody and knows no gateway takes over, and back again gives all of it back"""
+
+    def test(self):
+        holder = self.set_up_outage()
+        node = next(n for n in self.lab.nodes if n is not holder)
+        held = {a: h for a, h in self.before.items() if h != node.name}
+        cut = time.monotonic()
+        node.port_drop()
+        wait_for("its word for each address",
+                 lambda: set(held) <= {f.sender_ip for f in self.tap.gratuitous(cut) if f.host == node.name}, 20)
+        self.wait_followed([node.name], cut)
+        after = self.answering([node.name])
+        self.assertEqual({a: after[a] for a in held}, held)
+        node.port_pass()
+        healed = time.monotonic()
+        self.census.ask_for(3, self.before)
+        self.assertEqual([answer for answer in self.census.answers(healed + 1) if len(answer[2]) > 1], [])
+        self.assertEqual(self.answering(), after)
+
+
+class OtherPeerPort(NoControllerTest):
+    """Agents that are given another port for probes hear each other there, and follow each other with every controller dead"""
+
+    def test(self):
+        node = self.set_up_outage(flags=("--peer-listen=:7500",))
+        ports = [n.exec("ss", "-Hlun", f"sport = :{port}").stdout != "" for n in self.lab.nodes for port in (7445, 7500)]
+        self.assertEqual(ports, [False, True] * 3)
+        before = {n: self.metrics(n) for n in self.lab.nodes}
+        answers = "berth_agent_peer_answers_total"
+        wait_for("answers of both others to each", lambda: all(
+            self.metrics(n)[answers] > before[n][answers] + 4 for n in self.lab.nodes), 10, 0.05)
+        self.assertEqual([self.heard(n) for n in self.lab.nodes], [(2, 0)] * 3)
+        node.kill_agent()
+        self.wait_followed([node.name], time.monotonic())
+        wait_for("its silence", lambda: {self.heard(n) for n in self.lab.nodes if n is not node} == {(1, 1)})
+        self.assertEqual(self.census.twice_answered(), [])
+
+    def heard(self, node):
+        figures = self.metrics(node)
+        return figures['berth_agent_peers{state="heard"}'], figures['berth_agent_peers{state="silent"}']
 
 
 class LinkLocalOnly(NoControllerTest):
