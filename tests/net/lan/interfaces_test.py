@@ -102,6 +102,49 @@ class HotPlug(InterfaceTest):
             wait_for(f"{answers}", lambda answers=answers: self.answers() == answers, 5, 0)
 
 
+class Renamed(InterfaceTest):
+    """An interface that is renamed and matches by its new name too answers on, and while it is up all the time nothing moves"""
+
+    def test(self):
+        lab = self.new_lab(2)
+        macs = {node.name: self.add(node, "eth9") for node in lab.nodes}
+        self.start("regex:(eth9|spare)")
+        holder = lab.wait_announced(1)[self.vip]
+        node, other = lab.node(holder), next(n for n in lab.nodes if n.name != holder)
+        self.assert_answered_by(f"{holder}/eth9", macs[holder])
+        self.rename(node, "eth9", "spare")
+        self.assert_answered_by(f"{holder}/eth9", macs[holder])
+        # Nobody else could hold it now.
+        other.ip("link", "del", "eth9")
+        node.ip("link", "set", "spare", "down")
+        self.rename(node, "spare", "eth9")
+        self.assert_answered_by(f"{holder}/eth9", macs[holder])
+        self.assertEqual({f.host for f in self.tap.replies() if f.sender_ip == self.vip}, {f"{holder}/eth9"})
+        self.assertEqual({f.host for f in self.tap.gratuitous() if f.sender_ip == self.vip}, {f"{holder}/eth9"})
+
+    def rename(self, node, old, new):
+        """Until the agent has told the controller, and counts by that name what it answers."""
+        node.ip("link", "set", old, "name", new)
+        node.ip("link", "set", new, "up")
+        wait_for(f"{new} in what the agent reports", lambda: self.up(node) == {"eth0", new}, 10, 0.05)
+        count = f'berth_agent_{"ndp" if self.six else "arp"}_replies_total{{interface="{new}"}}'
+
+        def counted():
+            self.answers(0.05)
+            return self.metrics(node).get(count)
+        wait_for(f"answers of {new}", counted, 10, 0.05)
+
+    def up(self, node):
+        agent = next(agent for agent in self.lab.get("agents") if agent["node"] == node.name)
+        return {i["name"] for i in agent["interfaces"] if i["up"]}
+
+
+class RenamedSix(Renamed):
+    """An interface that is renamed and matches by its new name too answers on for an IPv6 address"""
+
+    six = True
+
+
 class NeverOnPorts(InterfaceTest):
     """T125 a bridge answers, and neither its ports nor what belongs to pods, though the pattern matches them all"""
 
