@@ -331,7 +331,10 @@ class AgentCore::Impl {
   Conflicts conflicts_;
   std::set<std::pair<absl::Time, IpAddr>> decisions_;
   std::uint64_t own_rounds_ = 0;
-  std::map<std::uint64_t, std::set<Prober::Key>> proofs_;  // of own rounds: the gateways asked
+  // Of own rounds, the gateways asked: place in the round -> interface. Routers may have one link-local address on all
+  // their links, so that the address does not tell which one answered.
+  using GatewaysAsked = std::map<std::size_t, int>;
+  std::map<std::uint64_t, GatewaysAsked> gateways_asked_;
 
   // The other agents.
   peer::Peers peers_;

@@ -61,6 +61,7 @@ void AgentCore::Impl::Obey(const sync::ProbeRequest& m) {
 void AgentCore::Impl::ProbeOwn(const std::vector<IpAddr>& addresses) {
   std::vector<Prober::Target> targets;
   std::set<Prober::Key> gateways;
+  GatewaysAsked asked;
   for (const IpAddr& address : addresses) {
     const auto standby = standbys_.find(address);
     const std::shared_ptr<Group> group =
@@ -73,7 +74,9 @@ void AgentCore::Impl::ProbeOwn(const std::vector<IpAddr>& addresses) {
       UsePort(*group->where);
       targets.push_back({address, group->where->index});
       for (const Prober::Target& gateway : GatewaysOf(*group->where)) {
-        if (gateways.insert({gateway.ifindex, gateway.address}).second) targets.push_back(gateway);
+        if (!gateways.insert({gateway.ifindex, gateway.address}).second) continue;
+        asked[targets.size()] = gateway.ifindex;
+        targets.push_back(gateway);
       }
       continue;
     }
@@ -87,29 +90,25 @@ void AgentCore::Impl::ProbeOwn(const std::vector<IpAddr>& addresses) {
   }
   if (targets.empty()) return;
   prober_.Start({.term = 0, .number = ++own_rounds_}, sync::ProbeKind::kTakeOver, kOwnTimeout, targets, {});
-  if (!gateways.empty()) proofs_[own_rounds_] = std::move(gateways);
+  if (!asked.empty()) gateways_asked_[own_rounds_] = std::move(asked);
 }
 
 void AgentCore::Impl::EndOwnProbe(const Prober::Round& round) {
-  const auto proof = proofs_.extract(round.id.number);
-  std::erase_if(proofs_, [&](const auto& p) { return p.first < round.id.number; });  // of rounds that were cancelled
-  const auto is_gateway = [&](const IpAddr& address) {
-    return !proof.empty() && std::any_of(proof.mapped().begin(), proof.mapped().end(),
-                                         [&](const Prober::Key& k) { return k.second == address; });
-  };
+  const auto node = gateways_asked_.extract(round.id.number);
+  std::erase_if(gateways_asked_, [&](const auto& r) { return r.first < round.id.number; });  // of cancelled rounds
+  const GatewaysAsked gateways = node.empty() ? GatewaysAsked() : node.mapped();
   // Where nobody is heard by now, one of the interface's gateways must have answered, if there are any.
-  std::set<int> in_doubt, proven;
-  for (const auto& [ifindex, gateway] : proof.empty() ? std::set<Prober::Key>() : proof.mapped()) {
+  std::set<int> in_doubt;
+  for (const auto& [place, ifindex] : gateways) {
     if (!peers_.HearsAnybody(ifindex)) in_doubt.insert(ifindex);
-    const bool answered = std::any_of(round.answers.begin(), round.answers.end(), [&gateway = gateway](const auto& a) {
-      return a.address == gateway && !a.macs.empty();
-    });
-    if (answered) proven.insert(ifindex);
   }
-  for (const int ifindex : proven) in_doubt.erase(ifindex);
+  for (const auto& [place, ifindex] : gateways) {
+    if (!round.answers[place].macs.empty()) in_doubt.erase(ifindex);
+  }
   std::vector<IpAddr> again;
-  for (const sync::ProbeAnswer& answer : round.answers) {
-    if (is_gateway(answer.address)) continue;
+  for (std::size_t place = 0; place < round.answers.size(); ++place) {
+    if (gateways.contains(place)) continue;
+    const sync::ProbeAnswer& answer = round.answers[place];
     const auto it = entries_.find(answer.address);
     if (it == entries_.end() ? standbys_.contains(answer.address) : Chained(it->second.group.get())) {
       if (EndChainProbe(answer.address, answer, in_doubt)) again.push_back(answer.address);

@@ -182,6 +182,42 @@ TEST_CASE("an agent whose last neighbour falls silent while it asks the LAN need
   }
 }
 
+TEST_CASE("the gateway of one interface says nothing of another, where it has the same link-local address", "[unit]") {
+  constexpr int kEth1 = 3;
+  constexpr const char* kOther = "198.51.100.100";
+  constexpr const char* kGateway = "fe80::1";
+  CoreHarness agent;
+  agent.kernel.links.front().gateways = {Ip(kGateway)};
+  Link eth1 = agent.kernel.links.front();
+  eth1.index = kEth1;
+  eth1.name = "eth1";
+  eth1.mac = Mac("02:00:00:00:01:0a");
+  eth1.addresses = {Own("198.51.100.1/24")};
+  eth1.gateways = {Ip(kGateway)};
+  agent.kernel.links.push_back(eth1);
+  Other holder(agent);
+  agent.Connect();
+  sync::Assignment there = StandBy(kOther);
+  there.interface = "eth1";
+  there.candidates = {{"node-b", {kMacB}, "198.51.100.11:7445"}, {"node-a", {eth1.mac}, "198.51.100.10:7445"}};
+  agent.Controller(WithKeys({StandBy(kVip), there}));
+  holder.Run(absl::Seconds(1), true);
+  agent.Feed(LinkDown{"gone"});
+  holder.Run(absl::Minutes(1), true);
+  REQUIRE(agent.take_overs == 0);
+  for (int i = 0; i < 1000; ++i) {
+    holder.Run(absl::Milliseconds(10), false);
+    agent.See(kGateway, kStranger, kEth0);
+  }
+  CHECK(agent.Answers(kVip));
+  CHECK(agent.take_overs == 1);
+  for (int i = 0; i < 200; ++i) {
+    holder.Run(absl::Milliseconds(10), false);
+    agent.See(kGateway, kStranger, kEth1);
+  }
+  CHECK(agent.take_overs == 2);
+}
+
 TEST_CASE("a question of another agent is answered with what is held", "[unit]") {
   CoreHarness agent;
   agent.Connect();
