@@ -337,16 +337,9 @@ void Agents::CheckHeartbeats() {
   ctx_.timers.Cancel(heartbeat_timer_);
   heartbeat_timer_ = 0;
   if (!leading_) return;
-  absl::Time next = absl::InfiniteFuture();
   std::vector<std::string> silent;
   for (auto& [node, agent] : agents_) {
-    if (!agent.connected()) continue;
-    const absl::Time due = agent.last_heard + settings_.agent_timeout;
-    if (due <= ctx_.now) {
-      silent.push_back(node);
-    } else {
-      next = std::min(next, due);
-    }
+    if (agent.connected() && agent.last_heard + settings_.agent_timeout <= ctx_.now) silent.push_back(node);
   }
   for (const std::string& node : silent) {
     Agent& agent = agents_[node];
@@ -354,6 +347,10 @@ void Agents::CheckHeartbeats() {
     ctx_.Emit(CloseStream{stream, absl::DeadlineExceededError("no heartbeat arrived in time: dial again")});
     streams_[stream].superseded = true;  // nothing more is taken from it
     Lose(agent, absl::StrCat("no heartbeat for ", absl::FormatDuration(ctx_.now - agent.last_heard)));
+  }
+  absl::Time next = absl::InfiniteFuture();
+  for (const auto& [node, agent] : agents_) {
+    if (agent.connected()) next = std::min(next, agent.last_heard + settings_.agent_timeout);
   }
   if (next != absl::InfiniteFuture())
     heartbeat_timer_ = ctx_.timers.At(next, [this] {

@@ -102,6 +102,8 @@ class Agents {
   // Leadership: while we lead in term T every agent in contact gets a Snapshot; while we do not, NotLeader.
   void BeginTerm();
   void EndTerm(const std::string& leader);
+  // The start gate is open: from here on agents are told things.
+  void OnStarted() { Stretch(); }
 
   // What `node` shall have of `assignment.address`. Equal to what it has already: nothing happens. `renew` makes the
   // decision new (a newer `since`) although nothing else changed.

@@ -14,15 +14,25 @@ constexpr double kHeartbeatsPerSecond = 2000;
 }  // namespace
 
 void Agents::Stretch() {
-  const double agents = static_cast<double>(connected_count());
+  // Behind the start gate agents are told nothing, and beat as all that were there before were told.
+  const std::size_t count = ctx_.active ? connected_count() : known_.size();
+  const double agents = static_cast<double>(count);
   const absl::Duration wanted = std::max(ctx_.options.heartbeat, absl::Seconds(agents / kHeartbeatsPerSecond));
   const absl::Duration base = ctx_.options.heartbeat;
   // Small changes are not worth a message to everybody, but the way back to the base is.
   const bool small = wanted <= settings_.heartbeat * 1.25 && settings_.heartbeat <= wanted * 1.25;
   if (wanted == settings_.heartbeat || (small && wanted != base)) return;
+  const bool sooner = wanted < settings_.heartbeat;
+  const absl::Duration timeout =
+      std::exchange(settings_.agent_timeout, ctx_.options.agent_timeout * absl::FDivDuration(wanted, base));
   settings_.heartbeat = wanted;
-  settings_.agent_timeout = ctx_.options.agent_timeout * absl::FDivDuration(wanted, base);
   SendSettings();
+  if (!sooner) return;
+  // Until they hear of it they beat as they were told before.
+  for (auto& [node, agent] : agents_) {
+    if (agent.connected() && agent.last_heard + timeout > ctx_.now) agent.last_heard = ctx_.now;
+  }
+  if (heartbeat_timer_ != 0) CheckHeartbeats();  // else it is what calls this
 }
 
 void Agents::SendSettings() {

@@ -239,6 +239,7 @@ void ControllerCore::TryOpenGate() {
   ctx_.active = true;
   ctx_.Info("started",
             {{"agents", absl::StrCat(agents_.connected_count())}, {"missing", absl::StrCat(awaited_.size())}});
+  agents_.OnStarted();
   Exclude();
   services_.Follow(false);  // until now a write of whoever led before may have landed
   pools_.Restore(services_.PoolsOnRecord());
