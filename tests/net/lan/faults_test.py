@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What fails moves its own addresses and no others; nobody answers twice; what comes back moves nothing."""
+import datetime
+import re
+
 from lan_case import *  # noqa: F403
 
 SERVICES = 9
@@ -127,6 +130,43 @@ class ThawedAgent(FaultTest):
         spoke = [f for f in self.tap.frames(thawed)
                  if f.host == node.name and f.sender_ip in self.lost and (f.op == 2 or f.sender_ip == f.target_ip)]
         self.assertEqual(spoke, [])
+
+
+class AnotherPace(LanTest):
+    """Agents beat as often as the controller's flags say, and who falls silent is lost after as long as they say, no sooner"""
+
+    def test(self):
+        lab = self.new_lab(2)
+        lab.start_controller(lab.folder_of_manifests(), "--heartbeat=400ms", "--agent-timeout=1200ms")
+        for node in lab.nodes:
+            node.start_agent()
+        lab.wait_agents(2)
+        # Until then agents are told nothing.
+        wait_for("its start", lambda: json.loads(lab.ctl("version", "-o", "json").stdout)["status"].get("started"), 20, 0.05)
+        node, beats = lab.nodes[0], []
+
+        def enough():
+            heard = datetime.datetime.fromisoformat(self.told(node)["lastHeartbeat"]).timestamp()
+            if not beats or heard > beats[-1] + 0.01:  # its clock is read twice to tell it, so it is never quite the same
+                beats.append(heard)
+            return len(beats) == 8
+        wait_for("eight heartbeats", enough, 20, 0.02)
+        pauses = sorted(b - a for a, b in zip(beats, beats[1:]))
+        self.assertGreater(pauses[3], 0.3, pauses)
+        self.assertLess(pauses[3], 1, pauses)
+
+        node.kill_agent(signal.SIGSTOP)
+        wait_for("its loss", lambda: self.told(node)["state"] == "LOST", 20, 0.02)
+        message = self.told(node)["message"]
+        silent = re.fullmatch(r"no heartbeat for ([0-9.]+)s", message)
+        self.assertTrue(silent, message)
+        self.assertGreaterEqual(float(silent[1]), 1.2)
+        self.assertLess(float(silent[1]), 5)
+        node.kill_agent(signal.SIGCONT)
+        lab.wait_agents(2)
+
+    def told(self, node):
+        return next(agent for agent in self.lab.get("agents") if agent["node"] == node.name)
 
 
 class PortDownSix(PortDown):

@@ -197,5 +197,22 @@ class FloodFromOneHostSix(FloodFromOneHost):
         host.spawn("python3", "-c", code, frame.hex())
 
 
+class MoreThanTheBufferHolds(GarbageOnTheLan):
+    """What comes while an agent stands still, and fits its buffer no more, is counted as dropped, and then it answers again"""
+
+    def test(self):
+        lab = self.cluster(nodes=1, services=1)
+        node, request = lab.nodes[0], self.request()
+        dropped = lambda: self.metrics(node)['berth_agent_capture_dropped_total{interface="eth0"}']  # noqa: E731
+        self.assertEqual(dropped(), 0)
+        node.kill_agent(signal.SIGSTOP)
+        for _ in range(8_000):  # it holds some 3,500
+            lab.asker.socket.send(request)
+        node.kill_agent(signal.SIGCONT)
+        wait_for("frames that were dropped", dropped, 20, 0.05)
+        lab.wait_agents(1)
+        wait_for("an answer", lambda: self.census.who_answers([self.vip], 0.3)[self.vip] == [node.name], 20)
+
+
 if __name__ == "__main__":
     unittest.main()
