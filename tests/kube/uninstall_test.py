@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """helm upgrade disturbs nobody, and helm uninstall leaves nothing behind, on nodes and objects."""
+import sys
+
 from faults_case import *  # noqa: F403
 from netns import ROOT
 from faults_case import EIP
@@ -27,6 +29,39 @@ class UninstallTest(FaultTest):
         # What the Deployment owned goes after it, when Kubernetes' garbage collector comes by.
         wait_for("nothing of the chart's", lambda: not self.cluster.kubectl("get", "all", "-n", NAMESPACE, "-o", "name"), 60, 0.2)
         return {name: ingress_of(thing) for name, thing in self.services().items()}
+
+
+class AgentsRestarted(FaultTest):
+    """T144: kubectl rollout restart of the agents: no question stays unanswered, no page fails, no address moves, no frame is sent"""
+
+    def test(self):
+        address = self.web_service()
+        holder, tap = self.holder(address), self.cluster.tap()
+        old = {pod.uid for pod in self.berth.agents}
+        # What is gained is told the LAN for ten seconds.
+        began = time.monotonic()
+        wait_for("the last gratuitous frame",
+                 lambda: time.monotonic() > began + 5 and not tap.gratuitous(time.monotonic() - 5), 30, 0.1)
+        began, answers, end = time.monotonic(), [], threading.Event()
+
+        def ask():
+            while not end.wait(0.02):
+                answers.append(self.cluster.asker.answered_within(address, 1))
+        asking = threading.Thread(target=ask, daemon=True)
+        with self.served(address):
+            asking.start()
+            try:
+                self.cluster.kubectl("rollout", "restart", "ds/berth-agent", "-n", NAMESPACE)
+                self.cluster.kubectl("rollout", "status", "ds/berth-agent", "-n", NAMESPACE, "--timeout=120s")
+                wait_for("the old ones' end", lambda: not old & {pod.uid for pod in self.berth.agents}, 30, 0.1)
+                self.berth.wait_ready()
+            finally:
+                end.set()
+                asking.join()
+        print(f"  all agents are others after {time.monotonic() - began:.1f} s, {len(answers)} questions", file=sys.stderr)
+        self.assertEqual({*answers}, {holder.mac})
+        self.assertEqual({frame.host for frame in tap.replies(began) if frame.sender_ip == address}, {holder.name})
+        self.assertEqual([frame.host for frame in tap.gratuitous(began) if frame.sender_ip == address], [])
 
 
 class Keep(UninstallTest):
