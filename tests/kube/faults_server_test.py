@@ -11,6 +11,13 @@ class ServerTest(FaultTest):
     def setUp(self):
         super().setUp()
         self.addCleanup(self.cluster.renew_kube_proxies)
+        self.addCleanup(self.server_is_there)
+
+    def server_is_there(self):
+        """What failed while it was away fails alone."""
+        if "kube-apiserver" not in self.cluster.plane.running:
+            self.cluster.plane.start_apiserver()
+            self.cluster.plane.wait_ready()
 
 
 class Away(ServerTest):
