@@ -211,7 +211,7 @@ bool AgentCore::Impl::EndChainProbe(const IpAddr& address, const sync::ProbeAnsw
   const std::shared_ptr<Group> group = standby != standbys_.end() ? standby->second.group : entry->second.group;
   Seat& seat = standby != standbys_.end() ? standby->second.seat : entry->second.seat;
   const bool answered = !answer.macs.empty();
-  const bool proven = group->where == nullptr || !in_doubt.contains(group->where->index);
+  const bool proven = group->where != nullptr && !in_doubt.contains(group->where->index);
   const Seat::Finding finding{
       .asked = answered || (answer.probed && proven),
       .silent = !answered,

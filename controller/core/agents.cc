@@ -380,10 +380,6 @@ std::size_t Agents::connected_count() const {
       std::count_if(agents_.begin(), agents_.end(), [](const auto& a) { return a.second.connected(); }));
 }
 
-bool Agents::AnyOutOfContact() const {
-  return std::any_of(agents_.begin(), agents_.end(), [](const auto& a) { return !a.second.connected(); });
-}
-
 std::vector<std::string> Agents::HearersOf(const std::string& node) const {
   std::vector<std::string> hearers;
   for (const auto& [name, agent] : agents_) {

@@ -130,6 +130,7 @@ class Agents {
   std::map<std::string, Agent>& all() { return agents_; }
   std::size_t connected_count() const;
   bool AnyOutOfContact() const;
+  bool AnyControlLost() const;  // of these, one that answers on the LAN
   // The agent one of whose interfaces has this MAC, or empty.
   std::string NodeOfMac(const MacAddr& mac) const;
   // Agents in contact that hear the agent of `node` by its probes.

@@ -24,6 +24,14 @@ void Agents::ForgetMacs(const std::string& node) {
   }
 }
 
+bool Agents::AnyOutOfContact() const {
+  return std::any_of(agents_.begin(), agents_.end(), [](const auto& a) { return !a.second.connected(); });
+}
+
+bool Agents::AnyControlLost() const {
+  return std::any_of(agents_.begin(), agents_.end(), [](const auto& a) { return a.second.control_lost; });
+}
+
 std::string Agents::NodeOfMac(const MacAddr& mac) const {
   auto it = node_of_mac_.find(mac);
   return it == node_of_mac_.end() ? std::string() : it->second;

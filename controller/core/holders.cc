@@ -199,7 +199,8 @@ bool Holders::ElsewhereAnnounced(const IpAddr& address, const std::string& node)
 }
 
 void Holders::Verify(Holding& h, const std::string& node, bool patient) {
-  const bool take_over = !h.holder.empty() || (h.verified && h.doubtful);
+  const bool doubted = h.verified && h.doubtful && !ElsewhereAnnounced(h.address, node);
+  const bool take_over = !h.holder.empty() || doubted;
   const auto kind = take_over && !patient ? sync::ProbeKind::kTakeOver : sync::ProbeKind::kNewAddress;
   h.next = node;
   Changed(h, Phase::kVerifying);
@@ -216,6 +217,7 @@ void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, bool patien
   if (it == holdings_.end() || it->second.probe != probe || it->second.phase != Phase::kVerifying) return;
   Holding& h = it->second;
   const std::string next = h.next;
+  const bool doubted = h.holder.empty() && h.verified && h.doubtful;
   if (!answer.probed) {
     h.message = answer.message;
     Bar(h, next);
@@ -232,6 +234,8 @@ void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, bool patien
     }
     Agent& answering = agents_.all()[node];
     answering.node = node;
+    // Not one of those that are in doubt, and nobody's address: somebody put it there by hand.
+    if (answering.connected() && doubted && answering.announced.count(address) == 0) continue;
     if (answering.connected()) {
       // It has not heard yet that the address went elsewhere; ask again when it has.
       CancelMove(h);
@@ -247,7 +251,7 @@ void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, bool patien
     if (h.holder != node) agents_.Drop(h.holder, address);
     h.holder = node;
     h.verified = true;
-    if (h.moving != nullptr) h.moving->reason.clear();
+    if (h.moving != nullptr) h.moving->Restart();
     agents_.SetRole(node, MakeAssignment(h, sync::Role::kAnnounce));
     Changed(h, Phase::kHeld);
     if (recheck_timer_ == 0) recheck_timer_ = ctx_.After(ctx_.options.recheck, [this] { Recheck(); });
@@ -263,9 +267,10 @@ void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, bool patien
     return;
   }
   const Agent* holder = h.holder.empty() ? nullptr : agents_.Find(h.holder);
-  const bool perhaps_slow =
-      holder != nullptr && holder->control_lost;               // it answers for other addresses, so it is alive
-  const bool perhaps_unheard = holder != nullptr && stranger;  // a take-over's probe ends with the first answer
+  // It answers for other addresses, so it is alive.
+  const bool perhaps_slow = holder != nullptr ? holder->control_lost : doubted && agents_.AnyControlLost();
+  const bool perhaps_unheard =
+      (holder != nullptr || doubted) && stranger;  // a take-over's probe ends with the first answer
   if ((perhaps_slow || perhaps_unheard) && !patient) return Verify(h, next, true);
   h.verified = true;
   Announce(h, next);

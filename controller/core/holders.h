@@ -61,6 +61,10 @@ struct Holding {
     std::string ordered;       // the node that shall have it by order; empty when that is placement's business
     bool decide_anew = false;  // when it has ended
     absl::Time started = absl::InfinitePast();
+    void Restart() {  // why it was under way is over, and what is ordered is not
+      reason.clear();
+      started = absl::InfinitePast();
+    }
   };
   std::unique_ptr<Move> moving;
   bool InMove() const { return phase == Phase::kPreparing || phase == Phase::kYielding || phase == Phase::kTakingOver; }

@@ -35,7 +35,9 @@ void Holders::Adopt() {
     hear(agent.announced);
     if (agent.elder) hear(agent.elder->announced);
   }
+  const bool in_doubt = agents_.AnyOutOfContact();
   for (auto& [address, h] : holdings_) {
+    h.doubtful |= h.holder.empty() && in_doubt;
     auto it = best.find(address);
     if (it != best.end()) {
       h.holder = it->second.node;
@@ -78,7 +80,7 @@ void Holders::AdoptFrom(Agent& agent, const std::map<IpAddr, sync::AnnouncedAddr
     if (!h.holder.empty()) agents_.Drop(h.holder, address);
     h.holder = agent.node;
     h.verified = true;
-    if (h.moving != nullptr) h.moving->reason.clear();
+    if (h.moving != nullptr) h.moving->Restart();
     agents_.SetRole(agent.node, MakeAssignment(h, sync::Role::kAnnounce));
     Changed(h, Phase::kHeld);
   }
@@ -160,7 +162,8 @@ void Holders::OnAcked(Agent& agent, const IpAddr& address, const sync::Rejection
         h.move().from = agent.node;
         if (h.move().started == absl::InfinitePast()) h.move().started = ctx_.now;
       }
-      Unhold(h, rejection->message);
+      // A successor that is taking over announces already.
+      h.phase == Phase::kTakingOver ? Announce(h, h.next) : Unhold(h, rejection->message);
     } else {
       CancelMove(h);
       h.turned = absl::InfinitePast();

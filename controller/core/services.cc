@@ -162,6 +162,7 @@ void Services::Begin() {
 }
 
 void Services::Pause() {
+  asked_ahead_ = 0;
   for (auto& [id, r] : records_) {
     if (r.phase == Phase::kProbing || r.phase == Phase::kWithdrawing) {
       r.phase = Phase::kIdle;
@@ -283,7 +284,7 @@ void Services::Start(ServiceRecord& r, std::vector<model::Allocation> want) {
     op.reserved.insert(a.address);
     if (!ctx_.ledger.OwnersOf(a.address).empty()) continue;  // shared: its holder announces it already
     if (a.protocol != model::Protocol::kLayer2) continue;
-    if (quiet_.contains(a.address)) {
+    if (const auto quiet = quiet_.find(a.address); quiet != quiet_.end() && quiet->second == a.interface) {
       op.verified.insert(a.address);
       continue;
     }

@@ -41,8 +41,12 @@ struct ServiceRecord {
     std::uint64_t write_id = 0;
     std::string write_revision;
     TimerQueue::Id retry = 0;
-    // Those let go that the LAN was asked about, and nobody answered for, while the write is under way; and when.
-    absl::btree_map<IpAddr, absl::Time> quiet;
+    // Those let go for which nobody on the LAN answered while the write is under way; and when and where it was asked.
+    struct Quiet {
+      std::string interface;
+      absl::Time asked;
+    };
+    absl::btree_map<IpAddr, Quiet> quiet;
     // Why its last write failed; empty when it did not.
     std::string write_error;
   };
@@ -131,8 +135,10 @@ class Services {
   absl::flat_hash_map<std::uint64_t, model::ObjectId> writes_;
   Ids dirty_, waiting_;
   Ids reserving_;  // those whose operation has addresses reserved
-  // Freed by this very event, after nobody on the LAN answered for them: who gets them now needs not ask again.
-  absl::btree_set<IpAddr> quiet_;
+  // Freed by this very event, after nobody on the LAN of these interfaces answered for them: who gets them now needs
+  // not ask again.
+  absl::btree_map<IpAddr, std::string> quiet_;
+  std::size_t asked_ahead_ = 0;  // questions about addresses on their way to being free that are not answered yet
   bool following_ = true;
   std::uint64_t last_op_ = 0, last_write_ = 0;
   TimerQueue::Id conflict_timer_ = 0;

@@ -56,25 +56,31 @@ void Services::Write(ServiceRecord& r) {
 }
 
 // An address that somebody waits for is asked about while its release is being written: the two take as long, and
-// nobody answers for it any more.
+// nobody answers for it any more. No more are asked about than there are that wait.
 void Services::AskAhead(ServiceRecord& r) {
   if (waiting_.size() > kAskAheadFor) return;
   const auto waited_for = [this](const std::string& pool) {
     return std::any_of(waiting_.begin(), waiting_.end(), [&](const model::ObjectId& id) {
-      const std::vector<std::string>& pools = records_.at(id).decision.candidate_pools;
-      return std::find(pools.begin(), pools.end(), pool) != pools.end();
+      const plan::Decision& decision = records_.at(id).decision;
+      const std::vector<std::string>& pools = decision.candidate_pools;
+      return decision.reason.code == plan::reason::kPoolExhausted &&
+             std::find(pools.begin(), pools.end(), pool) != pools.end();
     });
   };
   for (const model::Allocation& a : r.object.allocations) {
+    if (asked_ahead_ >= waiting_.size()) return;
     if (r.op().withdrawn.count(a.address) == 0 || !waited_for(a.pool)) continue;
     const std::string prober = holders_.ProberFor(a.address, a.interface);
     if (prober.empty()) continue;
+    ++asked_ahead_;
     probes_.Ask(prober, sync::ProbeKind::kNewAddress, a.address, a.interface,
-                [this, id = r.object.id, op = r.op().id](const sync::ProbeAnswer& answer) {
+                [this, id = r.object.id, op = r.op().id,
+                 asked = ServiceRecord::Operation::Quiet{a.interface, ctx_.now}](const sync::ProbeAnswer& answer) {
+                  --asked_ahead_;
                   const auto it = records_.find(id);
                   if (it == records_.end() || it->second.op().id != op || !answer.probed || !answer.macs.empty())
                     return;
-                  it->second.operation->quiet[answer.address] = ctx_.now;
+                  it->second.operation->quiet[answer.address] = asked;
                 });
   }
 }
@@ -187,7 +193,8 @@ void Services::Finish(ServiceRecord& r) {
     if (Holds(now, a.address)) continue;
     Release(id, a.address);
     const auto asked = quiet.find(a.address);
-    if (asked != quiet.end() && ctx_.now - asked->second <= kQuietFor) quiet_.insert(a.address);
+    if (asked != quiet.end() && ctx_.now - asked->second.asked <= kQuietFor)
+      quiet_[a.address] = asked->second.interface;
     if (op.withdrawn.count(a.address) != 0) HandOn(a.address);
     holders_.Refresh(a.address);
     pools_.TouchOf(a.address);
