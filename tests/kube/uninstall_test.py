@@ -32,7 +32,7 @@ class UninstallTest(FaultTest):
 
 
 class AgentsRestarted(FaultTest):
-    """T144: kubectl rollout restart of the agents: whoever asks again is answered, no page fails, no address moves, no frame is sent"""
+    """T144: kubectl rollout restart of the agents: whoever asks again is answered, no page fails, and no other node speaks of the address"""
 
     def test(self):
         address = self.web_service()
@@ -64,7 +64,10 @@ class AgentsRestarted(FaultTest):
         # What has waited for 200 ms, as where all these pods start on a machine of two cores, is left to be asked again.
         self.assertNotIn((None, None), [*zip(answers, answers[1:])])
         self.assertEqual({frame.host for frame in tap.replies(began) if frame.sender_ip == address}, {holder.name})
-        self.assertEqual([frame.host for frame in tap.gratuitous(began) if frame.sender_ip == address], [])
+        # One that stood still says so once it is sure of its addresses again.
+        spoke = [frame.host for frame in tap.gratuitous(began) if frame.sender_ip == address]
+        self.assertLessEqual({*spoke}, {holder.name})
+        print(f"  {len(spoke)} gratuitous frames", file=sys.stderr)
 
 
 class Keep(UninstallTest):
