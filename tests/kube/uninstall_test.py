@@ -7,6 +7,7 @@ from netns import ROOT
 from faults_case import EIP
 
 PEERS = resource("network.kubesphere.io/v1alpha2", "bgppeers")
+KEEP = ("uninstall.mode=keep",)  # how the first test of the file installs; Keep is the first that uninstalls
 OURS = ("berth", "finalizer.lb.kubesphere.io", "finalizer.ipam.kubesphere.io", EIP)
 
 
@@ -33,6 +34,8 @@ class UninstallTest(FaultTest):
 
 class AgentsRestarted(FaultTest):
     """T144: kubectl rollout restart of the agents: whoever asks again is answered, no page fails, and no other node speaks of the address"""
+
+    VALUES = KEEP
 
     def test(self):
         address = self.web_service()
@@ -73,7 +76,7 @@ class AgentsRestarted(FaultTest):
 class Keep(UninstallTest):
     """In mode keep Services stay in their addresses' possession, a successor takes them over, and a namespace can go without Berth"""
 
-    VALUES = ("uninstall.mode=keep",)
+    VALUES = KEEP
 
     def test(self):
         self.web_service()
