@@ -85,8 +85,7 @@ class Bench:
             for node in lab.nodes:
                 node.start_udp_echo(PORT)
             if ipv6:
-                for host in lab.hosts:
-                    host.ip("addr", "add", f"{own_ipv6(host)}/64", "dev", "eth0", "nodad")
+                lab.add_ipv6()
                 self.asker = NdpAsker(lab.client, own_ipv6(lab.client))
             lab.manifest("pool.yaml", eip(address="fd00:50::100-fd00:50::10f") if ipv6 else eip())
             lab.manifest("web.yaml", service("web", ports=((PORT, "UDP"),), extra=IPV6_ONLY if ipv6 else ""))

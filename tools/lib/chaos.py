@@ -78,7 +78,7 @@ class Chaos:
             self.stranger = lab.add_host("stranger", "192.168.50.99")
             for host in lab.hosts:
                 host.sysctl("net.ipv6.conf.eth0.keep_addr_on_down", "1")  # a link that is set down and up again is as it was
-                host.ip("addr", "add", f"{own_ipv6(host)}/64", "dev", "eth0", "nodad")
+            lab.add_ipv6()
             self.capture = Capture(lab, os.path.join(folder, "capture.pcap"), asker=lab.client)
             lab.start()
             lab.manifest("pool.yaml", eip("four"))

@@ -151,6 +151,11 @@ class Lab:
             host.more_ports.append(port)
         self.controller_address = f"{network}.2"
 
+    def add_ipv6(self):
+        """Each host has an IPv6 address on the LAN, too: own_ipv6 of it."""
+        for host in self.hosts:
+            host.ip("addr", "add", f"{own_ipv6(host)}/64", "dev", "eth0", "nodad")
+
     def drop_ipv4(self):
         """No host has an IPv4 address on the LAN any more; agents started from now on reach the controller by its IPv6 one."""
         for host in self.hosts:

@@ -22,8 +22,7 @@ class Ipv6Test(LanTest):
         `ports`: that the Services declare beside 80 and PORT. `only`: no host has an IPv4 address.
         """
         lab = self.new_lab(nodes)
-        for host in lab.hosts:
-            host.ip("addr", "add", f"{own_ipv6(host)}/64", "dev", "eth0", "nodad")
+        lab.add_ipv6()
         if only:
             lab.drop_ipv4()
         if taken:

@@ -17,7 +17,7 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../tools/lib"))
 from capture import Capture  # noqa: E402
 from lab import Lab, eip, service  # noqa: E402
-from ndp_wire import IPV6_ONLY, NdpTap, own_ipv6, solicitation  # noqa: E402
+from ndp_wire import IPV6_ONLY, NdpTap, solicitation  # noqa: E402
 from netns import wait_for  # noqa: E402
 
 # Nobody's addresses on the LAN, in its networks: requests sent in their name spoil no host's neighbour table.
@@ -142,8 +142,7 @@ class LanTest(unittest.TestCase):
         self.addCleanup(self._show_logs, lab)
         self.lab = lab
         if self.six:
-            for host in lab.hosts:
-                host.ip("addr", "add", f"{own_ipv6(host)}/64", "dev", "eth0", "nodad")
+            lab.add_ipv6()
         self.addCleanup(self._judge, Capture(lab, os.path.join(lab.folder, "capture.pcap")))
         return lab
 

@@ -80,8 +80,7 @@ class TakenForNow(Ipv6Test):
 
     def test(self):
         lab = self.new_lab(2)
-        for host in lab.hosts:
-            host.ip("addr", "add", f"{own_ipv6(host)}/64", "dev", "eth0", "nodad")
+        lab.add_ipv6()
         printer = lab.add_host("printer", "192.168.50.99")
         for address, length in ((V4, 32), (VIP, 128)):
             printer.ip("addr", "add", f"{address}/{length}", "dev", "eth0", *(["nodad"] if length == 128 else []))
