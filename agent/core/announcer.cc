@@ -3,9 +3,18 @@
 
 #include <algorithm>
 
+#include "absl/types/span.h"
 #include "agent/effect/l2/gratuitous_schedule.h"
 
 namespace berth::agent {
+namespace {
+
+absl::Span<const absl::Duration> Offsets(bool renewed) {
+  if (renewed) return kRenewedOffsets;
+  return kGratuitousOffsets;
+}
+
+}  // namespace
 
 void Announcer::Unschedule(const IpAddr& address) {
   const auto it = schedules_.find(address);
@@ -36,7 +45,25 @@ void Announcer::Cancel(const IpAddr& address) {
 
 void Announcer::Clear() { *this = Announcer(); }
 
+// Of a series that begins now: whether the address had one lately.
+bool Announcer::Renewed(const IpAddr& address, absl::Time now) {
+  const auto [last, fresh] = lately_.try_emplace(address);
+  last->second = now;
+  lately_by_age_.emplace_back(now, address);
+  return !fresh;
+}
+
+void Announcer::Forget(absl::Time now) {
+  while (!lately_by_age_.empty() && now - lately_by_age_.front().first >= kRenewedWithin) {
+    const auto& [began, address] = lately_by_age_.front();
+    if (const auto last = lately_.find(address); last != lately_.end() && last->second == began) lately_.erase(last);
+    lately_by_age_.pop_front();
+  }
+  if (lately_by_age_.empty() && lately_.capacity() != 0) lately_ = decltype(lately_)();
+}
+
 std::vector<Announcer::Due> Announcer::Take(absl::Time now) {
+  Forget(now);
   std::vector<Due> due;
   while (!firsts_.empty()) {
     const auto it = schedules_.find(firsts_.front());
@@ -46,7 +73,8 @@ std::vector<Announcer::Due> Announcer::Take(absl::Time now) {
     }
     if (!pace_.Take(now)) return due;
     Schedule& schedule = it->second;
-    schedule = {.gained = now, .next = 1, .at = now + kGratuitousOffsets[1]};
+    const bool renewed = Renewed(firsts_.front(), now);
+    schedule = {.gained = now, .renewed = renewed, .next = 1, .at = now + Offsets(renewed)[1]};
     repeats_.insert({schedule.at, firsts_.front()});
     --pending_firsts_;
     due.push_back({firsts_.front(), true});
@@ -61,12 +89,13 @@ std::vector<Announcer::Due> Announcer::Take(absl::Time now) {
     repeats_.erase(repeats_.begin());
     due.push_back({address, false});
     Schedule& schedule = schedules_[address];
-    if (++schedule.next >= kGratuitousOffsets.size()) {
+    const absl::Span<const absl::Duration> offsets = Offsets(schedule.renewed);
+    if (++schedule.next >= offsets.size()) {
       schedules_.erase(address);
       continue;
     }
     // Never two repeats of one address in a row after a pause: what is missed is missed.
-    schedule.at = std::max(schedule.gained + kGratuitousOffsets[schedule.next], now + Pace::kSlice);
+    schedule.at = std::max(schedule.gained + offsets[schedule.next], now + Pace::kSlice);
     repeats_.insert({schedule.at, address});
   }
   if (schedules_.empty()) schedules_ = decltype(schedules_)();  // erasing keeps the room of the largest burst

@@ -28,11 +28,11 @@ class Announcer {
     bool first = false;  // of this Gain
   };
 
-  // Begins (or begins anew) with `address`: kGratuitousOffsets counted from its first frame.
+  // Begins (or begins anew) with `address`: kGratuitousOffsets counted from its first frame, or kRenewedOffsets.
   void Gain(const IpAddr& address);
   // One more, at once and out of turn; the address keeps its schedule (RFC 5227's defence).
   void Again(const IpAddr& address);
-  // Nothing more for `address`.
+  // Nothing more for `address`. That it was gained lately is remembered.
   void Cancel(const IpAddr& address);
   void Clear();
 
@@ -45,9 +45,12 @@ class Announcer {
  private:
   struct Schedule {
     absl::Time gained;     // when the first was taken
-    std::size_t next = 0;  // index into kGratuitousOffsets; 0 while it waits in firsts_
+    bool renewed = false;  // which offsets count
+    std::size_t next = 0;  // index into them; 0 while it waits in firsts_
     absl::Time at;         // its place in repeats_, when next > 0
   };
+  bool Renewed(const IpAddr& address, absl::Time now);
+  void Forget(absl::Time now);
   void Unschedule(const IpAddr& address);
 
   absl::flat_hash_map<IpAddr, Schedule> schedules_;
@@ -55,6 +58,8 @@ class Announcer {
   std::size_t pending_firsts_ = 0;
   std::deque<IpAddr> again_;
   std::set<std::pair<absl::Time, IpAddr>> repeats_;
+  absl::flat_hash_map<IpAddr, absl::Time> lately_;           // when its last series began, cancelled or not
+  std::deque<std::pair<absl::Time, IpAddr>> lately_by_age_;  // may hold times that are not the last
   Pace pace_{kAddressesPerSlice};
 };
 

@@ -199,8 +199,7 @@ bool Holders::ElsewhereAnnounced(const IpAddr& address, const std::string& node)
 }
 
 void Holders::Verify(Holding& h, const std::string& node, bool patient) {
-  const bool doubted = h.verified && h.doubtful && !ElsewhereAnnounced(h.address, node);
-  const bool take_over = !h.holder.empty() || doubted;
+  const bool take_over = !h.holder.empty() || (h.Doubted() && !ElsewhereAnnounced(h.address, node));
   const auto kind = take_over && !patient ? sync::ProbeKind::kTakeOver : sync::ProbeKind::kNewAddress;
   h.next = node;
   Changed(h, Phase::kVerifying);
@@ -217,7 +216,7 @@ void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, bool patien
   if (it == holdings_.end() || it->second.probe != probe || it->second.phase != Phase::kVerifying) return;
   Holding& h = it->second;
   const std::string next = h.next;
-  const bool doubted = h.holder.empty() && h.verified && h.doubtful;
+  const bool doubted = h.Doubted();
   if (!answer.probed) {
     h.message = answer.message;
     Bar(h, next);

@@ -45,6 +45,7 @@ struct Holding {
   bool verified = false;  // nobody on the LAN was found to answer for it when it was given out
   // Nobody of ours held it while an agent was out of contact, which may have taken it over: the LAN is asked first.
   bool doubtful = false;
+  bool Doubted() const { return holder.empty() && verified && doubtful; }
   bool withdrawing = false;
   std::uint64_t probe = 0;  // of the answers waited for; older ones are ignored
   std::vector<std::string> candidates;

@@ -13,11 +13,24 @@
 namespace berth::core {
 namespace {
 constexpr absl::Duration kStatusInterval = absl::Seconds(1);
+constexpr double kUsersInOne = 1000;  // entries of status.used that are worth a write each kStatusInterval
 constexpr char kRefused[] = "refused: ";
 constexpr char kWaits[] = "deletion waits for its users: ";
 constexpr char kRefusedEvent[] = "add/update eip";  // OpenELB's word
 constexpr std::size_t kUsedListLimit = 4096;        // entries of status.used
 constexpr std::size_t kNamedUsers = 20;             // in a sentence
+
+// Since the last one, for a status that tells of nothing but users that came and went. With thousands of them it is
+// hundreds of kilobytes, to the API server, to etcd, and to everybody who watches Eips.
+absl::Duration IntervalOf(const model::PoolStatus& status) {
+  return kStatusInterval * std::max(1.0, static_cast<double>(status.used_list.size()) / kUsersInOne);
+}
+
+bool SameButForUsers(model::PoolStatus before, const model::PoolStatus& now) {
+  before.used = now.used;
+  before.used_list = now.used_list;
+  return before == now;
+}
 }  // namespace
 
 bool Pools::Apply(const model::ClusterDelta& delta) {
@@ -164,9 +177,14 @@ void Pools::Write() {
   for (const std::string& name : std::exchange(touched_, {})) {
     if (shown_.count(name) == 0) continue;
     model::PoolStatus status = StatusOf(name);
-    auto [last, first] = written_.try_emplace(name);
-    if (!first && last->second == status) continue;  // a steady cluster makes no writes
-    last->second = status;
+    auto [it, first] = written_.try_emplace(name);
+    Written& last = it->second;
+    if (!first && last.status == status) continue;  // a steady cluster makes no writes
+    if (!first && ctx_.now < last.at + IntervalOf(status) && SameButForUsers(last.status, status)) {
+      Touch(name);  // looked at again
+      continue;
+    }
+    last = {status, ctx_.now};
     ctx_.Emit(WritePoolStatus{std::move(status)});
   }
 }

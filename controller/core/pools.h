@@ -2,7 +2,8 @@
 // controller/core/pools.h -- Eips: which are in force, which edits are refused, and what each one's status says.
 //
 // A pool that breaks a rule (plan/validate.h) never comes into force; an edit that breaks one leaves the last good
-// content in force. Statuses are derived, coalesced to one a second for each pool. Loop thread only.
+// content in force. Statuses are derived, coalesced to one a second for each pool; where only the users of a pool with
+// thousands of them come and go to fewer, since each writes the whole list. Loop thread only.
 #ifndef BERTH_CONTROLLER_CORE_POOLS_H_
 #define BERTH_CONTROLLER_CORE_POOLS_H_
 
@@ -59,10 +60,14 @@ class Pools {
 
   Context& ctx_;
   std::function<bool(const model::Pool&)> usable_;
-  std::map<std::string, model::Pool> shown_;          // as the source shows them
-  std::map<std::string, std::string> refused_;        // pool -> why it is not in force as shown
-  std::map<std::string, std::string> unread_;         // pool -> why the source has no good version of it
-  std::map<std::string, model::PoolStatus> written_;  // in this term: the same is not written again
+  std::map<std::string, model::Pool> shown_;    // as the source shows them
+  std::map<std::string, std::string> refused_;  // pool -> why it is not in force as shown
+  std::map<std::string, std::string> unread_;   // pool -> why the source has no good version of it
+  struct Written {
+    model::PoolStatus status;
+    absl::Time at;
+  };
+  std::map<std::string, Written> written_;  // in this term: the same is not written again
   std::set<std::string> touched_;
   std::set<std::string> waits_;  // whose deletion waits for users, and has been told of in this term
   bool reconsider_ = false;

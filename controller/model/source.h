@@ -55,7 +55,7 @@ struct ServiceWrite {
 // Services one of whose addresses nobody has announced for a while, and why.
 using UnannouncedServices = std::map<ObjectId, std::string>;
 
-// Derived, coalesced by the core to one a second for each pool; never read back to decide.
+// Derived, coalesced by the core to one a second for each pool at most; never read back to decide.
 struct PoolStatus {
   std::string pool;
   std::string first_ip, last_ip;

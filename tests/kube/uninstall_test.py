@@ -41,10 +41,7 @@ class AgentsRestarted(FaultTest):
         address = self.web_service()
         holder, tap = self.holder(address), self.cluster.tap()
         old = {pod.uid for pod in self.berth.agents}
-        # What is gained is told the LAN for ten seconds.
-        began = time.monotonic()
-        wait_for("the last gratuitous frame",
-                 lambda: time.monotonic() > began + 5 and not tap.gratuitous(time.monotonic() - 5), 30, 0.1)
+        tap.wait_all_told()  # of what was gained
         began, answers, end = time.monotonic(), [], threading.Event()
 
         def ask():

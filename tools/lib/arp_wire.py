@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 
-from netns import inside_namespace
+from netns import inside_namespace, wait_for
 
 ETH_P_ALL, ETH_P_ARP = 3, 0x0806
 SO_ATTACH_FILTER, SOL_PACKET, PACKET_IGNORE_OUTGOING = 26, 263, 23
@@ -133,6 +133,11 @@ class Tap:
     def gratuitous(self, since=0.0):
         """Frames in which a host speaks of an address unasked, in either form."""
         return [f for f in self.frames(since) if f.sender_ip == f.target_ip]
+
+    def wait_all_told(self):
+        """Until no host has spoken of an address unasked for longer than holders wait between their repetitions."""
+        began = time.monotonic()
+        wait_for("the last gratuitous frame", lambda: began < time.monotonic() - 5 and not self.gratuitous(time.monotonic() - 5), 30, 0.1)
 
     def close(self):
         self._ended = True

@@ -20,6 +20,12 @@ namespace berth::agent {
 inline constexpr std::array<absl::Duration, 5> kGratuitousOffsets = {
     absl::ZeroDuration(), absl::Milliseconds(1100), absl::Milliseconds(2500), absl::Seconds(5), absl::Seconds(9)};
 
+// Of an address that is gained anew before those are over, whatever happened meanwhile: nodes that change their minds
+// are not to flood the LAN.
+inline constexpr std::array<absl::Duration, 3> kRenewedOffsets = {absl::ZeroDuration(), absl::Milliseconds(1100),
+                                                                  absl::Seconds(5)};
+inline constexpr absl::Duration kRenewedWithin = absl::Seconds(10);
+
 }  // namespace berth::agent
 
 #endif  // BERTH_AGENT_EFFECT_L2_GRATUITOUS_SCHEDULE_H_

@@ -16,7 +16,7 @@ class Planned(Ipv6Test):
             node.start_udp_echo(ECHO)
         wait_for("an echo", lambda: echoes(lab.client, VIP, ECHO))
         old = self.holder()
-        self.wait_all_told(lab.tap(NdpTap))
+        lab.tap(NdpTap).wait_all_told()
         since = time.time()
         self.unnoticed(old.upgrade_agent, old, old)
         self.assert_only_answers(old, since)

@@ -34,7 +34,7 @@ class RollingUpgrade(HandOverTest):
     def test(self):
         lab = self.cluster(nodes=3, services=1, ports=((PORT, "UDP"),))
         node = lab.node(self.before[VIP])
-        self.wait_all_told(self.tap)
+        self.tap.wait_all_told()
         probe = self.start_probe()
         start = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor() as pool:

@@ -278,7 +278,7 @@ class SecondFamilyLater(LanTest):
         self.assertEqual(list(before), [V4])
         self.listen()
         arp = lab.tap()
-        self.wait_all_told(arp)
+        arp.wait_all_told()
         since = time.monotonic()
         lab.manifest("pool6.yaml", eip("six", address=self.range()))
         holders = lab.wait_announced(2)

@@ -157,12 +157,6 @@ class LanTest(unittest.TestCase):
         self.tap = self.lab.tap(*([NdpTap] if self.six else []))
         self.census = Census(self.lab, self.tap)
 
-    def wait_all_told(self, tap):
-        """Until no host has spoken of an address unasked for longer than holders wait between their repetitions."""
-        began = time.monotonic()
-        wait_for("the last gratuitous frame",
-                 lambda: began < time.monotonic() - 5 and not tap.gratuitous(time.monotonic() - 5), 30, 0.5)
-
     def _judge(self, capture):
         wrong = capture.end()
         kinds = {line.split()[1] for line in wrong}

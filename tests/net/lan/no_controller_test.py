@@ -63,7 +63,7 @@ class SilentLossAlone(NoControllerTest):
         cut = time.monotonic()
         silence = self.wait_followed([node.name], cut)
         print(f"no controller, silent loss of a node: answered by others after {silence * 1000:.0f} ms")
-        self.wait_all_told(self.tap)
+        self.tap.wait_all_told()
         after = self.answering([node.name])
         self.assertEqual({a: n for a, n in after.items() if self.before[a] != node.name},
                          {a: n for a, n in self.before.items() if n != node.name})

@@ -37,7 +37,7 @@ class ControllerKilled(RestartTest):
     def test(self):
         lab = self.cluster(nodes=3, services=SERVICES)
         services = lab.get("services")
-        self.wait_all_told(self.tap)
+        self.tap.wait_all_told()
         watch = AddressWatch(lab)
         since = time.monotonic()
         lab.kill_controller()

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The small parts of the core by themselves: Announcer, Prober, Conflicts.
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <vector>
 
 #include "agent/core/announcer.h"
 #include "agent/core/conflicts.h"
@@ -40,6 +42,37 @@ TEST_CASE("a cancelled address is not announced again, one regained begins anew"
   CHECK(announcer.Take(kStart + absl::Seconds(1)).size() == 1);
   CHECK(announcer.Take(kStart + absl::Milliseconds(2000)).empty());
   CHECK(announcer.Take(kStart + absl::Milliseconds(2100)).size() == 1);
+}
+
+// All that is sent until that time of one address, which is gained anew at each of `gains`.
+std::vector<absl::Duration> SentUntil(Announcer& announcer, absl::Duration end, std::vector<absl::Duration> gains) {
+  std::vector<absl::Duration> sent;
+  for (absl::Duration at; at <= end; at += absl::Milliseconds(100)) {
+    if (std::find(gains.begin(), gains.end(), at) != gains.end()) announcer.Gain(At(1));
+    for (const auto& due : announcer.Take(kStart + at)) {
+      CHECK(due.address == At(1));
+      sent.push_back(at);
+    }
+  }
+  return sent;
+}
+
+TEST_CASE("an address gained anew within seconds is repeated less, lest minds that change flood a LAN", "[unit]") {
+  const auto ms = [](int n) { return absl::Milliseconds(n); };
+  Announcer announcer;
+  CHECK(SentUntil(announcer, absl::Seconds(20), {ms(0), ms(2400), ms(5400)}) ==
+        std::vector{ms(0), ms(1100), ms(2400), ms(3500), ms(5400), ms(6500), ms(10400)});
+  Announcer other;  // one that has said all is as one never gained
+  CHECK(SentUntil(other, absl::Seconds(40), {ms(0), ms(10000), ms(30000)}).size() == 15);
+}
+
+TEST_CASE("that an address was gained lately outlives its end", "[unit]") {
+  Announcer announcer;
+  announcer.Gain(At(1));
+  CHECK(announcer.Take(kStart).size() == 1);
+  announcer.Cancel(At(1));
+  CHECK(SentUntil(announcer, absl::Seconds(12), {absl::Seconds(1)}) ==
+        std::vector{absl::Seconds(1), absl::Milliseconds(2100), absl::Seconds(6)});
 }
 
 TEST_CASE("repeats missed in a pause are not made up for in a burst", "[unit]") {
