@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The histories are worth what they find: bugs planted in copies of Berth's sources (plant.py), each of which they
 // must.
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "tests/system/planted/planted.h"
@@ -11,21 +12,33 @@ namespace {
 
 using planted::Bug;
 
-constexpr std::uint64_t kMostSeeds = 2000;
+constexpr std::uint64_t kMostSeeds = 10000;
 
-// Plays histories until one violates something.
-void Finds(Bug bug) {
+bool Any(const History&) { return true; }
+
+// Leaders do not hear that others lead, and agents dial anew again and again: two lead agents in turn.
+bool LeadersOverlap(const History& history) {
+  const auto count = [&](Op op) {
+    return std::count_if(history.steps.begin(), history.steps.end(), [&](const Step& step) { return step.op == op; });
+  };
+  return history.controllers > 1 && count(Op::kIsolateController) > 1 && count(Op::kElect) > 3 && count(Op::kReset) > 3;
+}
+
+// Plays histories, of those in which it can show, until one violates something.
+void Finds(Bug bug, bool (*can_show)(const History&) = Any) {
   planted::bug = bug;
   absl::Duration simulated;
   for (std::uint64_t seed = 1; seed <= kMostSeeds; ++seed) {
-    const Outcome outcome = Play(MakeHistory(seed));
+    const History history = MakeHistory(seed);
+    if (!can_show(history)) continue;
+    const Outcome outcome = Play(history);
     simulated += outcome.simulated;
     if (outcome.violations.empty()) continue;
     planted::bug = Bug::kNone;
     WARN("found by seed " << seed << " after " << absl::FormatDuration(absl::Trunc(simulated, absl::Seconds(1))) << ": "
                           << outcome.violations.front());
     // It was the bug.
-    CHECK(Play(MakeHistory(seed)).violations.empty());
+    CHECK(Play(history).violations.empty());
     return;
   }
   planted::bug = Bug::kNone;
@@ -48,7 +61,9 @@ TEST_CASE("histories find sharers with one port", "[system]") { Finds(Bug::kShar
 TEST_CASE("histories find a newer agent of a node that does not wait for the older one", "[system]") {
   Finds(Bug::kNoRoomMade);
 }
-TEST_CASE("histories find an agent that obeys a leader of a lower term", "[system]") { Finds(Bug::kNoTermCheck); }
+TEST_CASE("histories find an agent that obeys a leader of a lower term", "[system]") {
+  Finds(Bug::kNoTermCheck, LeadersOverlap);
+}
 TEST_CASE("histories find a superseded agent that stays", "[system]") { Finds(Bug::kIgnoreSuperseded); }
 TEST_CASE("histories find an agent that speaks on after it stood still", "[system]") { Finds(Bug::kNoMuteAfterFreeze); }
 TEST_CASE("histories find a holder that does not yield", "[system]") { Finds(Bug::kNoMuteOnYield); }
