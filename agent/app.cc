@@ -211,6 +211,7 @@ void App::StartAgentOrRetry() {
 
 void App::End(int code) {
   exit_code_ = code;
+  disk_.Release();
   if (code == 0 && !signalled_) {
     // Told to clean up: whoever started this process would start another one, which would begin anew.
     cleaned_ = true;

@@ -11,6 +11,7 @@ using sync::RejectCode;
 using sync::Role;
 
 constexpr absl::Duration kDiskGrace = absl::Milliseconds(300);  // for a leader's word, before the disk's counts
+constexpr absl::Duration kElderGrace = absl::Seconds(3);        // the same while an older agent announces it all
 constexpr absl::Duration kAskAfterStart = absl::Seconds(1);     // about what others hold
 constexpr absl::Duration kTermPatience = absl::Seconds(1);      // for the disk to take a new term
 constexpr absl::Duration kStoreInterval = absl::Milliseconds(100);
@@ -290,7 +291,7 @@ void AgentCore::Impl::Acknowledge() {
   }
 }
 
-void AgentCore::Impl::AdoptStored(const StoredState& stored) {
+void AgentCore::Impl::AdoptStored(const StoredState& stored, bool elder) {
   highest_term_ = stored.highest_term;
   if (stored.boot_id != config_.boot_id) {
     Write(Log::Level::kInfo, "the node was restarted, nothing is announced until a leader says so");
@@ -299,7 +300,6 @@ void AgentCore::Impl::AdoptStored(const StoredState& stored) {
   state_ = stored.state;
   Adopt(stored.settings);
   peers_.Heed(state_);
-  disk_decides_ = now_ + kDiskGrace;
   for (const sync::Assignment& a : stored.assignments) {
     // What others have done since the disk was written only the LAN knows.
     const absl::Time ask_at = now_ + kAskAfterStart;
@@ -311,12 +311,21 @@ void AgentCore::Impl::AdoptStored(const StoredState& stored) {
     Entry& entry = entries_[a.address];
     Fill(entry, a);
     entry.seat = peer::Seat::Pausing(ask_at);
-    if (a.role == Role::kAnnounce) MuteEntry(entry, Mute::kUnconfirmed, disk_decides_);
+    if (a.role == Role::kAnnounce) entry.mute = Mute::kUnconfirmed;
   }
+  DiskDecidesAt(now_ + (elder ? kElderGrace : kDiskGrace));
   Write(Log::Level::kInfo, "state found on disk",
         {{"term", absl::StrCat(state_.term)},
          {"version", absl::StrCat(state_.version)},
          {"addresses", absl::StrCat(entries_.size())}});
+}
+
+// No leader has spoken by then: what the disk says is ours is asked about on the LAN.
+void AgentCore::Impl::DiskDecidesAt(absl::Time at) {
+  disk_decides_ = at;
+  for (auto& [address, entry] : entries_) {
+    if (entry.mute == Mute::kUnconfirmed) MuteEntry(entry, Mute::kUnconfirmed, at);
+  }
 }
 
 void AgentCore::Impl::StoreNow() {

@@ -71,8 +71,12 @@ void AgentCore::Impl::NoticeFreeze() {
 }
 
 void AgentCore::Impl::On(const Started& e) {
-  if (e.stored.has_value()) AdoptStored(*e.stored);
+  if (e.stored.has_value()) AdoptStored(*e.stored, e.elder);
   reconcile_ = true;
+}
+
+void AgentCore::Impl::On(const ElderGone&) {
+  if (now_ < disk_decides_ && disk_decides_ != absl::InfiniteFuture()) DiskDecidesAt(now_);
 }
 
 void AgentCore::Impl::On(const LinkUp&) {

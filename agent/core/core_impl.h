@@ -110,6 +110,7 @@ class AgentCore::Impl {
  private:
   // ---- core_events.cc
   void On(const Started& e);
+  void On(const ElderGone&);
   void On(const LinkUp& e);
   void On(const LinkDown& e);
   void On(const FromController& e);
@@ -159,7 +160,8 @@ class AgentCore::Impl {
   void StoreNow();
   void StoreIfDue();
   void ReleaseHeld();
-  void AdoptStored(const StoredState& stored);
+  void AdoptStored(const StoredState& stored, bool elder);
+  void DiskDecidesAt(absl::Time at);
 
   // ---- core_kernel.cc
   void Reconcile();

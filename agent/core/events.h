@@ -22,7 +22,9 @@ namespace berth::agent {
 
 struct Started {  // always the first event
   std::optional<StoredState> stored;
+  bool elder = false;  // another agent of this node lives, and announces what is stored
 };
+struct ElderGone {};  // it does not any more
 // ---- from the controller's link
 struct LinkUp {};
 struct LinkDown {
@@ -81,9 +83,9 @@ struct Stored {  // outcome of the Store with this number, or of a newer one tha
 struct Timer {};      // the time asked for by the last WakeAt has come
 struct Terminate {};  // SIGTERM; the second one ends at once
 
-using Event = std::variant<Started, LinkUp, LinkDown, FromController, KernelChanged, SilenceDisturbed, VipInterfaceDone,
-                           AddressesDone, SilenceDone, CleanupDone, Seen, PortError, PortOpened, PeerReceived, NodeRead,
-                           Stored, Timer, Terminate>;
+using Event = std::variant<Started, ElderGone, LinkUp, LinkDown, FromController, KernelChanged, SilenceDisturbed,
+                           VipInterfaceDone, AddressesDone, SilenceDone, CleanupDone, Seen, PortError, PortOpened,
+                           PeerReceived, NodeRead, Stored, Timer, Terminate>;
 
 }  // namespace berth::agent
 

@@ -9,6 +9,8 @@
 namespace berth::agent {
 namespace {
 
+constexpr absl::Duration kElderCheck = absl::Milliseconds(50);
+
 void WriteLog(const Log& log) {
   static constexpr LogLevel kLevels[] = {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarn, LogLevel::kError};
   const LogLevel level = kLevels[static_cast<std::size_t>(log.level)];
@@ -45,17 +47,29 @@ AgentRunner::AgentRunner(AgentConfig config, AgentSeams seams, std::function<voi
 
 AgentRunner::~AgentRunner() {
   *alive_ = false;
+  seams_.loop.Cancel(elder_timer_);
   if (timer_ != 0) seams_.loop.Cancel(timer_);
 }
 
 absl::Status AgentRunner::Start() {
   absl::StatusOr<std::optional<StoredState>> stored = seams_.disk.Load();
   if (!stored.ok()) LogWarn("state on disk is not used", {{"error", stored.status()}});
-  Feed(Started{stored.ok() ? *std::move(stored) : std::nullopt});
+  const bool elder = !seams_.disk.Sole();
+  Feed(Started{stored.ok() ? *std::move(stored) : std::nullopt, elder});
+  if (elder) AwaitElder();
   if (absl::Status s = seams_.kernel.Start(*this); !s.ok()) return s;
   if (absl::Status s = seams_.frames.Start(*this); !s.ok()) return s;
   if (seams_.peers != nullptr) seams_.peers->Start(*this);
   return seams_.controller.Start(*this);
+}
+
+// Nothing tells of another process's end but that what it held can be had.
+void AgentRunner::AwaitElder() {
+  elder_timer_ = seams_.loop.RunAfter(kElderCheck, [this] {
+    elder_timer_ = 0;
+    if (!seams_.disk.Sole()) return AwaitElder();
+    Feed(ElderGone{});
+  });
 }
 
 void AgentRunner::Terminate() { Feed(berth::agent::Terminate{}); }
@@ -154,6 +168,7 @@ void AgentRunner::DoStore(Store effect) {
 void AgentRunner::DoExit(int code) {
   exited_ = true;
   exit_code_ = code;
+  seams_.loop.Cancel(std::exchange(elder_timer_, 0));
   if (timer_ != 0) seams_.loop.Cancel(timer_);
   timer_ = 0;
   kernel_ops_.clear();

@@ -87,6 +87,7 @@ class AgentRunner final : Kernel::Observer, FramePort::Observer, ControllerPort:
   void DoExit(int code);
   void Leave();
   void ArmTimer(absl::Time at);
+  void AwaitElder();
   void PostKernelSlice();
   void RunKernelSlice();
   void PostGuarded(void (AgentRunner::*method)());
@@ -99,6 +100,7 @@ class AgentRunner final : Kernel::Observer, FramePort::Observer, ControllerPort:
   bool draining_ = false;
   std::deque<KernelOp> kernel_ops_;
   bool slice_posted_ = false;
+  TimerId elder_timer_ = 0;
   TimerId timer_ = 0;
   absl::Time timer_at_ = absl::InfiniteFuture();
   bool exited_ = false;

@@ -27,6 +27,9 @@ class DiskStore {
   // Saves without blocking; `done` is called on the loop thread, once the state is durable or the attempt failed. A
   // newer state may overtake one that still waits: both are told the outcome of the newer.
   virtual void Save(StoredState state, Done done) = 0;
+  // Whether no other agent works with this store, as far as can be known. Once true it stays so, and others are told
+  // false for as long as this one lives. Never waits.
+  virtual bool Sole() = 0;
   // Removes what was saved (cleanup). OK when there is nothing.
   virtual absl::Status Remove() = 0;
 };
@@ -43,6 +46,7 @@ class MemoryStore final : public DiskStore {
     if (save_status.ok()) state = std::move(saved);
     if (done) done(save_status);
   }
+  bool Sole() override { return true; }
   absl::Status Remove() override {
     state.reset();
     return absl::OkStatus();

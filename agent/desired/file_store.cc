@@ -48,6 +48,14 @@ void FileStore::Save(StoredState state, Done done) {
   changed_.notify_all();
 }
 
+bool FileStore::Sole() {
+  if (sole_.has_value() || !MakeFolders(folder_).ok()) return true;
+  absl::StatusOr<FileLock> lock = FileLock::AcquireFolder(folder_);
+  if (absl::IsFailedPrecondition(lock.status())) return false;
+  if (lock.ok()) sole_ = *std::move(lock);
+  return true;  // or the file system knows no locks: nothing can be known
+}
+
 absl::Status FileStore::Remove() {
   std::unique_lock lock(mutex_);
   waiting_.reset();

@@ -2,7 +2,8 @@
 // agent/desired/file_store.h -- the state in one file, replaced atomically by a thread of its own.
 //
 // Two agents of one node may share the folder (an upgrade that starts the new one first): each replaces the file as a
-// whole, and the newest write stays. The loop never waits for the disk, but in Load, Remove and the destructor.
+// whole, and the newest write stays. The folder's lock tells the younger one that the older one lives. The loop never
+// waits for the disk, but in Load, Remove and the destructor.
 #ifndef BERTH_AGENT_DESIRED_FILE_STORE_H_
 #define BERTH_AGENT_DESIRED_FILE_STORE_H_
 
@@ -16,6 +17,7 @@
 
 #include "agent/desired/disk_store.h"
 #include "common/base/event_loop.h"
+#include "common/base/file_lock.h"
 
 namespace berth::agent {
 
@@ -29,7 +31,10 @@ class FileStore final : public DiskStore {
 
   absl::StatusOr<std::optional<StoredState>> Load() override;
   void Save(StoredState state, Done done) override;
+  bool Sole() override;
   absl::Status Remove() override;
+  // This agent is none any more, though its process lives: another one is sole.
+  void Release() { sole_.reset(); }
 
  private:
   void RunWriter();
@@ -37,7 +42,8 @@ class FileStore final : public DiskStore {
 
   EventLoop& loop_;
   const std::string folder_, path_;
-  std::mutex mutex_;  // guards the next four
+  std::optional<FileLock> sole_;  // loop thread
+  std::mutex mutex_;              // guards the next four
   std::condition_variable changed_;
   std::optional<StoredState> waiting_;
   std::vector<Done> done_;

@@ -38,18 +38,30 @@ void WriteHolder(int fd) {
 absl::StatusOr<FileLock> FileLock::Acquire(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return ErrnoStatus(errno, absl::StrCat("open lock file ", path));
+  absl::StatusOr<FileLock> lock = Lock(path, fd);
+  if (lock.ok()) WriteHolder(fd);
+  return lock;
+}
+
+absl::StatusOr<FileLock> FileLock::AcquireFolder(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return ErrnoStatus(errno, absl::StrCat("open folder ", path));
+  return Lock(path, fd);
+}
+
+// Takes the descriptor over.
+absl::StatusOr<FileLock> FileLock::Lock(const std::string& path, int fd) {
   while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     const int error = errno;
     if (error == EINTR) continue;
     absl::Status status = ErrnoStatus(error, absl::StrCat("lock ", path));
     if (error == EWOULDBLOCK) {
-      status = absl::FailedPreconditionError(absl::StrCat("lock file ", path, " is held by process ", HolderIn(fd),
-                                                          ", stop that one or use another folder"));
+      status = absl::FailedPreconditionError(
+          absl::StrCat(path, " is held by process ", HolderIn(fd), ", stop that one or use another folder"));
     }
     ::close(fd);
     return status;
   }
-  WriteHolder(fd);
   return FileLock(path, fd);
 }
 

@@ -18,6 +18,8 @@ class FileLock {
   // Errors: FailedPrecondition when another process, or another FileLock of this one, holds `path` (names path and
   // holder's pid); else as the open failed (see ErrnoStatus).
   static absl::StatusOr<FileLock> Acquire(const std::string& path);
+  // The same of a folder that exists, in which nothing is left behind; its holder is not known by name.
+  static absl::StatusOr<FileLock> AcquireFolder(const std::string& path);
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&& other) noexcept;
   FileLock(const FileLock&) = delete;
@@ -27,6 +29,7 @@ class FileLock {
   const std::string& path() const { return path_; }
 
  private:
+  static absl::StatusOr<FileLock> Lock(const std::string& path, int fd);
   FileLock(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
   std::string path_;
   int fd_;  // -1 after a move

@@ -66,7 +66,7 @@ AgentProcess::AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& la
              .send = [&lan, &node](const std::string& frame) { lan.Send(*node.port, frame); }},
             static_cast<std::uint16_t>(40000 + number % 20000)),
       link(wire, node.name, process),
-      disk(node.disk, process),
+      disk(node.disk, *this, node.sole),
       runner({.node = node.name,
               .instance_id = instance,
               .boot_id = absl::StrCat(node.name, "-boot-", node.boots),
@@ -79,6 +79,15 @@ AgentProcess::AgentProcess(ManualEventLoop& loop, FakeWire& wire, VirtualLan& la
               .layer2 = node.layer2},
              {process, kernel, frames, link, disk, &peers, node.tells_time ? &node.settings : nullptr},
              [this](int code) { exit_code = code; }) {}
+
+void AgentDisk::Save(agent::StoredState state, Done done) {
+  if (!agent_.process.dead()) disk_.Save(std::move(state), std::move(done));
+}
+
+bool AgentDisk::Sole() {
+  if (sole_ == nullptr || !sole_->alive()) sole_ = &agent_;
+  return sole_ == &agent_;
+}
 
 AgentProcess::~AgentProcess() {
   link.Stop();

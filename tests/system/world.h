@@ -66,19 +66,26 @@ struct AgentNotes {
   absl::Time apart_since = absl::InfinitePast();      // from every controller; InfiniteFuture while connected
 };
 
+struct AgentProcess;
+
 // Saves nothing any more once its process is dead.
 class AgentDisk final : public agent::DiskStore {
  public:
-  AgentDisk(agent::MemoryStore& disk, const ProcessLoop& process) : disk_(disk), process_(process) {}
-  absl::StatusOr<std::optional<agent::StoredState>> Load() override { return disk_.Load(); }
-  void Save(agent::StoredState state, Done done) override {
-    if (!process_.dead()) disk_.Save(std::move(state), std::move(done));
+  // `sole`: of all agents of the node, that which has its lock.
+  AgentDisk(agent::MemoryStore& disk, const AgentProcess& agent, const AgentProcess*& sole)
+      : disk_(disk), agent_(agent), sole_(sole) {}
+  ~AgentDisk() override {
+    if (sole_ == &agent_) sole_ = nullptr;
   }
+  absl::StatusOr<std::optional<agent::StoredState>> Load() override { return disk_.Load(); }
+  void Save(agent::StoredState state, Done done) override;
+  bool Sole() override;
   absl::Status Remove() override { return disk_.Remove(); }
 
  private:
   agent::MemoryStore& disk_;
-  const ProcessLoop& process_;
+  const AgentProcess& agent_;
+  const AgentProcess*& sole_;
 };
 
 struct AgentProcess {
@@ -114,6 +121,7 @@ struct Node {
   bool tells_time = true;  // its agents started from now on read its settings, and so its clock
   VirtualLan::Port* port = nullptr;
   agent::MemoryStore disk;
+  const AgentProcess* sole = nullptr;  // see AgentDisk
   int boots = 1;
   std::vector<std::unique_ptr<AgentProcess>> agents;  // normally one, the youngest first
   absl::Time whole_since = absl::InfinitePast();  // every frame between it and the LAN arrives; InfiniteFuture: not so

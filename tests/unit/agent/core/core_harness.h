@@ -91,7 +91,7 @@ class CoreHarness {
   // The agent starts: what a test sets up before is the world it finds.
   void Start() {
     started_ = true;
-    Feed(Started{start_});
+    Feed(Started{start_, elder});
     ShowKernel();
   }
   void Connect() {
@@ -199,6 +199,7 @@ class CoreHarness {
   AgentCore& core() { return *core_; }
 
   KernelState kernel;
+  bool elder = false;          // when it starts
   std::string vip = "berth0";  // what EnsureVipInterface finds or makes; empty: none
   Silence silence;             // in force
   absl::Status add_status, remove_status, silence_status, host_ports_status, vip_status, disk_status;
@@ -290,7 +291,8 @@ class CoreHarness {
   void Do(const SetInterfaces& e) {
     const std::vector<PortInterface> before = std::exchange(ports, e.interfaces);
     for (const PortInterface& port : ports) {
-      const bool fresh = std::none_of(before.begin(), before.end(), [&](const auto& b) { return b.index == port.index; });
+      const bool fresh =
+          std::none_of(before.begin(), before.end(), [&](const auto& b) { return b.index == port.index; });
       if (fresh) Answer(hold_opens, PortOpened{port.index});
     }
   }

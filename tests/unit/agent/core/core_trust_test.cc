@@ -92,6 +92,51 @@ TEST_CASE("a lost controller connection changes nothing on the LAN", "[unit]") {
   CHECK(agent.Touches() == 0);
 }
 
+TEST_CASE("while an older agent of its node lives the disk waits for a leader's word, for seconds", "[unit]") {
+  CoreHarness agent(StoredOn("boot-1"));
+  agent.kernel.links.push_back(Berth0With({Ours("192.0.2.10"), Ours("192.0.2.12")}));
+  agent.elder = true;
+  agent.Start();
+  agent.Advance(absl::Milliseconds(2900));
+  CHECK(agent.Probes("192.0.2.10") == 0);
+  CHECK(agent.Local("192.0.2.12"));
+  SECTION("it says so") {
+    agent.Connect();
+    sync::Snapshot word = CoreHarness::SnapshotOf(10, {Announce("192.0.2.10", {5, 9})}, 5);
+    word.continued = {Ip("192.0.2.10")};
+    agent.Controller(word);
+    agent.Advance(absl::Seconds(10));
+    CHECK(agent.Answers("192.0.2.10"));
+    CHECK(agent.Probes("192.0.2.10") == 0);
+    CHECK(agent.Gratuitous("192.0.2.10") == 0);
+  }
+  SECTION("there is none") {
+    agent.Advance(absl::Milliseconds(120));
+    CHECK(agent.Probes("192.0.2.10") == 1);
+    CHECK_FALSE(agent.Local("192.0.2.12"));
+    agent.Advance(absl::Milliseconds(200));
+    CHECK(agent.Answers("192.0.2.10"));
+  }
+}
+
+TEST_CASE("what an older agent announced is asked about as soon as that one ends", "[unit]") {
+  CoreHarness agent(StoredOn("boot-1"));
+  agent.elder = true;
+  agent.Start();
+  agent.Advance(absl::Milliseconds(1000));
+  CHECK(agent.Probes("192.0.2.10") == 0);
+  agent.Feed(ElderGone{});
+  agent.Advance(absl::Milliseconds(10));
+  CHECK(agent.Probes("192.0.2.10") == 1);
+  agent.Advance(absl::Milliseconds(200));
+  CHECK(agent.Answers("192.0.2.10"));
+  agent.Forget();
+  agent.Feed(ElderGone{});  // and said again it is no news
+  agent.Advance(absl::Seconds(1));
+  CHECK(agent.Answers("192.0.2.10"));
+  CHECK(agent.Probes("192.0.2.10") == 0);
+}
+
 TEST_CASE("a restarted agent announces what the disk says once a probe stays unanswered", "[unit]") {
   CoreHarness agent(StoredOn("boot-1"));
   agent.kernel.links.push_back(Berth0With({Ours("192.0.2.10"), Ours("192.0.2.11"), Ours("192.0.2.12")}));

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <sstream>
 #include <thread>
 
@@ -152,6 +153,23 @@ TEST_CASE("two agents of one node may share the folder", "[unit]") {
   REQUIRE(SaveAndWait(older, loop, Sample(1)).ok());
   REQUIRE(SaveAndWait(newer, loop, Sample(2)).ok());
   CHECK((*older.Load())->state.version == 2);
+}
+
+TEST_CASE("of two agents of one node the younger knows of the older for as long as that is an agent", "[unit]") {
+  Folder folder;
+  ManualEventLoop loop;
+  auto older = std::make_unique<FileStore>(loop, folder.path() + "/made");
+  FileStore newer(loop, folder.path() + "/made"), third(loop, folder.path() + "/made");
+  CHECK(older->Sole());
+  CHECK(older->Sole());
+  CHECK_FALSE(newer.Sole());
+  older.reset();
+  CHECK(newer.Sole());
+  CHECK_FALSE(third.Sole());
+  newer.Release();
+  CHECK(third.Sole());
+  FileStore nowhere(loop, "/proc/nowhere");
+  CHECK(nowhere.Sole());
 }
 
 TEST_CASE("a removed state is gone, twice over", "[unit]") {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <optional>
 #include <utility>
 
@@ -33,6 +34,18 @@ TEST_CASE("a lock ends with its holder and moves with it", "[unit]") {
     CHECK_FALSE(FileLock::Acquire(folder / "lock").ok());
   }
   CHECK(FileLock::Acquire(folder / "lock").ok());
+}
+
+TEST_CASE("a folder is locked as a file is, and nothing is left in it", "[unit]") {
+  const TempFolder folder;
+  {
+    const auto lock = FileLock::AcquireFolder(folder / "");
+    REQUIRE(lock.ok());
+    CHECK(absl::IsFailedPrecondition(FileLock::AcquireFolder(folder / "").status()));
+  }
+  CHECK(FileLock::AcquireFolder(folder / "").ok());
+  CHECK(std::filesystem::is_empty(folder / ""));
+  CHECK(absl::IsNotFound(FileLock::AcquireFolder(folder / "none").status()));
 }
 
 TEST_CASE("a lock in an absent folder names its path", "[unit]") {
