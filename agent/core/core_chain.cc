@@ -2,6 +2,7 @@
 // The candidates' chain: the other agents' probes, and who takes over while no leader is heard. Each decision is that
 // of a peer::Seat; here it gets what it needs to know, and what it decides is done.
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -35,6 +36,13 @@ int CandidateWith(const sync::CandidateList& candidates, const MacAddr& mac) {
   }
   return -1;
 }
+
+// The same in each run, unlike that of pointers: a history's seed replays it.
+struct InOrder {
+  bool operator()(const peer::Path* a, const peer::Path* b) const {
+    return std::tie(a->node, a->address, a->port, a->ifindex) < std::tie(b->node, b->address, b->port, b->ifindex);
+  }
+};
 
 }  // namespace
 
@@ -294,7 +302,7 @@ peer::Claim AgentCore::Impl::ClaimOf(const Entry& entry) const {
 void AgentCore::Impl::AskClaims() {
   if (doubtful_.empty() || now_ < claims_next_) return;
   std::vector<PeerPacket> out;
-  std::map<const peer::Path*, std::vector<peer::AddressClaim>> questions;
+  std::map<const peer::Path*, std::vector<peer::AddressClaim>, InOrder> questions;
   const auto ask = [&](const peer::Path* path, std::vector<peer::AddressClaim>& claims) {
     peers_.Ask(*path, std::exchange(claims, {}), Self(), now_, out);
   };
