@@ -92,6 +92,7 @@ void Holders::Pause() {
   for (auto& [address, h] : holdings_) {
     for (const auto& [node, timer] : h.muted) ctx_.timers.Cancel(timer);
     h.muted.clear();
+    h.barred.clear();  // whoever comes back while nothing is decided may have been cured
     h.next.clear();
     h.probe = 0;
     h.withdrawing = false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens to addresses when agents die, vanish, freeze or leave: who takes over, how soon, and who must not.
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "tests/system/stories.h"
@@ -211,6 +212,27 @@ TEST_CASE("a controller that loses more than half of its agents at once moves no
   world.Run(absl::Seconds(10));
   CHECK(world.Holders() == before);
   CHECK(world.GratuitousSince(cut) == 0);
+}
+
+TEST_CASE("what a node rejected before its controller started over is asked of it anew", "[system]") {
+  World world;
+  Prepare(world, 2, 6);
+  agent::FakeKernel& kernel = world.NodeNamed("node2").kernel.fake();
+  kernel.Fail(agent::FakeKernel::Call::kAddAddress, absl::ResourceExhaustedError("no memory"));
+  REQUIRE(world.Leader().runner.DrainNode("node1").ok());
+  world.Run(absl::Seconds(1));
+  const auto held = [&] {
+    const auto holders = world.Holders();
+    return std::count_if(holders.begin(), holders.end(), [](const auto& h) { return h.second == "node1"; });
+  };
+  CHECK(held() > 0);  // node2 cannot
+  kernel.Fail(agent::FakeKernel::Call::kAddAddress, absl::OkStatus());
+  const auto term = world.cluster.term();
+  for (const char* node : {"node1", "node2"}) world.wire.Cut(node, true);
+  world.Run(absl::Seconds(2));
+  CHECK(world.cluster.term() > term);
+  for (const char* node : {"node1", "node2"}) world.wire.Cut(node, false);
+  CHECK(world.RunUntil([&] { return held() == 0; }, absl::Seconds(15)));
 }
 
 }  // namespace
