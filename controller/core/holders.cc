@@ -248,11 +248,7 @@ void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, bool patien
     }
     CancelMove(h);
     if (h.holder != node) agents_.Drop(h.holder, address);
-    h.holder = node;
-    h.verified = true;
-    if (h.moving != nullptr) h.moving->Restart();
-    agents_.SetRole(node, MakeAssignment(h, sync::Role::kAnnounce));
-    Changed(h, Phase::kHeld);
+    Keep(h, node);
     if (recheck_timer_ == 0) recheck_timer_ = ctx_.After(ctx_.options.recheck, [this] { Recheck(); });
     return;
   }
@@ -273,6 +269,16 @@ void Holders::OnVerified(const IpAddr& address, std::uint64_t probe, bool patien
   if ((perhaps_slow || perhaps_unheard) && !patient) return Verify(h, next, true);
   h.verified = true;
   Announce(h, next);
+}
+
+// By a node that announces it already.
+void Holders::Keep(Holding& h, const std::string& node) {
+  h.holder = node;
+  h.verified = true;
+  ForgetTrouble(h);
+  if (h.moving != nullptr) h.moving->Restart();
+  agents_.SetRole(node, MakeAssignment(h, sync::Role::kAnnounce));
+  Changed(h, Phase::kHeld);
 }
 
 void Holders::Announce(Holding& h, std::string node) {

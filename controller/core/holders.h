@@ -175,6 +175,8 @@ class Holders {
   void ForgetOrders();
   void NextOfRebalance();
   void SetRival(Holding& h, std::optional<MacAddr> mac);
+  void Keep(Holding& h, const std::string& node);
+  void ForgetTrouble(Holding& h);
   void TellWhetherItStays(Holding& h);
   void TellWhenOutside(const Holding& h);
   void LoseHolder(Holding& h);

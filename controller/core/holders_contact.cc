@@ -42,6 +42,7 @@ void Holders::Adopt() {
     if (it != best.end()) {
       h.holder = it->second.node;
       h.verified = true;
+      ForgetTrouble(h);
       h.candidates = {h.holder};
       agents_.SetRole(h.holder, MakeAssignment(h, sync::Role::kAnnounce));
       Changed(h, Phase::kHeld);
@@ -78,11 +79,7 @@ void Holders::AdoptFrom(Agent& agent, const std::map<IpAddr, sync::AnnouncedAddr
     if (!vacant || h.phase == Phase::kAnnouncing) continue;
     CancelMove(h);
     if (!h.holder.empty()) agents_.Drop(h.holder, address);
-    h.holder = agent.node;
-    h.verified = true;
-    if (h.moving != nullptr) h.moving->Restart();
-    agents_.SetRole(agent.node, MakeAssignment(h, sync::Role::kAnnounce));
-    Changed(h, Phase::kHeld);
+    Keep(h, agent.node);
   }
 }
 
@@ -110,7 +107,10 @@ void Holders::OnContact(Agent& agent) {
   probes_.OnAgentGone(agent.node, "its agent connected anew");
   agents_.ForgetStandbys(agent);  // what it stood by for before; it is told anew
   AdoptFrom(agent);
-  for (auto& [address, h] : holdings_) h.barred.erase(agent.node);
+  for (auto& [address, h] : holdings_) {
+    h.barred.erase(agent.node);
+    if (h.holder == agent.node) ForgetTrouble(h);
+  }
   DirtyAll();
 }
 

@@ -36,6 +36,13 @@ std::string Holders::ClaimsText(const Holding& h) const {
   });
 }
 
+// Its holder is heard: whatever kept it from being held is over.
+void Holders::ForgetTrouble(Holding& h) {
+  if (h.message.empty() || h.message == kStays) return;
+  h.message.clear();
+  observer_.on_changed(h.address);
+}
+
 // A drained node keeps what no other can hold.
 void Holders::TellWhetherItStays(Holding& h) {
   const bool stays = agents_.Drained(h.holder);

@@ -26,10 +26,16 @@ absl::Duration IntervalOf(const model::PoolStatus& status) {
   return kStatusInterval * std::max(1.0, static_cast<double>(status.used_list.size()) / kUsersInOne);
 }
 
-bool SameButForUsers(model::PoolStatus before, const model::PoolStatus& now) {
-  before.used = now.used;
-  before.used_list = now.used_list;
-  return before == now;
+// Both are as they were afterwards: their thousands of users are set aside, not copied.
+bool SameButForUsers(model::PoolStatus& before, model::PoolStatus& now) {
+  const AddressCount used = std::exchange(before.used, now.used);
+  auto list_before = std::exchange(before.used_list, {});
+  auto list_now = std::exchange(now.used_list, {});
+  const bool same = before == now;
+  before.used = used;
+  before.used_list = std::move(list_before);
+  now.used_list = std::move(list_now);
+  return same;
 }
 }  // namespace
 

@@ -71,6 +71,27 @@ TEST_CASE("a node that falls silent altogether loses its addresses within a seco
   CHECK(world.HolderOf(vip) != victim);
 }
 
+TEST_CASE("what was said of an address whose holder was lost is over once that holder is back", "[system]") {
+  World world;
+  Prepare(world, 1, 1);
+  const IpAddr vip = world.AddressOf("svc1");
+  const auto silence = [&](bool silent) {
+    world.NodeNamed("node1").port->drop_all = silent;
+    world.wire.Cut("node1", silent);
+  };
+  silence(true);
+  const auto told = [&] {
+    return world.Explain(vip).message.find("is lost and no other node can hold it") != std::string::npos;
+  };
+  REQUIRE(world.RunUntil(told, absl::Seconds(5)));
+  silence(false);
+  REQUIRE(world.RunUntil([&] { return world.AgentState("node1") == model::AgentState::kReady; }, absl::Seconds(5)));
+  world.Run(absl::Seconds(1));
+  CHECK(world.HolderOf(vip) == "node1");
+  CHECK(world.Explain(vip).state == model::AddressState::kAnnounced);
+  CHECK(world.Explain(vip).message.empty());
+}
+
 TEST_CASE("an agent cut off from the controller alone keeps its addresses until it falls silent too", "[system]") {
   World world;
   Prepare(world, 3, 1);
