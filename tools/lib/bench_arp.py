@@ -16,7 +16,7 @@ import sys
 import time
 
 from lab import Lab
-from netns import run, wait_for
+from netns import inside_command, run, wait_for
 
 POOL = "10.60.64.0/18"  # the agent's addresses
 AGENT_FIRST, KERNEL_FIRST, OUTSIDE_FIRST = ((10 << 24) + (60 << 16) + (third << 8) for third in (64, 128, 192))
@@ -90,8 +90,7 @@ class Lan:
         self.lab.asker.close()  # its socket would get a copy of every answer
         self.lab.asker = None
         for hook in ("arptables", "iptables", "ip6tables"):  # absent where the module is
-            run("ip", "netns", "exec", self.lab.switch_ns, "sysctl", "-qw", f"net.bridge.bridge-nf-call-{hook}=0",
-                check=False)
+            run(*inside_command(self.lab.switch_ns, "sysctl", "-qw", f"net.bridge.bridge-nf-call-{hook}=0"), check=False)
 
     def _write(self, name, addresses):
         path = os.path.join(self.lab.folder, name + ".addresses")
@@ -123,7 +122,7 @@ class Lan:
         announced = lab.wait_announced(self.count, 120)
         if set(announced) != set(wanted):
             raise RuntimeError("the controller announces other addresses than were asked for")
-        pid = self.agent.agent.pid  # `ip netns exec` becomes the program it runs
+        pid = self.agent.agent.pid  # `nsenter` becomes the program it runs
         with open(f"/proc/{pid}/comm") as f:
             if f.read().strip() != "berth-agent":
                 raise RuntimeError(f"process {pid} is not the agent")

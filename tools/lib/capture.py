@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from netns import run, wait_for
+from netns import inside_command, run, wait_for
 
 CHECK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "check_capture.py")
 
@@ -20,8 +20,8 @@ class Capture:
         """`asker`: the host whose questions must not wait longer than within() allows."""
         self.lab, self.path, self.asker, self.budgets, self.waits = lab, path, asker, [], {}
         self.process = subprocess.Popen(
-            ["ip", "netns", "exec", lab.switch_ns, "tcpdump", "-Z", "root", "-n", "-i", "any", "-Q", "in", "-y", "LINUX_SLL2",
-             "-B", "8192", "-s", "128", "--immediate-mode", "-U", "-w", path, "arp or icmp6"],
+            inside_command(lab.switch_ns, "tcpdump", "-Z", "root", "-n", "-i", "any", "-Q", "in", "-y", "LINUX_SLL2", "-B", "8192",
+                           "-s", "128", "--immediate-mode", "-U", "-w", path, "arp or icmp6"),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, process_group=0)
         lab.processes.append(self.process)
         wait_for("tcpdump to listen", lambda: os.path.exists(path) and os.path.getsize(path) >= 24, 10)

@@ -6,7 +6,7 @@ import os
 from kube_plane import API_SERVICE, PODS
 from kube_tools import program
 from lab import Node
-from netns import inside_namespace, run, wait_for
+from netns import inside_command, inside_namespace, run, wait_for
 
 
 class Space:
@@ -18,7 +18,7 @@ class Space:
         return inside_namespace(self.ns)
 
     def exec(self, *args, check=True, **kwargs):
-        return run("ip", "netns", "exec", self.ns, *args, check=check, **kwargs)
+        return run(*inside_command(self.ns, *args), check=check, **kwargs)
 
     def cut_api(self, reset=False):
         """From now on nothing passes to and from the API server: silently, or with a reset of what is open and of what is tried."""

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from arp_wire import Tap
-from netns import inside_namespace, run, wait_for
+from netns import inside_command, inside_namespace, run, wait_for
 
 SOLICITATION, ADVERTISEMENT = 135, 136
 IPV6_ONLY = "  ipFamilies: [IPv6]\n  ipFamilyPolicy: SingleStack\n"  # of a Service's spec
@@ -199,8 +199,8 @@ class NdpCapture:
         where = ["-i", "eth0"] if host else ["-i", "any", "-Q", "in"]
         # As root still: else tcpdump gives up root for an account that may not write here.
         self.process = subprocess.Popen(
-            ["ip", "netns", "exec", self.space, "tcpdump", "-Z", "root", "-U", "--immediate-mode", "-n", "-s", "256",
-             "-w", self.file, *where, self.FILTER],
+            inside_command(self.space, "tcpdump", "-Z", "root", "-U", "--immediate-mode", "-n", "-s", "256", "-w", self.file,
+                           *where, self.FILTER),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, process_group=0)
         lab.processes.append(self.process)
         line = self.process.stderr.readline()

@@ -26,6 +26,14 @@ def run(*args, check=True, **kwargs):
     return done
 
 
+def inside_command(namespace, *args):
+    """The command that runs `args` in the network namespace of that name, as the very process that is started.
+
+    Not `ip netns exec`, which gives each its own mounts as well: the kernel takes those down after a grace period of all
+    processors, which has been seen to last half a minute while they are busy. So /sys shows the devices of this namespace."""
+    return ["nsenter", f"--net=/run/netns/{namespace}", "--", *args]
+
+
 def wait_for(what, condition, timeout=10.0, every=0.01):
     """Polls until condition() is true and returns what it returned."""
     deadline = time.monotonic() + timeout
@@ -119,11 +127,11 @@ class Host:
         return run("ip", "-n", self.ns, *args, check=check).stdout
 
     def exec(self, *args, check=True, **kwargs):
-        return run("ip", "netns", "exec", self.ns, *args, check=check, **kwargs)
+        return run(*inside_command(self.ns, *args), check=check, **kwargs)
 
     def spawn(self, *args, log=None, env=None):
         out = open(log, "ab") if log else subprocess.DEVNULL
-        process = subprocess.Popen(["ip", "netns", "exec", self.ns, *args], stdin=subprocess.DEVNULL, stdout=out,
+        process = subprocess.Popen(inside_command(self.ns, *args), stdin=subprocess.DEVNULL, stdout=out,
                                    stderr=subprocess.STDOUT, process_group=0, env=env,
                                    preexec_fn=_end_with_parent)
         if log:

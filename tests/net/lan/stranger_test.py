@@ -14,6 +14,9 @@ class Claimed(Ipv6Test):
         lab = self.cluster6(nodes=2, dual=True, families="  ipFamilyPolicy: RequireDualStack\n")
         self.assertEqual(set(self.before), {V4, VIP})
         self.stranger = lab.add_host("stranger", "192.168.50.99")
+        self.voice = self.stranger.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        self.addCleanup(self.voice.close)
+        self.voice.bind(("eth0", 0))
         self.taps = {V4: lab.tap(), VIP: lab.tap(NdpTap)}
         for address in self.before:
             self.assertEqual(self.connect(address), self.before[address])
@@ -67,9 +70,7 @@ class Claimed(Ipv6Test):
         else:
             frame = struct.pack("!6s6sHHHBBH6s4s6s4s", b"\xff" * 6, mac, 0x0806, 1, 0x0800, 6, 4, 1, mac,
                                 socket.inet_aton(address), b"\0" * 6, socket.inet_aton(address)).ljust(60, b"\0")
-        with self.stranger.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
-            sock.bind(("eth0", 0))
-            sock.send(frame)
+        self.voice.send(frame)
 
     def defences(self, address, since):
         return announcements(self.taps[address], address, self.lab.node(self.before[address]).mac, since)
