@@ -79,9 +79,9 @@ void AgentCore::Impl::ReportChanges(bool gains_due) {
 }
 
 void AgentCore::Impl::BeatHeart() {
-  if (link_up_ && standby_ && !stream_stale_ && now_ >= leave_standby_) {
+  // Not while the words that it spoke as a leader since then wait for the disk.
+  if (link_up_ && standby_ && held_.empty() && !stream_stale_ && now_ >= leave_standby_) {
     stream_stale_ = true;
-    held_.clear();
     Emit(Redial{});
   }
   if (!link_up_ || stream_stale_ || now_ < next_heartbeat_) return;

@@ -161,6 +161,18 @@ TEST_CASE("an agent that reached a standby dials the next controller within a se
     agent.Advance(absl::Seconds(1));
     CHECK(agent.Effected<Redial>() == 0);
   }
+  SECTION("it leads, and the disk is slow to take its term") {
+    agent.Advance(absl::Milliseconds(300));
+    agent.hold_disk = true;
+    sync::Snapshot word = CoreHarness::SnapshotOf(1, {Announce("192.0.2.10")});
+    word.term = 2;
+    agent.Controller(word);
+    agent.Advance(absl::Milliseconds(900));
+    CHECK_FALSE(agent.core().status().leader_heard);
+    agent.Advance(absl::Seconds(1));
+    CHECK(agent.core().status().leader_heard);
+    CHECK(agent.Effected<Redial>() == 0);
+  }
 }
 
 TEST_CASE("an agent is ready once a controller was reached and the silence is in force", "[unit]") {
