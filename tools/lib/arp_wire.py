@@ -56,10 +56,11 @@ class Asker:
                 self.socket.recv(2048)
 
     def who_has(self, address, seconds=0.3):
-        """MACs that answer a broadcast request for `address`, one for each answer, in order."""
+        """MACs that answer a broadcast request for `address`, one for each answer, in order. An announcement is none."""
         self.drain()
         self.ask(address)
-        return [smac for _, op, smac, sip, _, _, to in self.frames(seconds) if op == 2 and sip == address and self._hears(to)]
+        return [smac for _, op, smac, sip, _, tip, to in self.frames(seconds)
+                if op == 2 and sip == address and tip != address and self._hears(to)]
 
     def _hears(self, to):
         """Whether a frame is for this host; the socket sees also what the switch does not know where to send."""
