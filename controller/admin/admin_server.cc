@@ -28,10 +28,17 @@ constexpr int kMaxResponseBytes = 64 << 20;
 constexpr int kMaxCallsPerConnection = 256;
 // How long calls that were told to end may take before they are broken.
 constexpr std::chrono::milliseconds kLinger(200);
+// How long an answer waits until the order is on record; a disk or an API server that takes longer is in trouble.
+constexpr absl::Duration kRecordWait = absl::Seconds(2);
 
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message())};
+}
+
+std::string UnrecordedText(const absl::Status& why) {
+  return absl::StrCat("the order is obeyed, but not on record yet, and forgotten if the controller ends before: ",
+                      why.message());
 }
 
 grpc::Status GoingDown() {
@@ -56,6 +63,17 @@ class AdminServer::Hub final : public std::enable_shared_from_this<Hub> {
       return;
     }
     loop_.Post([hub = shared_from_this(), reactor, answer = std::move(answer)] { hub->Run(reactor, answer); });
+  }
+  // Answered once the order is on record; `unrecorded` says in the answer why it is not, when that takes too long.
+  using Unrecorded = std::function<void(const absl::Status&)>;
+  void Order(grpc::ServerUnaryReactor* reactor, AnswerCall answer, Unrecorded unrecorded) {
+    if (!Admit(reactor)) {
+      reactor->Finish(GoingDown());
+      return;
+    }
+    loop_.Post([hub = shared_from_this(), reactor, answer = std::move(answer), unrecorded = std::move(unrecorded)] {
+      hub->RunOrder(reactor, answer, unrecorded);
+    });
   }
   using AnswerExamined = std::function<void(const CallContext&, const model::LanCensus&)>;
   void Examine(grpc::ServerUnaryReactor* reactor, AnswerExamined answer) {
@@ -117,20 +135,37 @@ class AdminServer::Hub final : public std::enable_shared_from_this<Hub> {
     return grpc::Status::OK;
   }
 
-  void Run(grpc::ServerUnaryReactor* reactor, const AnswerCall& answer) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (calls_.erase(reactor) == 0) return;
-    }
-    reactor->Finish(ToGrpc(answer({backend_, loop_.WallNow()})));
+  bool Listed(grpc::ServerUnaryReactor* reactor) {
+    const std::lock_guard lock(mutex_);
+    return calls_.contains(reactor);
+  }
+  bool Unlist(grpc::ServerUnaryReactor* reactor) {
+    const std::lock_guard lock(mutex_);
+    return calls_.erase(reactor) != 0;
   }
 
-  // The call stays listed until the backend has its answer: a shutdown meanwhile ends it like any other.
+  void Run(grpc::ServerUnaryReactor* reactor, const AnswerCall& answer) {
+    if (Unlist(reactor)) reactor->Finish(ToGrpc(answer({backend_, loop_.WallNow()})));
+  }
+
+  // Calls stay listed until the backend has their answer: a shutdown meanwhile ends them like any other.
+  void RunOrder(grpc::ServerUnaryReactor* reactor, const AnswerCall& answer, const Unrecorded& unrecorded) {
+    if (!Listed(reactor)) return;
+    const absl::Status status = answer({backend_, loop_.WallNow()});
+    if (!status.ok()) return Run(reactor, [&](const CallContext&) { return status; });
+    const auto finish = [hub = shared_from_this(), reactor, unrecorded,
+                         open = std::make_shared<bool>(true)](const absl::Status& recorded) {
+      if (!std::exchange(*open, false)) return;  // there may be another call at that place by now
+      hub->Run(reactor, [&](const CallContext&) {
+        if (!recorded.ok()) unrecorded(recorded);
+        return absl::OkStatus();
+      });
+    };
+    loop_.RunAfter(kRecordWait, [finish] { finish(absl::DeadlineExceededError("it takes long")); });
+    backend_.WhenDrainsRecorded(finish);
+  }
   void BeginExamine(grpc::ServerUnaryReactor* reactor, const AnswerExamined& answer) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (calls_.count(reactor) == 0) return;
-    }
+    if (!Listed(reactor)) return;
     backend_.Examine([hub = shared_from_this(), reactor, answer](const model::LanCensus& census) {
       hub->Run(reactor, [&](const CallContext& call) {
         answer(call, census);
@@ -200,10 +235,10 @@ class AdminServer::Service final : public v1::AdminService::CallbackService {
     return Handle(c, q, r);
   }
   Reactor* DrainNode(Context* c, const v1::DrainNodeRequest* q, v1::DrainNodeResponse* r) override {
-    return Handle(c, q, r);
+    return HandleOrder(c, q, r);
   }
   Reactor* UndrainNode(Context* c, const v1::UndrainNodeRequest* q, v1::UndrainNodeResponse* r) override {
-    return Handle(c, q, r);
+    return HandleOrder(c, q, r);
   }
   Reactor* MoveAddress(Context* c, const v1::MoveAddressRequest* q, v1::MoveAddressResponse* r) override {
     return Handle(c, q, r);
@@ -231,6 +266,14 @@ class AdminServer::Service final : public v1::AdminService::CallbackService {
   Reactor* Handle(Context* context, const Request* request, Response* response) {
     Reactor* reactor = context->DefaultReactor();
     hub_->Call(reactor, [request, response](const CallContext& call) { return Answer(call, *request, *response); });
+    return reactor;
+  }
+  template <typename Request, typename Response>
+  Reactor* HandleOrder(Context* context, const Request* request, Response* response) {
+    Reactor* reactor = context->DefaultReactor();
+    hub_->Order(
+        reactor, [request, response](const CallContext& call) { return Answer(call, *request, *response); },
+        [response](const absl::Status& why) { response->set_warning(UnrecordedText(why)); });
     return reactor;
   }
 

@@ -62,6 +62,7 @@ class CoreRunner : public model::ClusterSource::Observer, public push::AgentPort
   model::StatusView Status() const override { return core_.Status(); }
   absl::StatusOr<model::DrainView> DrainNode(const std::string& node) override;
   absl::StatusOr<model::AgentView> UndrainNode(const std::string& node) override;
+  void WhenDrainsRecorded(Recorded done) override { source_.WhenRemembered(std::move(done)); }
   absl::StatusOr<model::AddressView> MoveAddress(const IpAddr& address, const std::string& node) override;
   absl::StatusOr<std::vector<model::MoveView>> Rebalance(bool dry_run) override;
   void Examine(Examined done) override;

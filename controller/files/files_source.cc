@@ -266,7 +266,18 @@ void FilesSource::RememberAgents(const std::vector<KnownAgent>& agents) {
   std::sort(sorted.begin(), sorted.end(), [](const KnownAgent& a, const KnownAgent& b) { return a.node < b.node; });
   if (alive_ == nullptr || sorted == agents_) return;
   agents_ = std::move(sorted);
-  state_->PutAgents(agents_, [this](const absl::Status& status) { OnStateWritten(status); });
+  ++agents_in_flight_;
+  state_->PutAgents(agents_, [this](const absl::Status& status) {
+    OnStateWritten(status);
+    agents_written_ = status;
+    if (--agents_in_flight_ > 0) return;
+    for (const Remembered& done : std::exchange(awaiting_agents_, {})) done(status);
+  });
+}
+
+void FilesSource::WhenRemembered(Remembered done) {
+  if (agents_in_flight_ == 0) return done(agents_written_);
+  awaiting_agents_.push_back(std::move(done));
 }
 
 void FilesSource::RecordEvent(const model::EventRecord& event) {

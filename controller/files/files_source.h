@@ -59,6 +59,7 @@ class FilesSource final : public model::ClusterSource {
   void RaiseTerm(std::uint64_t at_least) override;
   std::vector<KnownAgent> KnownAgents() const override { return agents_; }
   void RememberAgents(const std::vector<KnownAgent>& agents) override;
+  void WhenRemembered(Remembered done) override;
 
  private:
   // What is known of a Service besides its manifest.
@@ -122,6 +123,9 @@ class FilesSource final : public model::ClusterSource {
   std::set<std::string> other_kinds_told_;
 
   std::vector<KnownAgent> agents_;
+  int agents_in_flight_ = 0;     // writes of them
+  absl::Status agents_written_;  // how the last one ended
+  std::vector<Remembered> awaiting_agents_;
   std::uint64_t term_ = 0;  // durable; 0 until the first is
   std::uint64_t want_term_ = 0;
   bool term_in_flight_ = false;

@@ -12,6 +12,7 @@
 #define BERTH_CONTROLLER_MODEL_SOURCE_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <variant>
@@ -132,6 +133,10 @@ class ClusterSource {
   };
   virtual std::vector<KnownAgent> KnownAgents() const = 0;  // valid once synced
   virtual void RememberAgents(const std::vector<KnownAgent>& agents) = 0;
+  // `done` is called once all that RememberAgents was told survives a restart, or with why it does not yet (it is tried
+  // again). Perhaps at once; not at all after Stop.
+  using Remembered = std::function<void(const absl::Status&)>;
+  virtual void WhenRemembered(Remembered done) = 0;
 };
 
 }  // namespace berth::model

@@ -155,6 +155,10 @@ class AdminBackend {
   // (its text names the leader), NotFound for a node or address that is not known.
   virtual absl::StatusOr<DrainView> DrainNode(const std::string& node) = 0;
   virtual absl::StatusOr<AgentView> UndrainNode(const std::string& node) = 0;
+  // `done` is called once the drains and undrains ordered so far survive a restart of this controller, or with why they
+  // do not yet. Perhaps at once; not at all once the backend is gone.
+  using Recorded = std::function<void(const absl::Status&)>;
+  virtual void WhenDrainsRecorded(Recorded done) = 0;
   // FailedPrecondition also when that node cannot hold the address.
   virtual absl::StatusOr<AddressView> MoveAddress(const IpAddr& address, const std::string& node) = 0;
   // What moves; with `dry_run`, would move.

@@ -62,6 +62,20 @@ TEST_CASE("berthctl drain says which addresses stay and why, and exits with 1", 
   CHECK(answer["staying"][0]["refusals"][0] == "node2: interface eth0 has no carrier");
 }
 
+TEST_CASE("berthctl warns of a drain that might be forgotten", "[contract]") {
+  AdminStage stage(FillSmallCluster);
+  stage.OnLoop([](FakeAdminBackend& backend) {
+    backend.record = absl::UnavailableError("no room on the disk");
+    backend.addresses.clear();
+  });
+  for (const char* order : {"drain node1", "undrain node1", "drain node1 -o json"}) {
+    const Ran ran = RunOn(stage, order);
+    CHECK(ran.code == 0);
+    CHECK(absl::StartsWith(ran.err, "berthctl: warning: the order is obeyed, but not on record yet"));
+    CHECK(absl::EndsWith(ran.err, "no room on the disk\n"));
+  }
+}
+
 TEST_CASE("berthctl gives up waiting in time, though the order stands", "[contract]") {
   AdminStage stage(FillSmallCluster);
   stage.OnLoop([&](FakeAdminBackend& backend) { backend.moving = {Ip(kVip)}; });

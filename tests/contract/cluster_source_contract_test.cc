@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every ClusterSource promises (controller/model/source.h), asked of the files source and of the fake alike.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -7,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <variant>
 #include <vector>
@@ -77,6 +79,8 @@ class World {
   virtual void Await(const std::function<bool()>& done) = 0;
   // Lets everything happen that is under way.
   virtual void Settle() = 0;
+  // Whether that word is where it would outlive the process.
+  virtual bool OnRecord(const std::string& word) = 0;
 };
 
 class FilesWorld : public World {
@@ -117,6 +121,14 @@ class FilesWorld : public World {
     int turns = 0;
     Await([&] { return ++turns > 3; });
   }
+  bool OnRecord(const std::string& word) override {
+    for (const auto& file : std::filesystem::directory_iterator(root_ / "state")) {
+      std::stringstream text;
+      text << std::ifstream(file.path()).rdbuf();
+      if (text.str().find(word) != std::string::npos) return true;
+    }
+    return false;
+  }
 
  private:
   std::unique_ptr<RealEventLoop> loop_;
@@ -145,6 +157,10 @@ class FakeWorld : public World {
     REQUIRE(done());
   }
   void Settle() override { loop_.RunUntilIdle(); }
+  bool OnRecord(const std::string& word) override {
+    const auto& known = cluster_.agents();
+    return std::any_of(known.begin(), known.end(), [&](const auto& agent) { return agent.node == word; });
+  }
 
  private:
   ManualEventLoop loop_;
@@ -331,6 +347,22 @@ TEST_CASE("what a cluster source was told to write survives the controller", "[c
   CHECK(life.mirror.services.at(api).deleting);
   CHECK(life.mirror.services.at(api).allocations.size() == 1);
   CHECK(life.source->KnownAgents() == agents);
+}
+
+TEST_CASE("a cluster source tells when what it was told to remember is on record", "[contract]") {
+  auto world = MakeWorld(GENERATE("files", "fake"));
+  world->Write("pool.yaml", kPool);
+  Life life(*world);
+  for (const char* node : {"node-one", "node-two"}) {
+    life.source->RememberAgents({{node, {}, true}});
+    bool there = false;
+    life.source->WhenRemembered([&](const absl::Status& status) {
+      CHECK(status.ok());
+      CHECK(world->OnRecord(node));
+      there = true;
+    });
+    world->Await([&] { return there; });
+  }
 }
 
 TEST_CASE("each leadership of a cluster source has a higher term than any before", "[contract]") {

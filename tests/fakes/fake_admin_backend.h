@@ -74,6 +74,17 @@ class FakeAdminBackend final : public model::AdminBackend {
     orders.push_back(absl::StrCat("undrain ", node));
     return agents[node];
   }
+  // Answered with `record`, at once or when the test says so.
+  absl::Status record;
+  bool hold_records = false;
+  std::vector<Recorded> recording;
+  void WhenDrainsRecorded(Recorded done) override {
+    recording.push_back(std::move(done));
+    if (!hold_records) AnswerRecords();
+  }
+  void AnswerRecords() {
+    for (const Recorded& done : std::exchange(recording, {})) done(record);
+  }
   absl::StatusOr<model::AddressView> MoveAddress(const IpAddr& address, const std::string& node) override {
     if (!refuse.ok()) return refuse;
     orders.push_back(absl::StrCat("move ", address.ToString(), " ", node));

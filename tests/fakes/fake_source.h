@@ -162,6 +162,9 @@ class FakeSource final : public model::ClusterSource {
   void RaiseTerm(std::uint64_t at_least) override;
   std::vector<KnownAgent> KnownAgents() const override { return cluster_.agents_; }
   void RememberAgents(const std::vector<KnownAgent>& agents) override;
+  void WhenRemembered(Remembered done) override {
+    done(connected_ ? absl::OkStatus() : absl::UnavailableError("the API server cannot be reached"));
+  }
 
  private:
   friend class FakeCluster;

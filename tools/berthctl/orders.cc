@@ -68,6 +68,10 @@ Outcome Ask(Client& client, const Console& console, Client::Method<Request, Resp
   return IsForPrograms(console.output) ? PrintMessage(response, console) : Outcome::Done();
 }
 
+void Warn(const Console& console, const std::string& warning) {
+  if (!warning.empty()) console.err << "berthctl: warning: " << warning << "\n";
+}
+
 std::string Count(int n) { return n == 1 ? "1 address" : absl::StrCat(n, " addresses"); }
 
 // "192.168.50.50 stays: node2: interface eth0 has no carrier"
@@ -87,6 +91,7 @@ Outcome Drain(Client& client, const Console& console, const std::string& node, c
     for (const std::string& address : response.moving()) arrivals.AwaitAwayFrom(node, address);
     return Outcome::Done();
   });
+  Warn(console, response.warning());
   if (!outcome.ok()) return outcome;
   const bool for_people = !IsForPrograms(console.output);
   if (for_people) {
@@ -107,6 +112,7 @@ Outcome Undrain(Client& client, const Console& console, const std::string& node)
   request.set_node(node);
   v1::UndrainNodeResponse response;
   if (Outcome asked = Ask(client, console, &Stub::UndrainNode, request, response); !asked.ok()) return asked;
+  Warn(console, response.warning());
   if (!IsForPrograms(console.output)) console.out << "node " << node << " may hold addresses again\n";
   return Outcome::Done();
 }

@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 import statistics
 import sys
@@ -22,7 +23,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from capture import Capture  # noqa: E402
 from lab import Lab, eip, service  # noqa: E402
 from ndp_wire import IPV6_ONLY, NdpAsker, own_ipv6  # noqa: E402
-from netns import freeze, thaw, wait_for  # noqa: E402
+from netns import ROOT, freeze, thaw, wait_for  # noqa: E402
 from udp_probe import ArpQueries, UdpProbe, echoes  # noqa: E402
 
 PORT = 7000
@@ -101,6 +102,15 @@ class Bench:
         self.lab.wait_announced(1, 30)
         wait_for("an echo", lambda: echoes(self.lab.client, self.lab.vip, PORT), 10)
 
+    def keep(self):
+        """Capture and logs, for somebody to look into."""
+        folder = os.path.join(ROOT, "build", "failover")
+        os.makedirs(folder, exist_ok=True)
+        for name in os.listdir(self.lab.folder):
+            if name.endswith((".log", ".pcap", ".json")):
+                shutil.copy(os.path.join(self.lab.folder, name), folder)
+        print(f"capture and logs are in {os.path.relpath(folder)}", flush=True)
+
     def run(self, event):
         lab = self.lab
         holder = lab.node(lab.wait_announced(1)[lab.vip])
@@ -157,6 +167,8 @@ def main():
                       f"ARP {runs[-1]['arp'] * 1000:.0f} ms", file=sys.stderr, flush=True)
             report(event, runs)
         wrong = bench.capture.end()
+        if wrong:
+            bench.keep()
         print(f"captured: {bench.capture.looked_at}; {'what is wrong with it:' if wrong else 'nothing is wrong with it'}", *wrong,
               sep="\n  ", flush=True)
     finally:

@@ -209,7 +209,7 @@ class Judge:
             self.say(begin, "wait", address, text)
 
     def double(self, question, answers):
-        first = {}
+        first, told = {}, collections.Counter(a.who for a in answers)
         for a in answers:
             sides = self.sides.at(a.time)
             if sides is None:
@@ -220,6 +220,7 @@ class Judge:
         news = [f.time for f in self.beginnings(question.address) if f.who in first]
         if len(first) > 1 and not any(all(abs(a.time - t) <= TWO_MAY_ANSWER for a in first.values()) for t in news):
             self.say(question.time, "double", question.address, " and ".join(f"{a.host} ({who}) after {(a.time - question.time) * 1000:.1f} ms"
+                                                      + (f", {told[who]} times," if told[who] > 1 else "")
                                                       for who, a in first.items()) + f" answer {question.host}")
 
     def beginnings(self, address):

@@ -109,6 +109,11 @@ void AgentMemory::Remember(KnownAgents agents) {
   if (write_timer_ == 0 && !busy_) Write();
 }
 
+void AgentMemory::WhenWritten(model::ClusterSource::Remembered done) {
+  if (!changed_ && !busy_) return done(absl::OkStatus());
+  awaiting_.push_back(std::move(done));
+}
+
 void AgentMemory::Write() {
   if (!read_ || !std::exchange(changed_, false)) return;
   busy_ = true;
@@ -133,6 +138,9 @@ void AgentMemory::Write() {
                if (!status.ok()) changed_ = true;
                const bool again = absl::IsAlreadyExists(status) || absl::IsNotFound(status);  // the other way
                on_problem_(again ? absl::OkStatus() : status);
+               if (!again && (!status.ok() || !changed_)) {
+                 for (const auto& done : std::exchange(awaiting_, {})) done(status);
+               }
                write_timer_ = loop_.RunAfter(kInterval, [this] {
                  write_timer_ = 0;
                  Write();

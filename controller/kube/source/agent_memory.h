@@ -40,6 +40,8 @@ class AgentMemory {
   const KnownAgents& known() const { return known_; }
   // Writes it, at most once a second, and again until that has succeeded.
   void Remember(KnownAgents agents);
+  // `done` is called once all that Remember was told is written, or with why the next attempt failed. Perhaps at once.
+  void WhenWritten(model::ClusterSource::Remembered done);
 
  private:
   void Read();
@@ -55,6 +57,7 @@ class AgentMemory {
   bool exists_ = false, changed_ = false, busy_ = false;
   bool read_ = true;  // since the last Load
   std::function<void()> done_, on_late_;
+  std::vector<model::ClusterSource::Remembered> awaiting_;
   RequestId load_ = 0;
   TimerId load_timer_ = 0, again_timer_ = 0, write_timer_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

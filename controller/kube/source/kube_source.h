@@ -64,6 +64,7 @@ class KubeSource final : public model::ClusterSource {
   // Of those on record, once all Nodes are known the ones whose Node is there still.
   std::vector<KnownAgent> KnownAgents() const override;
   void RememberAgents(const std::vector<KnownAgent>& agents) override;
+  void WhenRemembered(Remembered done) override { memory_.WhenWritten(std::move(done)); }
 
   // Ends well: leads no more, lets what is being written end, leaves the Lease to others; then `done`, after two
   // seconds at most.

@@ -109,5 +109,35 @@ TEST_CASE("what cannot be read is not written over, and told once it can be", "[
   CHECK(w.text == EncodeAgents(kAgents));
 }
 
+TEST_CASE("who waits for agents to be written hears of it then, or why they are not", "[unit]") {
+  World w;
+  w.Load();
+  w.Run(absl::Milliseconds(10));
+  std::vector<absl::Status> heard;
+  const auto hear = [&](const absl::Status& status) { heard.push_back(status); };
+  w.memory.WhenWritten(hear);  // nothing is to be written
+  REQUIRE(heard.size() == 1);
+  w.memory.Remember({kAgents[0]});
+  w.memory.WhenWritten(hear);
+  w.memory.Remember(kAgents);  // while the first is on its way: the second is waited for, too
+  CHECK(heard.size() == 1);
+  w.Run(absl::Seconds(2));
+  REQUIRE(heard.size() == 2);
+  CHECK(heard[1].ok());
+  CHECK(w.writes == 2);
+  CHECK(w.text == EncodeAgents(kAgents));
+  w.trouble = absl::UnavailableError("busy");
+  w.memory.Remember({kAgents[1]});
+  w.memory.WhenWritten(hear);
+  w.Run(absl::Seconds(2));
+  REQUIRE(heard.size() == 3);
+  CHECK(heard[2].message() == "busy");
+  w.trouble = absl::OkStatus();
+  w.memory.WhenWritten(hear);
+  w.Run(absl::Seconds(2));
+  REQUIRE(heard.size() == 4);
+  CHECK(heard[3].ok());
+}
+
 }  // namespace
 }  // namespace berth::kube
