@@ -30,7 +30,7 @@ def inside_command(namespace, *args):
     """The command that runs `args` in the network namespace of that name, as the very process that is started.
 
     Not `ip netns exec`, which gives each its own mounts as well: the kernel takes those down after a grace period of all
-    processors, which has been seen to last half a minute while they are busy. So /sys shows the devices of this namespace."""
+    processors, which has been seen to last half a minute while they are busy. /sys goes on showing the caller's devices."""
     return ["nsenter", f"--net=/run/netns/{namespace}", "--", *args]
 
 
