@@ -58,30 +58,18 @@ class AdminServer::Hub final : public std::enable_shared_from_this<Hub> {
 
   // gRPC's threads.
   void Call(grpc::ServerUnaryReactor* reactor, AnswerCall answer) {
-    if (!Admit(reactor)) {
-      reactor->Finish(GoingDown());
-      return;
-    }
-    loop_.Post([hub = shared_from_this(), reactor, answer = std::move(answer)] { hub->Run(reactor, answer); });
+    Take(reactor, [this, reactor, answer = std::move(answer)] { Run(reactor, answer); });
   }
   // Answered once the order is on record; `unrecorded` says in the answer why it is not, when that takes too long.
   using Unrecorded = std::function<void(const absl::Status&)>;
   void Order(grpc::ServerUnaryReactor* reactor, AnswerCall answer, Unrecorded unrecorded) {
-    if (!Admit(reactor)) {
-      reactor->Finish(GoingDown());
-      return;
-    }
-    loop_.Post([hub = shared_from_this(), reactor, answer = std::move(answer), unrecorded = std::move(unrecorded)] {
-      hub->RunOrder(reactor, answer, unrecorded);
+    Take(reactor, [this, reactor, answer = std::move(answer), unrecorded = std::move(unrecorded)] {
+      RunOrder(reactor, answer, unrecorded);
     });
   }
   using AnswerExamined = std::function<void(const CallContext&, const model::LanCensus&)>;
   void Examine(grpc::ServerUnaryReactor* reactor, AnswerExamined answer) {
-    if (!Admit(reactor)) {
-      reactor->Finish(GoingDown());
-      return;
-    }
-    loop_.Post([hub = shared_from_this(), reactor, answer = std::move(answer)] { hub->BeginExamine(reactor, answer); });
+    Take(reactor, [this, reactor, answer = std::move(answer)] { BeginExamine(reactor, answer); });
   }
   grpc::ServerWriteReactor<v1::Change>* Watch(bool send_initial) {
     const std::shared_ptr<WatchStream> stream = WatchStream::Open();
@@ -123,6 +111,11 @@ class AdminServer::Hub final : public std::enable_shared_from_this<Hub> {
   bool Admit(grpc::ServerUnaryReactor* reactor) {
     const std::lock_guard lock(mutex_);
     return !closed_ && calls_.insert(reactor).second;
+  }
+  // Has the loop do `task`, which ends the call or sees to it; unless the server is closed.
+  void Take(grpc::ServerUnaryReactor* reactor, std::function<void()> task) {
+    if (!Admit(reactor)) return reactor->Finish(GoingDown());
+    loop_.Post([hub = shared_from_this(), task = std::move(task)] { task(); });
   }
   grpc::Status Admit(const std::shared_ptr<WatchStream>& stream) {
     const std::lock_guard lock(mutex_);
