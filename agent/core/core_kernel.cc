@@ -248,9 +248,10 @@ void AgentCore::Impl::ReviewOps() {
     const Op& op = item.second;
     if (op.in_flight) return false;
     if (kernel_->Find(ifindex) == nullptr) return true;
-    const bool shown = op.add ? marked.contains({ifindex, address}) ||
-                                    (vip_.has_value() && vip_->index == ifindex && view_.on_vip.contains(address))
-                              : !marked.contains({ifindex, address});
+    const bool on_vip = vip_.has_value() && vip_->index == ifindex;
+    const bool shown = !op.add  ? !marked.contains({ifindex, address})
+                       : on_vip ? view_.on_vip.contains(address)
+                                : marked.contains({ifindex, address});
     if (shown) return true;
     if (!op.add && absl::IsFailedPrecondition(op.status)) return false;  // somebody else's: left for good
     const absl::Duration patience = op.status.ok() ? kLag : op.add ? kRetryAdd : kRetryRemove;

@@ -204,22 +204,31 @@ void AgentRunner::PostKernelSlice() {
 
 void AgentRunner::RunKernelSlice() {
   slice_posted_ = false;
+  in_slice_ = true;
   std::vector<Event> outcomes;
-  AddressesDone addresses;
   const auto flush = [&] {
-    if (!addresses.results.empty()) outcomes.emplace_back(std::exchange(addresses, {}));
+    if (!addresses_done_.results.empty()) outcomes.emplace_back(std::exchange(addresses_done_, {}));
   };
   for (std::size_t n = 0; n < kKernelSlice && !kernel_ops_.empty(); ++n) {
     const KernelOp op = std::move(kernel_ops_.front());
     kernel_ops_.pop_front();
     if (const auto* add = std::get_if<AddAddress>(&op)) {
-      const absl::Status status = seams_.kernel.AddAddress(add->ifindex, add->address);
-      addresses.results.push_back({add->ifindex, add->address, true, status});
+      AddressResult result{add->ifindex, add->address, true, seams_.kernel.AddAddress(add->ifindex, add->address)};
+      if (!result.status.ok() || add->address.is_v4()) {
+        NoteAddress(std::move(result));
+        continue;
+      }
+      // Announced too early, it would draw to this node what the node then throws away.
+      seams_.kernel.AwaitDelivery(add->address, [this, alive = alive_, result](const absl::Status& status) mutable {
+        if (!*alive) return;
+        result.status = status;
+        NoteAddress(std::move(result));
+      });
       continue;
     }
     if (const auto* remove = std::get_if<RemoveAddress>(&op)) {
       const absl::Status status = seams_.kernel.RemoveAddress(remove->ifindex, remove->address);
-      addresses.results.push_back({remove->ifindex, remove->address, false, status});
+      NoteAddress({remove->ifindex, remove->address, false, status});
       continue;
     }
     flush();
@@ -236,8 +245,19 @@ void AgentRunner::RunKernelSlice() {
     }
   }
   flush();
+  in_slice_ = false;
   if (!kernel_ops_.empty()) PostKernelSlice();
   for (Event& outcome : outcomes) Feed(std::move(outcome));
+}
+
+// What a slice brings is told at its end, what the kernel tells later with all else of that turn.
+void AgentRunner::NoteAddress(AddressResult result) {
+  addresses_done_.results.push_back(std::move(result));
+  if (!in_slice_ && addresses_done_.results.size() == 1) PostGuarded(&AgentRunner::TellAddresses);
+}
+
+void AgentRunner::TellAddresses() {
+  if (!addresses_done_.results.empty()) Feed(std::exchange(addresses_done_, {}));
 }
 
 }  // namespace berth::agent

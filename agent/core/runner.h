@@ -90,6 +90,8 @@ class AgentRunner final : Kernel::Observer, FramePort::Observer, ControllerPort:
   void AwaitElder();
   void PostKernelSlice();
   void RunKernelSlice();
+  void NoteAddress(AddressResult result);
+  void TellAddresses();
   void PostGuarded(void (AgentRunner::*method)());
 
   AgentSeams seams_;
@@ -99,7 +101,8 @@ class AgentRunner final : Kernel::Observer, FramePort::Observer, ControllerPort:
   std::deque<Event> events_;  // an effect may cause an event while another is handled
   bool draining_ = false;
   std::deque<KernelOp> kernel_ops_;
-  bool slice_posted_ = false;
+  bool slice_posted_ = false, in_slice_ = false;
+  AddressesDone addresses_done_;  // not told yet
   TimerId elder_timer_ = 0;
   TimerId timer_ = 0;
   absl::Time timer_at_ = absl::InfiniteFuture();

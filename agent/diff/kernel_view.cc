@@ -94,7 +94,7 @@ KernelView ViewOf(const KernelState& state, const std::optional<VipInterface>& v
   for (const Link& link : state.links) {
     if (!link.mac.is_zero()) view.macs.insert(link.mac);
     for (const LinkAddress& a : link.addresses) {
-      if (vip.has_value() && link.index == vip->index) view.on_vip.insert(a.cidr.address());
+      if (vip.has_value() && link.index == vip->index && a.delivered) view.on_vip.insert(a.cidr.address());
       if (a.ours) view.marked.push_back({link.index, IsOwn(link), a.cidr.address()});
     }
   }

@@ -30,7 +30,7 @@ struct MarkedAddress {
 struct KernelView {
   // The node's own: unmarked, on any interface but kube-ipvs0 and berth0. Never made local, silenced or removed by us.
   absl::flat_hash_map<IpAddr, std::string> own;  // -> name of the interface
-  absl::flat_hash_set<IpAddr> on_vip;            // present on the VIP interface, whoever put it there
+  absl::flat_hash_set<IpAddr> on_vip;            // at work on the VIP interface, whoever put it there
   std::vector<MarkedAddress> marked;             // on any interface, sorted
   // What the kernel must keep quiet about as things are, and with which sender it asks instead. See SilenceFor.
   Silence silence;

@@ -237,6 +237,25 @@ TEST_CASE("a kernel adds and removes addresses of ours, twice without harm", "[c
   CHECK(kernel.AddAddress(4711, Ip(text)).code() == absl::StatusCode::kNotFound);
 }
 
+TEST_CASE("a kernel says when it takes in what comes for an IPv6 address", "[contract]") {
+  IN_EACH_WORLD(world);
+  Kernel& kernel = world->kernel();
+  Recorder recorder;
+  REQUIRE(kernel.Start(recorder).ok());
+  const int index = (*kernel.EnsureVipInterface("auto"))->index;
+  for (int i = 0; i < 3; ++i) {
+    int told = 0;
+    REQUIRE(kernel.AddAddress(index, Ip("fd00::50")).ok());
+    for (int waiting = 0; waiting < 2; ++waiting) {
+      kernel.AwaitDelivery(Ip("fd00::50"), [&](const absl::Status& status) { told += status.ok() ? 1 : 100; });
+    }
+    CHECK(world->Await([&] { return told >= 2; }));
+    CHECK(told == 2);
+    CHECK(world->Comes("fd00::50", 53));
+    REQUIRE(kernel.RemoveAddress(index, Ip("fd00::50")).ok());
+  }
+}
+
 TEST_CASE("a kernel does not take away what somebody else put there", "[contract]") {
   IN_EACH_WORLD(world);
   Kernel& kernel = world->kernel();

@@ -99,9 +99,30 @@ absl::Status FakeKernel::AddAddress(int ifindex, const IpAddr& address) {
   if (link == links_.end()) return NoInterface(ifindex);
   if (Holds(link->second, address)) return absl::OkStatus();
   ASSIGN_OR_RETURN(const Cidr single, Cidr::Make(address, FamilyBits(address.family())));
-  Insert(&link->second, {.cidr = single, .ours = true});
+  Insert(&link->second, {.cidr = single, .ours = true, .delivered = address.is_v4() || !holds_});
   Changed();
   return absl::OkStatus();
+}
+
+void FakeKernel::AwaitDelivery(const IpAddr& address, std::function<void(const absl::Status&)> done) {
+  const auto delivers = [&](const LinkAddress& a) { return a.cidr.address() == address && a.delivered; };
+  for (const auto& [index, link] : links_) {
+    if (std::any_of(link.addresses.begin(), link.addresses.end(), delivers)) return done(absl::OkStatus());
+  }
+  held_.push_back(std::move(done));
+}
+
+void FakeKernel::FailDelivery(const absl::Status& status) {
+  for (const auto& done : std::exchange(held_, {})) done(status);
+}
+
+void FakeKernel::Deliver() {
+  holds_ = false;
+  for (auto& [index, link] : links_) {
+    for (LinkAddress& address : link.addresses) address.delivered = true;
+  }
+  Changed();
+  for (const auto& done : std::exchange(held_, {})) done(absl::OkStatus());
 }
 
 absl::Status FakeKernel::RemoveAddress(int ifindex, const IpAddr& address) {

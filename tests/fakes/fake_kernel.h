@@ -13,11 +13,13 @@
 #define BERTH_TESTS_FAKES_FAKE_KERNEL_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "agent/effect/kernel/kernel.h"
 #include "common/base/event_loop.h"
@@ -38,6 +40,7 @@ class FakeKernel : public Kernel {
   absl::Status Start(Observer& observer) override;
   absl::StatusOr<std::optional<VipInterface>> EnsureVipInterface(const std::string& rule) override;
   absl::Status AddAddress(int ifindex, const IpAddr& address) override;
+  void AwaitDelivery(const IpAddr& address, std::function<void(const absl::Status&)> done) override;
   absl::Status RemoveAddress(int ifindex, const IpAddr& address) override;
   absl::Status ApplySilence(const Silence& silence) override;
   absl::Status host_ports_status() const override { return host_ports_status_; }
@@ -53,6 +56,11 @@ class FakeKernel : public Kernel {
   void BreakSilence() { silence_works_ = false; }  // the tables are there, and the kernel does not go by them
   // From now on the call returns `status` and does nothing; OK ends that.
   void Fail(Call call, absl::Status status);
+  // From now on, until Deliver, the kernel takes in nothing for IPv6 addresses that are added. Those who wait for it
+  // are told so by FailDelivery.
+  void HoldDelivery() { holds_ = true; }
+  void FailDelivery(const absl::Status& status);
+  void Deliver();
   // The kernel shuts no ports, and says why; OK ends that.
   void FailHostPorts(absl::Status status) { host_ports_status_ = std::move(status); }
   // The agent's process ended: the observer hears nothing more, and Start may be called again. All else stays.
@@ -87,6 +95,8 @@ class FakeKernel : public Kernel {
   std::map<Call, absl::Status> failures_;
   std::map<Call, int> calls_;
   absl::Status host_ports_status_;
+  bool holds_ = false;
+  std::vector<std::function<void(const absl::Status&)>> held_;
   bool posted_ = false;
   std::uint64_t version_ = 0;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // posted tasks outlive neither us nor a Detach

@@ -53,6 +53,9 @@ class SharedKernelView final : public Kernel {
   absl::Status AddAddress(int ifindex, const IpAddr& address) override {
     return shared_.fake_.AddAddress(ifindex, address);
   }
+  void AwaitDelivery(const IpAddr& address, std::function<void(const absl::Status&)> done) override {
+    shared_.fake_.AwaitDelivery(address, std::move(done));
+  }
   absl::Status RemoveAddress(int ifindex, const IpAddr& address) override {
     return shared_.fake_.RemoveAddress(ifindex, address);
   }

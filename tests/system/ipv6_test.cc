@@ -69,6 +69,33 @@ TEST_CASE("T122 an IPv6 take-over is announced to all nodes at once, and the cli
   CHECK(frames.back().at - frames.front().at < absl::Seconds(10));
 }
 
+TEST_CASE("an IPv6 address moves only once the kernel of its next node takes in what comes for it", "[system]") {
+  World world;
+  PrepareBoth(world, 2, {Family::kIpv6});
+  const std::string old = world.HolderOf(kVip);
+  const std::string next = old == "node1" ? "node2" : "node1";
+  agent::FakeKernel& kernel = world.NodeNamed(next).kernel.fake();
+  kernel.HoldDelivery();
+  const absl::Time begin = world.Now();
+  REQUIRE(world.Leader().runner.DrainNode(old).ok());
+  world.Run(absl::Seconds(2));
+  CHECK(world.Announcers(kVip) == std::vector<std::string>{old});
+  CHECK(world.GratuitousSince(begin, kVip) == 0);
+
+  SECTION("it begins to: the address moves") {
+    kernel.Deliver();
+    REQUIRE(world.RunUntil([&] { return world.HolderOf(kVip) == next; }, absl::Seconds(1)));
+    CHECK(world.Explain(kVip).state == model::AddressState::kAnnounced);
+  }
+  SECTION("it never does: the address stays, and it is said why it does not move") {
+    kernel.FailDelivery(absl::DeadlineExceededError("no local route"));
+    world.Run(absl::Seconds(1));
+    CHECK(world.Announcers(kVip) == std::vector<std::string>{old});
+    CHECK(world.AgentState(next) == model::AgentState::kReady);
+    CHECK(world.Explain(kVip).message.find("no other node can hold it") != std::string::npos);
+  }
+}
+
 TEST_CASE("T131 each address of a Local Service of both families is where an endpoint of its own family is",
           "[system]") {
   World world;

@@ -9,6 +9,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,6 +30,8 @@ struct LinkAddress {
   bool ours = false;  // carries Berth's mark (IFA_PROTO 0xBE): put there by an agent, this one or an earlier one
   // IPv6: the kernel is still finding out whether somebody else has it, or has found somebody, and does not use it.
   bool tentative = false;
+  bool delivered =
+      true;  // the node takes in what comes for it; an IPv6 one has a local route for that, or has none yet
   friend bool operator==(const LinkAddress&, const LinkAddress&) = default;
 };
 
@@ -112,6 +115,10 @@ class Kernel {
   virtual absl::StatusOr<std::optional<VipInterface>> EnsureVipInterface(const std::string& rule) = 0;
   // Adds address/32 (/128) with our mark. OK when the interface has the address already, whoever put it there.
   virtual absl::Status AddAddress(int ifindex, const IpAddr& address) = 0;
+  // Calls `done` once the node takes in what comes for an IPv6 address that AddAddress has added: maybe before this
+  // returns, and not after the kernel's end. Linux takes an address first, and then a worker of it makes the route that
+  // delivers. Errors: DeadlineExceeded when that takes seconds.
+  virtual void AwaitDelivery(const IpAddr& address, std::function<void(const absl::Status&)> done) = 0;
   // Removes it if it carries our mark; OK when absent. Errors: FailedPrecondition when it is somebody else's.
   virtual absl::Status RemoveAddress(int ifindex, const IpAddr& address) = 0;
   // Makes tables, chains, rules and sets be exactly this, in one transaction, however they look now.

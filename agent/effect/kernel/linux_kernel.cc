@@ -100,6 +100,10 @@ absl::Status LinuxKernel::AddAddress(int ifindex, const IpAddr& address) {
   return absl::OkStatus();
 }
 
+void LinuxKernel::AwaitDelivery(const IpAddr& address, std::function<void(const absl::Status&)> done) {
+  watch_->AwaitDelivery(address, std::move(done));
+}
+
 absl::Status LinuxKernel::RemoveAddress(int ifindex, const IpAddr& address) {
   RETURN_IF_ERROR(watch_->Open());
   const std::vector<LinkAddress> found = watch_->table().AddressesEqualTo(ifindex, address);

@@ -13,6 +13,7 @@
 #define BERTH_AGENT_EFFECT_KERNEL_LINUX_KERNEL_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +40,7 @@ class LinuxKernel : public Kernel {
   absl::Status Start(Observer& observer) override;
   absl::StatusOr<std::optional<VipInterface>> EnsureVipInterface(const std::string& rule) override;
   absl::Status AddAddress(int ifindex, const IpAddr& address) override;
+  void AwaitDelivery(const IpAddr& address, std::function<void(const absl::Status&)> done) override;
   absl::Status RemoveAddress(int ifindex, const IpAddr& address) override;
   absl::Status ApplySilence(const Silence& silence) override;
   absl::Status host_ports_status() const override;

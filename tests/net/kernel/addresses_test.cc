@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "agent/effect/kernel/linux_kernel.h"
+#include "agent/effect/kernel/netlink/netlink_watch.h"
+#include "tests/fakes/manual_event_loop.h"
 #include "tests/net/kernel/lab.h"
 
 namespace berth::agent {
@@ -10,6 +16,20 @@ namespace {
 
 bool IsLocal(Lab& lab, const std::string& address) {
   return lab.Read("ip route get " + address + " 2>&1").find("local " + address) == 0;
+}
+
+// Whether the node's own datagrams to `address` find a way.
+bool Reaches(const IpAddr& address) {
+  const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  REQUIRE(fd >= 0);
+  sockaddr_in6 to{};
+  to.sin6_family = AF_INET6;
+  to.sin6_port = htons(9);
+  const std::string bytes = address.ToBytes();
+  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(&to.sin6_addr));
+  const bool reaches = connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) == 0;
+  close(fd);
+  return reaches;
 }
 
 struct Node {
@@ -90,10 +110,9 @@ TEST_CASE("an address added is marked, local, single, and told by event", "[net]
     CHECK(node.kernel.AddAddress(index, Ip(text)).ok());
     CHECK(node.lab.Await([&] { return IsLocal(node.lab, text); }));
   }
-  REQUIRE(node.lab.Await([&] { return node.lab.Link("berth0") && node.lab.Link("berth0")->addresses.size() == 2; }));
-  CHECK(node.lab.Link("berth0")->addresses ==
-        std::vector<LinkAddress>{{.cidr = *Cidr::Parse("10.9.0.50/32"), .ours = true},
-                                 {.cidr = *Cidr::Parse("fd00::50/128"), .ours = true}});
+  const std::vector<LinkAddress> both = {{.cidr = *Cidr::Parse("10.9.0.50/32"), .ours = true},
+                                         {.cidr = *Cidr::Parse("fd00::50/128"), .ours = true, .delivered = true}};
+  CHECK(node.lab.Await([&] { return node.lab.Link("berth0") && node.lab.Link("berth0")->addresses == both; }));
   // The kernel never chooses it for the node's own connections; without scope link it might.
   CHECK(node.lab.Read("ip -4 addr show dev berth0").find("scope link") != std::string::npos);
   CHECK(node.lab.Read("ip -6 addr show dev berth0").find("tentative") == std::string::npos);
@@ -104,6 +123,55 @@ TEST_CASE("an address added is marked, local, single, and told by event", "[net]
     CHECK_FALSE(IsLocal(node.lab, text));
   }
   CHECK(node.lab.Await([&] { return node.lab.Link("berth0")->addresses.empty(); }));
+}
+
+TEST_CASE("an IPv6 address is said to be taken in once it is, which is after it was added", "[net]") {
+  Node node;
+  const int index = (*node.kernel.EnsureVipInterface("auto"))->index;
+  const IpAddr vip = Ip("2001:db8::50");  // no other route leads to it
+  for (int i = 0; i < 50; ++i) {
+    REQUIRE(node.kernel.AddAddress(index, vip).ok());
+    bool reached = false, told = false;
+    node.kernel.AwaitDelivery(vip, [&](const absl::Status& status) {
+      told = status.ok();
+      reached = Reaches(vip);
+    });
+    CHECK(node.lab.Await([&] { return told; }));
+    REQUIRE(reached);
+    told = false;
+    node.kernel.AwaitDelivery(vip, [&](const absl::Status& status) { told = status.ok(); });
+    CHECK(told);  // at once
+    REQUIRE(node.kernel.RemoveAddress(index, vip).ok());
+  }
+}
+
+TEST_CASE("an IPv6 address that was there before the agent is taken in, one removed is not any more", "[net]") {
+  Node node;
+  const int index = (*node.kernel.EnsureVipInterface("auto"))->index;
+  const IpAddr vip = Ip("2001:db8::50");
+  REQUIRE(node.kernel.AddAddress(index, vip).ok());
+  REQUIRE(node.lab.Await([&] { return Reaches(vip); }));
+  ManualEventLoop loop;
+  NetlinkWatch later(loop, 1 << 20);
+  REQUIRE(later.Open().ok());
+  std::vector<absl::Status> told;
+  const auto note = [&](const absl::Status& status) { told.push_back(status); };
+  later.AwaitDelivery(vip, note);
+  REQUIRE(told == std::vector<absl::Status>{absl::OkStatus()});
+
+  REQUIRE(node.kernel.RemoveAddress(index, vip).ok());
+  REQUIRE(later.Refresh().ok());
+  later.AwaitDelivery(vip, note);
+  later.AwaitDelivery(vip, note);
+  loop.Advance(NetlinkWatch::kPatience - absl::Milliseconds(1));
+  REQUIRE(told.size() == 1);
+  loop.Advance(absl::Milliseconds(1));
+  REQUIRE(told.size() == 3);
+  for (const absl::Status& status : {told[1], told[2]}) {
+    CHECK(absl::IsDeadlineExceeded(status));
+    CHECK(std::string(status.message()).find("2001:db8::50") != std::string::npos);
+  }
+  later.AwaitDelivery(vip, note);  // and nothing is called once it is gone
 }
 
 TEST_CASE("an address can be removed as soon as it was added", "[net]") {

@@ -17,6 +17,7 @@ LinkTable::Change LinkTable::Apply(const nlmsghdr& message) {
       return Change::kNone;
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
+      if (const std::optional<LocalRoute> local = DecodeLocalRoute(message)) return Apply(*local);
       return DecodeRoute(message).hops.empty() ? Change::kNone : Change::kRoutes;
     default:
       return Change::kNone;
@@ -28,6 +29,7 @@ LinkTable::Change LinkTable::ApplyLink(LinkMessage message) {
   if (message.gone) {
     addresses_.erase(index);
     routes_.Forget(index);
+    absl::erase_if(local_routes_, [&](const auto& route) { return route.second == index; });
     return links_.erase(index) == 0 ? Change::kNone : Change::kStateAndRoutes;
   }
   Entry& entry = links_[index];
@@ -44,6 +46,8 @@ LinkTable::Change LinkTable::Apply(const AddressMessage& message) {
   auto& addresses = addresses_[message.ifindex];
   const std::pair<Cidr, IpAddr> key(message.address.cidr, message.peer);
   if (message.gone) {
+    // Its route went along; a kernel may be set up to say nothing of those that go with a link.
+    local_routes_.erase({message.address.cidr.address(), message.ifindex});
     if (addresses.erase(key) == 0) return Change::kNone;
     // Routes that prefer this source go along, again without a word. Nobody makes such routes for a marked address.
     return message.address.ours ? Change::kState : Change::kStateAndRoutes;
@@ -53,6 +57,17 @@ LinkTable::Change LinkTable::Apply(const AddressMessage& message) {
   if (!added && it->second == traits) return Change::kNone;
   it->second = traits;
   return Change::kState;
+}
+
+LinkTable::Change LinkTable::Apply(const LocalRoute& route) {
+  const std::pair<IpAddr, int> key(route.address, route.ifindex);
+  if (route.gone) return local_routes_.erase(key) == 0 ? Change::kNone : Change::kState;
+  return local_routes_.insert(key).second ? Change::kDelivered : Change::kNone;
+}
+
+bool LinkTable::Delivers(const IpAddr& address) const {
+  const auto route = local_routes_.lower_bound({address, 0});
+  return route != local_routes_.end() && route->first == address;
 }
 
 void LinkTable::ClearAddresses() { addresses_.clear(); }
@@ -68,7 +83,11 @@ KernelState LinkTable::Snapshot() const {
         if (!link.addresses.empty() && link.addresses.back().cidr == key.first) {
           link.addresses.back().ours |= traits.ours;  // same address towards another peer
         } else {
-          link.addresses.push_back({.cidr = key.first, .ours = traits.ours, .tentative = traits.tentative});
+          const IpAddr& address = key.first.address();
+          link.addresses.push_back({.cidr = key.first,
+                                    .ours = traits.ours,
+                                    .tentative = traits.tentative,
+                                    .delivered = address.is_v4() || Delivers(address)});
         }
       }
     }
@@ -93,7 +112,10 @@ std::vector<LinkAddress> LinkTable::AddressesEqualTo(int ifindex, const IpAddr& 
   if (!shortest.ok()) return found;
   for (auto it = link->second.lower_bound({*shortest, IpAddr()}); it != link->second.end(); ++it) {
     if (it->first.first.address() != address) break;
-    found.push_back({.cidr = it->first.first, .ours = it->second.ours, .tentative = it->second.tentative});
+    found.push_back({.cidr = it->first.first,
+                     .ours = it->second.ours,
+                     .tentative = it->second.tentative,
+                     .delivered = address.is_v4() || Delivers(address)});
   }
   return found;
 }

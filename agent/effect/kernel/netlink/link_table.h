@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "agent/effect/kernel/kernel.h"
 #include "agent/effect/kernel/netlink/link_routes.h"
 #include "agent/effect/kernel/netlink/netlink_messages.h"
@@ -26,6 +27,7 @@ class LinkTable {
     kState,           // what Snapshot returns differs now
     kStateAndRoutes,  // and routes may have changed along, of which the kernel does not always tell
     kRoutes,          // a gatewayed route came or went
+    kDelivered,       // as kState: the kernel has begun to take in what comes for an IPv6 address
   };
   // Any route netlink message; others than links, addresses and routes are ignored.
   Change Apply(const nlmsghdr& message);
@@ -33,6 +35,7 @@ class LinkTable {
 
   void ClearLinks() { links_.clear(); }
   void ClearAddresses();
+  void ClearLocalRoutes() { local_routes_.clear(); }
   // The routes of a whole dump, put in place of the former ones. True when they differ.
   bool ReplaceRoutes(LinkRoutes routes) { return std::exchange(routes_, std::move(routes)) != routes_; }
 
@@ -45,6 +48,8 @@ class LinkTable {
   std::optional<NamedLink> FindLink(const std::string& name) const;
   // What interface `ifindex` has of `address`, with any prefix length.
   std::vector<LinkAddress> AddressesEqualTo(int ifindex, const IpAddr& address) const;
+  // Whether the kernel takes in what comes for that IPv6 address.
+  bool Delivers(const IpAddr& address) const;
   // Every marked address, with its interface.
   std::vector<std::pair<int, Cidr>> MarkedAddresses() const;
 
@@ -58,11 +63,13 @@ class LinkTable {
     friend bool operator==(const Traits&, const Traits&) = default;
   };
   Change ApplyLink(LinkMessage message);
+  Change Apply(const LocalRoute& route);
 
   std::map<int, Entry> links_;
   // Apart from links_: an address message may overtake its link's after a resync. Ordered by cidr, then peer.
   std::map<int, std::map<std::pair<Cidr, IpAddr>, Traits>> addresses_;
   LinkRoutes routes_;
+  absl::btree_set<std::pair<IpAddr, int>> local_routes_;  // of IPv6 addresses, with the interface
 };
 
 }  // namespace berth::agent

@@ -159,4 +159,18 @@ GatewayRoute DecodeRoute(const nlmsghdr& message) {
   return route;
 }
 
+std::optional<LocalRoute> DecodeLocalRoute(const nlmsghdr& message) {
+  if (message.nlmsg_type != RTM_NEWROUTE && message.nlmsg_type != RTM_DELROUTE) return std::nullopt;
+  if (!nlmsg_valid_hdr(const_cast<nlmsghdr*>(&message), sizeof(rtmsg))) return std::nullopt;
+  const auto& header = *static_cast<const rtmsg*>(nlmsg_data(&message));
+  if (header.rtm_family != AF_INET6 || header.rtm_type != RTN_LOCAL || header.rtm_dst_len != 128) return std::nullopt;
+  if ((header.rtm_flags & RTM_F_CLONED) != 0) return std::nullopt;
+  const auto attributes = Attributes::Of(message, sizeof(rtmsg));
+  const std::optional<IpAddr> address = attributes ? attributes->Address(RTA_DST) : std::nullopt;
+  if (!address || !address->is_v6()) return std::nullopt;
+  return LocalRoute{.gone = message.nlmsg_type == RTM_DELROUTE,
+                    .address = *address,
+                    .ifindex = static_cast<int>(attributes->U32(RTA_OIF).value_or(0))};
+}
+
 }  // namespace berth::agent

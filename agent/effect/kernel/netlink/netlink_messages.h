@@ -43,12 +43,23 @@ struct GatewayRoute {
   bool main_table = false;
 };
 
+// By which the kernel takes in what comes for an IPv6 address of its own: a route of the type "local", in whatever
+// table. It adds one for each address, after it has told of the address. (IPv4's are there before an address is
+// acknowledged.)
+struct LocalRoute {
+  bool gone = false;
+  IpAddr address;
+  int ifindex = 0;
+};
+
 // nullopt for messages of another type, malformed ones, and those that say nothing about a link as such (bridge port
 // and wireless notifications, which come over the same group and lack most attributes).
 std::optional<LinkMessage> DecodeLink(const nlmsghdr& message);
 std::optional<AddressMessage> DecodeAddress(const nlmsghdr& message);
 // Without hops for routes without gateway, and for local, broadcast, multicast, unreachable and cached ones.
 GatewayRoute DecodeRoute(const nlmsghdr& message);
+// nullopt for all but local routes to one IPv6 address.
+std::optional<LocalRoute> DecodeLocalRoute(const nlmsghdr& message);
 
 }  // namespace berth::agent
 

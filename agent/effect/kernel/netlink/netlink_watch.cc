@@ -6,16 +6,17 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <map>
-#include <set>
+#include <iterator>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 
 namespace berth::agent {
 
 NetlinkWatch::~NetlinkWatch() {
   if (timer_ != 0) loop_.Cancel(timer_);
+  for (const Waiting& waiting : waiting_) loop_.Cancel(waiting.timer);
   if (on_state_ && events_.is_open()) loop_.UnwatchFd(events_.fd());
 }
 
@@ -38,10 +39,13 @@ absl::Status NetlinkWatch::Start(StateFn on_state) {
 }
 
 absl::Status NetlinkWatch::Refresh() {
-  const bool complete = events_.Drain([this](const nlmsghdr& message) {
+  bool delivered = false;
+  const bool complete = events_.Drain([&](const nlmsghdr& message) {
     const LinkTable::Change change = table_.Apply(message);
-    if (change == LinkTable::Change::kState || change == LinkTable::Change::kStateAndRoutes) changed_ = true;
-    if (change == LinkTable::Change::kRoutes || change == LinkTable::Change::kStateAndRoutes) routes_stale_ = true;
+    using Change = LinkTable::Change;
+    delivered |= change == Change::kDelivered;
+    changed_ |= change == Change::kState || change == Change::kStateAndRoutes || change == Change::kDelivered;
+    routes_stale_ |= change == Change::kRoutes || change == Change::kStateAndRoutes;
   });
   all_stale_ |= !complete;
   absl::Status status;
@@ -49,13 +53,42 @@ absl::Status NetlinkWatch::Refresh() {
     status = DumpLinksAndAddresses();
     if (status.ok()) {
       all_stale_ = false;
+      delivered = true;
       ++resyncs_;
     }
     changed_ = routes_stale_ = true;
   }
   // A dump that failed is tried again with the next publication.
   if (changed_ || routes_stale_ || all_stale_) Schedule();
+  if (delivered) TellDelivered();
   return status;
+}
+
+void NetlinkWatch::AwaitDelivery(const IpAddr& address, DoneFn done) {
+  if (table_.Delivers(address)) return done(absl::OkStatus());
+  waiting_.push_back({.address = address,
+                      .timer = loop_.RunAfter(kPatience, [this, address] { GiveUp(address); }),
+                      .done = std::move(done)});
+}
+
+void NetlinkWatch::TellDelivered() {
+  const auto still = std::stable_partition(waiting_.begin(), waiting_.end(),
+                                           [this](const Waiting& w) { return !table_.Delivers(w.address); });
+  std::vector<Waiting> told(std::make_move_iterator(still), std::make_move_iterator(waiting_.end()));
+  waiting_.erase(still, waiting_.end());
+  for (const Waiting& waiting : told) loop_.Cancel(waiting.timer);
+  for (const Waiting& waiting : told) waiting.done(absl::OkStatus());  // may call back into us
+}
+
+// The oldest of those who wait for `address`: they are in the order in which their patience ends.
+void NetlinkWatch::GiveUp(const IpAddr& address) {
+  const auto first =
+      std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) { return w.address == address; });
+  const DoneFn done = std::move(first->done);
+  waiting_.erase(first);
+  done(absl::DeadlineExceededError(absl::StrCat(address.ToString(), ": the kernel has it, and after ",
+                                                absl::FormatDuration(kPatience),
+                                                " does not take in what comes for it yet (it has no local route)")));
 }
 
 void NetlinkWatch::NoteAdded(int ifindex, const LinkAddress& address) {
@@ -72,7 +105,12 @@ absl::Status NetlinkWatch::DumpLinksAndAddresses() {
   RETURN_IF_ERROR(requests_.Dump(RTM_GETLINK, &links, sizeof(links), [this] { table_.ClearLinks(); }, apply));
   ifaddrmsg addresses{};
   addresses.ifa_family = AF_UNSPEC;
-  return requests_.Dump(RTM_GETADDR, &addresses, sizeof(addresses), [this] { table_.ClearAddresses(); }, apply);
+  RETURN_IF_ERROR(
+      requests_.Dump(RTM_GETADDR, &addresses, sizeof(addresses), [this] { table_.ClearAddresses(); }, apply));
+  rtmsg local{};
+  local.rtm_family = AF_INET6;
+  local.rtm_type = RTN_LOCAL;
+  return requests_.Dump(RTM_GETROUTE, &local, sizeof(local), [this] { table_.ClearLocalRoutes(); }, apply);
 }
 
 absl::Status NetlinkWatch::DumpRoutes() {

@@ -29,6 +29,9 @@ class NetlinkWatch {
  public:
   using StateFn = std::function<void(std::shared_ptr<const KernelState>)>;
   static constexpr absl::Duration kMinInterval = absl::Milliseconds(20);
+  // A worker of the kernel needs microseconds to milliseconds, and now and then the lock that all who change interfaces
+  // share.
+  static constexpr absl::Duration kPatience = absl::Seconds(3);
 
   // `event_buffer_bytes`: what the kernel may queue for us before it drops events (which costs a dump).
   NetlinkWatch(EventLoop& loop, int event_buffer_bytes) : loop_(loop), event_buffer_bytes_(event_buffer_bytes) {}
@@ -48,13 +51,24 @@ class NetlinkWatch {
   // Takes an address that the kernel just accepted into the table. Its event comes too, but for IPv6 only once a worker
   // of the kernel has got round to it.
   void NoteAdded(int ifindex, const LinkAddress& address);
+  // Calls `done` once the kernel takes in what comes for that IPv6 address: before this returns, or from the loop (or
+  // from Refresh). Errors: DeadlineExceeded after kPatience. Not called any more once this is destroyed.
+  using DoneFn = std::function<void(const absl::Status&)>;
+  void AwaitDelivery(const IpAddr& address, DoneFn done);
   NetlinkSocket& requests() { return requests_; }
 
   std::uint64_t resyncs() const { return resyncs_; }  // how often events were lost and everything was dumped anew
 
  private:
+  struct Waiting {
+    IpAddr address;
+    TimerId timer = 0;
+    DoneFn done;
+  };
   absl::Status DumpLinksAndAddresses();
   absl::Status DumpRoutes();
+  void TellDelivered();
+  void GiveUp(const IpAddr& address);
   void Schedule();
   void Publish();
 
@@ -64,6 +78,7 @@ class NetlinkWatch {
   NetlinkSocket requests_;
   LinkTable table_;
   StateFn on_state_;
+  std::vector<Waiting> waiting_;
   std::shared_ptr<const KernelState> published_;
   TimerId timer_ = 0;
   bool changed_ = false;
