@@ -64,7 +64,7 @@ void AgentCore::Impl::Reconcile() {
   }
   RemoveLeftovers();
   if (drifted > 0) {
-    Write(Log::Level::kWarn, "somebody removed addresses that Berth had made local, adding them again",
+    Write(Log::Level::kWarn, "somebody removed addresses that Berth had made local, or their routes, adding them again",
           {{"count", absl::StrCat(drifted)}, {"interface", vip_.has_value() ? vip_->name : ""}});
   }
 }

@@ -249,9 +249,8 @@ TEST_CASE("a kernel says when it takes in what comes for an IPv6 address", "[con
     for (int waiting = 0; waiting < 2; ++waiting) {
       kernel.AwaitDelivery(Ip("fd00::50"), [&](const absl::Status& status) { told += status.ok() ? 1 : 100; });
     }
-    CHECK(world->Await([&] { return told >= 2; }));
+    REQUIRE(world->Await([&] { return told >= 2; }));
     CHECK(told == 2);
-    CHECK(world->Comes("fd00::50", 53));
     REQUIRE(kernel.RemoveAddress(index, Ip("fd00::50")).ok());
   }
 }

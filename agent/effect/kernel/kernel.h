@@ -115,9 +115,9 @@ class Kernel {
   virtual absl::StatusOr<std::optional<VipInterface>> EnsureVipInterface(const std::string& rule) = 0;
   // Adds address/32 (/128) with our mark. OK when the interface has the address already, whoever put it there.
   virtual absl::Status AddAddress(int ifindex, const IpAddr& address) = 0;
-  // Calls `done` once the node takes in what comes for an IPv6 address that AddAddress has added: maybe before this
-  // returns, and not after the kernel's end. Linux takes an address first, and then a worker of it makes the route that
-  // delivers. Errors: DeadlineExceeded when that takes seconds.
+  // Calls `done` once the node takes in what comes for an IPv6 address that AddAddress has added, on whatever
+  // interface: maybe before this returns, and not after the kernel's end. Linux takes an address first, and then a
+  // worker of it makes the route that delivers. Errors: DeadlineExceeded when that takes seconds.
   virtual void AwaitDelivery(const IpAddr& address, std::function<void(const absl::Status&)> done) = 0;
   // Removes it if it carries our mark; OK when absent. Errors: FailedPrecondition when it is somebody else's.
   virtual absl::Status RemoveAddress(int ifindex, const IpAddr& address) = 0;

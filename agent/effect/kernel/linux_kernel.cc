@@ -90,8 +90,11 @@ absl::StatusOr<VipInterface> LinuxKernel::EnsureOwnInterface() {
 
 absl::Status LinuxKernel::AddAddress(int ifindex, const IpAddr& address) {
   RETURN_IF_ERROR(watch_->Open());
-  // Asked of the table: the kernel would take 10.0.0.5/32 beside 10.0.0.5/24.
-  if (!watch_->table().AddressesEqualTo(ifindex, address).empty()) return absl::OkStatus();
+  // Asked of the table: the kernel would take 10.0.0.5/32 beside 10.0.0.5/24. Not so in IPv6, where what the table
+  // still has may be about to go, its route first, because the interface went down.
+  const std::vector<LinkAddress> found = watch_->table().AddressesEqualTo(ifindex, address);
+  if (std::any_of(found.begin(), found.end(), [](const LinkAddress& a) { return a.delivered; }))
+    return absl::OkStatus();
   const absl::Status status = AddMarkedAddress(watch_->requests(), ifindex, address);
   if (absl::IsAlreadyExists(status)) return absl::OkStatus();
   RETURN_IF_ERROR(status);

@@ -62,7 +62,9 @@ LinkTable::Change LinkTable::Apply(const AddressMessage& message) {
 LinkTable::Change LinkTable::Apply(const LocalRoute& route) {
   const std::pair<IpAddr, int> key(route.address, route.ifindex);
   if (route.gone) return local_routes_.erase(key) == 0 ? Change::kNone : Change::kState;
-  return local_routes_.insert(key).second ? Change::kDelivered : Change::kNone;
+  if (!local_routes_.insert(key).second) return Change::kNone;
+  delivered_.push_back(route.address);
+  return Change::kState;
 }
 
 bool LinkTable::Delivers(const IpAddr& address) const {

@@ -27,7 +27,6 @@ class LinkTable {
     kState,           // what Snapshot returns differs now
     kStateAndRoutes,  // and routes may have changed along, of which the kernel does not always tell
     kRoutes,          // a gatewayed route came or went
-    kDelivered,       // as kState: the kernel has begun to take in what comes for an IPv6 address
   };
   // Any route netlink message; others than links, addresses and routes are ignored.
   Change Apply(const nlmsghdr& message);
@@ -50,6 +49,8 @@ class LinkTable {
   std::vector<LinkAddress> AddressesEqualTo(int ifindex, const IpAddr& address) const;
   // Whether the kernel takes in what comes for that IPv6 address.
   bool Delivers(const IpAddr& address) const;
+  // The IPv6 addresses for which it has begun to since the last call.
+  std::vector<IpAddr> TakeDelivered() { return std::exchange(delivered_, {}); }
   // Every marked address, with its interface.
   std::vector<std::pair<int, Cidr>> MarkedAddresses() const;
 
@@ -70,6 +71,7 @@ class LinkTable {
   std::map<int, std::map<std::pair<Cidr, IpAddr>, Traits>> addresses_;
   LinkRoutes routes_;
   absl::btree_set<std::pair<IpAddr, int>> local_routes_;  // of IPv6 addresses, with the interface
+  std::vector<IpAddr> delivered_;                         // not taken yet
 };
 
 }  // namespace berth::agent

@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,7 +15,7 @@ namespace berth::agent {
 
 NetlinkWatch::~NetlinkWatch() {
   if (timer_ != 0) loop_.Cancel(timer_);
-  for (const Waiting& waiting : waiting_) loop_.Cancel(waiting.timer);
+  for (const auto& [address, waiting] : waiting_) loop_.Cancel(waiting.timer);
   if (on_state_ && events_.is_open()) loop_.UnwatchFd(events_.fd());
 }
 
@@ -39,12 +38,10 @@ absl::Status NetlinkWatch::Start(StateFn on_state) {
 }
 
 absl::Status NetlinkWatch::Refresh() {
-  bool delivered = false;
-  const bool complete = events_.Drain([&](const nlmsghdr& message) {
+  const bool complete = events_.Drain([this](const nlmsghdr& message) {
     const LinkTable::Change change = table_.Apply(message);
     using Change = LinkTable::Change;
-    delivered |= change == Change::kDelivered;
-    changed_ |= change == Change::kState || change == Change::kStateAndRoutes || change == Change::kDelivered;
+    changed_ |= change == Change::kState || change == Change::kStateAndRoutes;
     routes_stale_ |= change == Change::kRoutes || change == Change::kStateAndRoutes;
   });
   all_stale_ |= !complete;
@@ -53,39 +50,47 @@ absl::Status NetlinkWatch::Refresh() {
     status = DumpLinksAndAddresses();
     if (status.ok()) {
       all_stale_ = false;
-      delivered = true;
       ++resyncs_;
     }
     changed_ = routes_stale_ = true;
   }
   // A dump that failed is tried again with the next publication.
   if (changed_ || routes_stale_ || all_stale_) Schedule();
-  if (delivered) TellDelivered();
+  TellDelivered();
   return status;
 }
 
 void NetlinkWatch::AwaitDelivery(const IpAddr& address, DoneFn done) {
   if (table_.Delivers(address)) return done(absl::OkStatus());
-  waiting_.push_back({.address = address,
-                      .timer = loop_.RunAfter(kPatience, [this, address] { GiveUp(address); }),
-                      .done = std::move(done)});
+  const auto waiting = waiting_.emplace(address, Waiting{.timer = 0, .done = std::move(done)});
+  waiting->second.timer = loop_.RunAfter(kPatience, [this, waiting] { GiveUp(waiting); });
 }
 
 void NetlinkWatch::TellDelivered() {
-  const auto still = std::stable_partition(waiting_.begin(), waiting_.end(),
-                                           [this](const Waiting& w) { return !table_.Delivers(w.address); });
-  std::vector<Waiting> told(std::make_move_iterator(still), std::make_move_iterator(waiting_.end()));
-  waiting_.erase(still, waiting_.end());
-  for (const Waiting& waiting : told) loop_.Cancel(waiting.timer);
-  for (const Waiting& waiting : told) waiting.done(absl::OkStatus());  // may call back into us
+  std::vector<DoneFn> told;
+  for (const IpAddr& address : table_.TakeDelivered()) {
+    const auto [first, last] = waiting_.equal_range(address);
+    for (auto waiting = first; waiting != last; ++waiting) {
+      loop_.Cancel(waiting->second.timer);
+      told.push_back(std::move(waiting->second.done));
+    }
+    waiting_.erase(first, last);
+  }
+  for (const DoneFn& done : told) done(absl::OkStatus());  // may call back into us
 }
 
-// The oldest of those who wait for `address`: they are in the order in which their patience ends.
-void NetlinkWatch::GiveUp(const IpAddr& address) {
-  const auto first =
-      std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) { return w.address == address; });
-  const DoneFn done = std::move(first->done);
-  waiting_.erase(first);
+void NetlinkWatch::GiveUp(WaitingMap::iterator waiting) {
+  const IpAddr address = waiting->first;
+  const DoneFn done = std::move(waiting->second.done);
+  waiting_.erase(waiting);
+  // A dump may have left it out: the kernel does not say when its IPv6 routes change while it lists them.
+  if (loop_.Now() - local_routes_read_ >= kPatience) {
+    DumpLocalRoutes().IgnoreError();
+    changed_ = true;
+    Schedule();
+    TellDelivered();
+  }
+  if (table_.Delivers(address)) return done(absl::OkStatus());
   done(absl::DeadlineExceededError(absl::StrCat(address.ToString(), ": the kernel has it, and after ",
                                                 absl::FormatDuration(kPatience),
                                                 " does not take in what comes for it yet (it has no local route)")));
@@ -107,10 +112,17 @@ absl::Status NetlinkWatch::DumpLinksAndAddresses() {
   addresses.ifa_family = AF_UNSPEC;
   RETURN_IF_ERROR(
       requests_.Dump(RTM_GETADDR, &addresses, sizeof(addresses), [this] { table_.ClearAddresses(); }, apply));
+  return DumpLocalRoutes();
+}
+
+absl::Status NetlinkWatch::DumpLocalRoutes() {
+  local_routes_read_ = loop_.Now();
   rtmsg local{};
   local.rtm_family = AF_INET6;
   local.rtm_type = RTN_LOCAL;
-  return requests_.Dump(RTM_GETROUTE, &local, sizeof(local), [this] { table_.ClearLocalRoutes(); }, apply);
+  return requests_.Dump(
+      RTM_GETROUTE, &local, sizeof(local), [this] { table_.ClearLocalRoutes(); },
+      [this](const nlmsghdr& message) { table_.Apply(message); });
 }
 
 absl::Status NetlinkWatch::DumpRoutes() {

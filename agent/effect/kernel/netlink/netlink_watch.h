@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 
 #include "absl/time/time.h"
@@ -61,14 +62,15 @@ class NetlinkWatch {
 
  private:
   struct Waiting {
-    IpAddr address;
     TimerId timer = 0;
     DoneFn done;
   };
+  using WaitingMap = std::multimap<IpAddr, Waiting>;
   absl::Status DumpLinksAndAddresses();
+  absl::Status DumpLocalRoutes();
   absl::Status DumpRoutes();
   void TellDelivered();
-  void GiveUp(const IpAddr& address);
+  void GiveUp(WaitingMap::iterator waiting);
   void Schedule();
   void Publish();
 
@@ -78,7 +80,8 @@ class NetlinkWatch {
   NetlinkSocket requests_;
   LinkTable table_;
   StateFn on_state_;
-  std::vector<Waiting> waiting_;
+  WaitingMap waiting_;
+  absl::Time local_routes_read_ = absl::InfinitePast();
   std::shared_ptr<const KernelState> published_;
   TimerId timer_ = 0;
   bool changed_ = false;
