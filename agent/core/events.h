@@ -48,8 +48,8 @@ struct AddressResult {
   bool added = false;  // else removed
   absl::Status status;
 };
-struct AddressesDone {  // outcomes of AddAddress and RemoveAddress, some at a time; of one address in the order asked
-                        // for
+// Outcomes of AddAddress and RemoveAddress, some at a time; those of one address in the order asked for.
+struct AddressesDone {
   std::vector<AddressResult> results;
 };
 struct SilenceDone {  // outcome of the oldest ApplySilence not answered yet

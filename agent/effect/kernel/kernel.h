@@ -30,8 +30,9 @@ struct LinkAddress {
   bool ours = false;  // carries Berth's mark (IFA_PROTO 0xBE): put there by an agent, this one or an earlier one
   // IPv6: the kernel is still finding out whether somebody else has it, or has found somebody, and does not use it.
   bool tentative = false;
-  bool delivered =
-      true;  // the node takes in what comes for it; an IPv6 one has a local route for that, or has none yet
+  // False: an IPv6 address whose local route the kernel has not made yet, or has lost. What comes for it is thrown
+  // away.
+  bool delivered = true;
   friend bool operator==(const LinkAddress&, const LinkAddress&) = default;
 };
 

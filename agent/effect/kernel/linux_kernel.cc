@@ -93,8 +93,8 @@ absl::Status LinuxKernel::AddAddress(int ifindex, const IpAddr& address) {
   // Asked of the table: the kernel would take 10.0.0.5/32 beside 10.0.0.5/24. Not so in IPv6, where what the table
   // still has may be about to go, its route first, because the interface went down.
   const std::vector<LinkAddress> found = watch_->table().AddressesEqualTo(ifindex, address);
-  if (std::any_of(found.begin(), found.end(), [](const LinkAddress& a) { return a.delivered; }))
-    return absl::OkStatus();
+  const auto delivered = [](const LinkAddress& a) { return a.delivered; };
+  if (std::any_of(found.begin(), found.end(), delivered)) return absl::OkStatus();
   const absl::Status status = AddMarkedAddress(watch_->requests(), ifindex, address);
   if (absl::IsAlreadyExists(status)) return absl::OkStatus();
   RETURN_IF_ERROR(status);

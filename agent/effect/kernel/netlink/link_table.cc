@@ -72,6 +72,14 @@ bool LinkTable::Delivers(const IpAddr& address) const {
   return route != local_routes_.end() && route->first == address;
 }
 
+LinkAddress LinkTable::Whole(const Cidr& cidr, const Traits& traits) const {
+  const IpAddr address = cidr.address();
+  return {.cidr = cidr,
+          .ours = traits.ours,
+          .tentative = traits.tentative,
+          .delivered = address.is_v4() || Delivers(address)};
+}
+
 void LinkTable::ClearAddresses() { addresses_.clear(); }
 
 KernelState LinkTable::Snapshot() const {
@@ -85,11 +93,7 @@ KernelState LinkTable::Snapshot() const {
         if (!link.addresses.empty() && link.addresses.back().cidr == key.first) {
           link.addresses.back().ours |= traits.ours;  // same address towards another peer
         } else {
-          const IpAddr& address = key.first.address();
-          link.addresses.push_back({.cidr = key.first,
-                                    .ours = traits.ours,
-                                    .tentative = traits.tentative,
-                                    .delivered = address.is_v4() || Delivers(address)});
+          link.addresses.push_back(Whole(key.first, traits));
         }
       }
     }
@@ -114,10 +118,7 @@ std::vector<LinkAddress> LinkTable::AddressesEqualTo(int ifindex, const IpAddr& 
   if (!shortest.ok()) return found;
   for (auto it = link->second.lower_bound({*shortest, IpAddr()}); it != link->second.end(); ++it) {
     if (it->first.first.address() != address) break;
-    found.push_back({.cidr = it->first.first,
-                     .ours = it->second.ours,
-                     .tentative = it->second.tentative,
-                     .delivered = address.is_v4() || Delivers(address)});
+    found.push_back(Whole(it->first.first, it->second));
   }
   return found;
 }

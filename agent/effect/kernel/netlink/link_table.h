@@ -65,6 +65,7 @@ class LinkTable {
   };
   Change ApplyLink(LinkMessage message);
   Change Apply(const LocalRoute& route);
+  LinkAddress Whole(const Cidr& cidr, const Traits& traits) const;
 
   std::map<int, Entry> links_;
   // Apart from links_: an address message may overtake its link's after a resync. Ordered by cidr, then peer.

@@ -39,8 +39,8 @@ absl::Status NetlinkWatch::Start(StateFn on_state) {
 
 absl::Status NetlinkWatch::Refresh() {
   const bool complete = events_.Drain([this](const nlmsghdr& message) {
-    const LinkTable::Change change = table_.Apply(message);
     using Change = LinkTable::Change;
+    const Change change = table_.Apply(message);
     changed_ |= change == Change::kState || change == Change::kStateAndRoutes;
     routes_stale_ |= change == Change::kRoutes || change == Change::kStateAndRoutes;
   });

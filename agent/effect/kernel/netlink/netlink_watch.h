@@ -66,7 +66,7 @@ class NetlinkWatch {
     DoneFn done;
   };
   using WaitingMap = std::multimap<IpAddr, Waiting>;
-  absl::Status DumpLinksAndAddresses();
+  absl::Status DumpLinksAndAddresses();  // and which of these are delivered
   absl::Status DumpLocalRoutes();
   absl::Status DumpRoutes();
   void TellDelivered();
