@@ -52,7 +52,11 @@ bool FileStore::Sole() {
   if (sole_.has_value() || !MakeFolders(folder_).ok()) return true;
   absl::StatusOr<FileLock> lock = FileLock::AcquireFolder(folder_);
   if (absl::IsFailedPrecondition(lock.status())) return false;
-  if (lock.ok()) sole_ = *std::move(lock);
+  if (lock.ok()) {
+    sole_ = *std::move(lock);
+    const std::lock_guard guard(mutex_);
+    sweep_ = true;
+  }
   return true;  // or the file system knows no locks: nothing can be known
 }
 
@@ -60,6 +64,7 @@ absl::Status FileStore::Remove() {
   std::unique_lock lock(mutex_);
   waiting_.reset();
   changed_.wait(lock, [this] { return !writing_; });
+  RemoveTemporaries(path_);
   if (unlink(path_.c_str()) != 0 && errno != ENOENT) return ErrnoStatus(errno, absl::StrCat("remove ", path_));
   return absl::OkStatus();
 }
@@ -76,8 +81,10 @@ void FileStore::RunWriter() {
     if (!waiting_.has_value()) return;  // stopped, and nothing left to write
     const StoredState state = *std::exchange(waiting_, std::nullopt);
     std::vector<Done> done = std::exchange(done_, {});
+    const bool sweep = std::exchange(sweep_, false);
     writing_ = true;
     lock.unlock();
+    if (sweep) RemoveTemporaries(path_);
     const absl::Status status = Write(state);
     loop_.Post([alive = alive_, done = std::move(done), status] {
       if (!*alive) return;

@@ -43,11 +43,12 @@ class FileStore final : public DiskStore {
   EventLoop& loop_;
   const std::string folder_, path_;
   std::optional<FileLock> sole_;  // loop thread
-  std::mutex mutex_;              // guards the next four
+  std::mutex mutex_;              // guards the next five
   std::condition_variable changed_;
   std::optional<StoredState> waiting_;
   std::vector<Done> done_;
   bool writing_ = false, stop_ = false;
+  bool sweep_ = false;  // no other agent writes here, one that was killed may have left something
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // loop thread
   std::thread writer_;
 };

@@ -9,13 +9,18 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/errno_status.h"
 #include "common/base/status_macros.h"
 
 namespace berth {
 namespace {
+
+namespace fs = std::filesystem;
 
 class Fd {
  public:
@@ -33,6 +38,10 @@ class Fd {
  private:
   int fd_;
 };
+
+// A temporary is called as its file is, and these.
+constexpr absl::string_view kTemporary = ".tmp-";
+constexpr absl::string_view kRandom = "XXXXXX";  // as mkostemp asks for
 
 std::string FolderOf(const std::string& path) {
   const std::size_t slash = path.rfind('/');
@@ -89,7 +98,7 @@ absl::Status WriteFileAtomically(const std::string& path, absl::string_view byte
 absl::Status WriteFileAtomically(const std::string& path, const std::function<void(const ByteSink&)>& make,
                                  mode_t mode) {
   const std::string context = absl::StrCat("write ", path);
-  std::string temporary = absl::StrCat(path, ".tmp-XXXXXX");
+  std::string temporary = absl::StrCat(path, kTemporary, kRandom);
   Fd fd(::mkostemp(temporary.data(), O_CLOEXEC));
   if (fd.get() < 0) return ErrnoStatus(errno, absl::StrCat(context, ": make a temporary file in ", FolderOf(path)));
   absl::Status status = Fill(fd, make, mode);
@@ -99,6 +108,17 @@ absl::Status WriteFileAtomically(const std::string& path, const std::function<vo
     return Annotate(status, context);
   }
   return Annotate(SyncFolder(FolderOf(path)), context);
+}
+
+void RemoveTemporaries(const std::string& path) {
+  const std::string prefix = absl::StrCat(fs::path(path).filename().string(), kTemporary);
+  std::error_code error;
+  for (fs::directory_iterator entry(FolderOf(path), error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (absl::StartsWith(name, prefix) && name.size() == prefix.size() + kRandom.size()) {
+      ::unlink(entry->path().c_str());
+    }
+  }
 }
 
 absl::StatusOr<std::optional<std::string>> ReadFile(const std::string& path) {

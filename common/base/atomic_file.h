@@ -29,6 +29,11 @@ using ByteSink = std::function<void(absl::string_view)>;
 absl::Status WriteFileAtomically(const std::string& path, const std::function<void(const ByteSink&)>& make,
                                  mode_t mode = 0600);
 
+// Removes the temporaries of `path` that processes have left which were killed in the middle of such a write. One that
+// is being written by somebody else goes too, and that write fails: only for who knows that there is none. Removes what
+// it can, and leaves the rest for the next time.
+void RemoveTemporaries(const std::string& path);
+
 // All bytes of `path`, or nullopt when there is no such file (an absent folder counts too).
 absl::StatusOr<std::optional<std::string>> ReadFile(const std::string& path);
 

@@ -20,6 +20,7 @@ absl::StatusOr<std::unique_ptr<StateFile>> StateFile::Open(EventLoop& loop, cons
   if (!lock.ok()) return Annotate(lock.status(), what);
 
   const std::string path = absl::StrCat(folder, "/state.json");
+  RemoveTemporaries(path);
   absl::StatusOr<std::optional<std::string>> text = ReadFile(path);
   if (!text.ok()) return Annotate(text.status(), what);
   StateData state;

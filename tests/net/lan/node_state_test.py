@@ -62,6 +62,8 @@ class Cleanup(NodeStateTest):
         before = {"kube-ipvs0": node.addresses("kube-ipvs0"), "eth0": node.addresses("eth0")}
         node.kill_agent()
         self.assertIn("berth", "".join(tables(node)))
+        with open(f"{node.state_dir}/agent-state.tmp-a1B2c3", "w") as left:
+            left.write("what it was killed in the middle of writing")
         node.exec(*node.agent_command("--cleanup"))
         self.assertEqual(tables(node), {"table inet other"})
         self.assertEqual(node.addresses("berth0"), set())

@@ -172,6 +172,31 @@ TEST_CASE("of two agents of one node the younger knows of the older for as long 
   CHECK(nowhere.Sole());
 }
 
+TEST_CASE("what an agent killed in the middle of a write has left goes with the first write of a sole one", "[unit]") {
+  Folder folder;
+  ManualEventLoop loop;
+  FileStore older(loop, folder.path()), newer(loop, folder.path());
+  REQUIRE(older.Sole());
+  REQUIRE_FALSE(newer.Sole());
+  const std::string left = folder.file() + ".tmp-a1B2c3";
+  std::ofstream(left) << "half a sta";
+  REQUIRE(SaveAndWait(newer, loop, Sample(1)).ok());
+  CHECK(fs::exists(left));  // to the younger one it may be what the older one is writing
+  REQUIRE(SaveAndWait(older, loop, Sample(2)).ok());
+  CHECK_FALSE(fs::exists(left));
+  CHECK((*older.Load())->state.version == 2);
+}
+
+TEST_CASE("a removed state is gone with what a killed agent left of its next one", "[unit]") {
+  Folder folder;
+  ManualEventLoop loop;
+  FileStore store(loop, folder.path());
+  REQUIRE(SaveAndWait(store, loop, Sample()).ok());
+  std::ofstream(folder.file() + ".tmp-a1B2c3") << "half a sta";
+  CHECK(store.Remove().ok());
+  CHECK(fs::is_empty(folder.path()));
+}
+
 TEST_CASE("a removed state is gone, twice over", "[unit]") {
   Folder folder;
   ManualEventLoop loop;

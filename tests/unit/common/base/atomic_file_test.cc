@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -50,6 +51,34 @@ TEST_CASE("a written file is read back byte for byte, with the mode asked for", 
   CHECK(Content(folder / "state") == bytes);
   CHECK(ModeOf(folder / "state") == 0640);
   CHECK(folder.Names() == std::vector<std::string>{"state"});
+}
+
+TEST_CASE("temporaries of a file that were left by a write that was killed go, and nothing else", "[unit]") {
+  const TempFolder folder;
+  const std::vector<std::string> others = {"other.tmp-a1B2c3", "state", "state.corrupt-1", "state.tmp-",
+                                           "state.tmp-a1B2c3x"};
+  for (const std::string& name : others) REQUIRE(WriteFileAtomically(folder / name, name).ok());
+  for (const char* name : {"state.tmp-a1B2c3", "state.tmp-XXXXXX"})
+    REQUIRE(WriteFileAtomically(folder / name, name).ok());
+  RemoveTemporaries(folder / "state");
+  CHECK(folder.Names() == others);
+  RemoveTemporaries(folder / "absent/state");
+}
+
+TEST_CASE("a write that is killed leaves a temporary that is found", "[unit]") {
+  const TempFolder folder;
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    (void)WriteFileAtomically(folder / "state", [](const ByteSink&) { ::_exit(0); });
+    ::_exit(1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+  REQUIRE(folder.Names().size() == 1);
+  RemoveTemporaries(folder / "state");
+  CHECK(folder.Names().empty());
 }
 
 TEST_CASE("a second write replaces the file by another one", "[unit]") {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/atomic_file.h"
 #include "tests/unit/controller/files/folder_testing.h"
 
 namespace berth::files {
@@ -53,6 +54,17 @@ TEST_CASE("what was put into the state file is there when it says so, and after 
   CHECK(on_disk->services.empty());
   CHECK(on_disk->term == 5);
   CHECK(on_disk->agents.size() == 1);
+}
+
+TEST_CASE("what a controller killed in the middle of a write has left is taken away by the next one", "[unit]") {
+  TempFolder folder;
+  LoopRunner runner;
+  const std::string left = folder / "state/state.json.tmp-a1B2c3";
+  REQUIRE(MakeFolders(folder / "state").ok());
+  REQUIRE(WriteFileAtomically(left, "{ half a sta").ok());
+  auto state = StateFile::Open(runner.loop(), folder / "state");
+  REQUIRE(state.ok());
+  CHECK(ReadFile(left)->has_value() == false);
 }
 
 TEST_CASE("many changes of one turn are one write of the state file", "[unit]") {
