@@ -26,14 +26,11 @@
 // After catch.hpp, which it builds on.
 #include <rapidcheck/catch.h>
 
+#include "tests/sanitized.h"
+
 namespace berth {
 
-// Sanitizers make each try some twenty times dearer and look for other things.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr int kTriesDivisor = 25;
-#else
-inline constexpr int kTriesDivisor = 1;
-#endif
+inline constexpr int kTriesDivisor = kSanitized ? 25 : 1;
 
 // FNV-1a: the same on every machine, and another for each property.
 constexpr std::uint64_t SeedOf(std::string_view name) {

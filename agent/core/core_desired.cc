@@ -274,7 +274,13 @@ void AgentCore::Impl::Acknowledge() {
   std::vector<sync::Rejection> rejections;
   for (const IpAddr& address : unacked_->touched) {
     const auto it = entries_.find(address);
-    if (it != entries_.end() && it->second.problem != nullptr) rejections.push_back(*it->second.problem);
+    if (it == entries_.end() || it->second.problem == nullptr) continue;
+    rejections.push_back(*it->second.problem);
+    // The leader is free to give it to another node now, so what stood in the way may be gone in a moment: only the
+    // leader's next word counts.
+    if (it->second.assignment.role == Role::kAnnounce && it->second.mute == Mute::kNone) {
+      MuteEntry(it->second, Mute::kAway, absl::InfiniteFuture());
+    }
   }
   const sync::Stamp stamp = unacked_->stamp;
   unacked_.reset();

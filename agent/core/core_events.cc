@@ -106,7 +106,8 @@ void AgentCore::Impl::LoseLeader() {
   next_heartbeat_ = absl::InfiniteFuture();
   if (was_led) BeginAlone();
   for (auto& [address, entry] : entries_) {
-    const bool open = entry.mute == Mute::kFrozen || (entry.mute == Mute::kRival && !entry.outranked);
+    const bool open =
+        entry.mute == Mute::kFrozen || entry.mute == Mute::kAway || (entry.mute == Mute::kRival && !entry.outranked);
     if (open && entry.decide_at == absl::InfiniteFuture()) MuteEntry(entry, entry.mute, now_ + kLeaderGrace);
   }
 }

@@ -49,6 +49,7 @@ enum class Mute : std::uint8_t {
   kNone,
   kUnconfirmed,  // known from the disk only
   kFrozen,       // this process stood still: others may have taken over
+  kAway,         // its interface was off the LAN, or it was refused: others may have taken over, or be about to
   kRival,        // another candidate claims it
   kYielded,      // the successor that we were told to yield to claims it
 };

@@ -22,6 +22,8 @@ absl::string_view MuteName(Mute mute) {
       return "known from disk only";
     case Mute::kFrozen:
       return "this agent stood still";
+    case Mute::kAway:
+      return "it could not be announced here";
     case Mute::kRival:
       return "another candidate claims it";
     case Mute::kYielded:
@@ -42,7 +44,7 @@ void AgentCore::Impl::UpdateVoice(Entry& entry) {
     if (off_the_wire && entry.voice != Voice::kSilent && entry.mute == Mute::kNone &&
         entry.assignment.role == sync::Role::kAnnounce) {
       // Somebody else may have taken over while the LAN was out of reach: the leader's word or a probe is needed first.
-      MuteEntry(entry, Mute::kFrozen, now_ + absl::Seconds(1));
+      MuteEntry(entry, Mute::kAway, now_ + absl::Seconds(1));
     } else {
       Hush(entry);
     }
@@ -79,8 +81,8 @@ void AgentCore::Impl::Hush(Entry& entry) {
   if (entry.voice == Voice::kSpeaking) {
     table_dirty_ = announced_dirty_ = announced_urgent_ = true;
     WriteAddress("address is no longer announced", address, "why",
-                 entry.mute != Mute::kNone                  ? MuteName(entry.mute)
-                 : entry.problem != nullptr                 ? absl::string_view(entry.problem->message)
+                 entry.problem != nullptr                   ? absl::string_view(entry.problem->message)
+                 : entry.mute != Mute::kNone                ? MuteName(entry.mute)
                  : entry.assignment.role == Role::kAnnounce ? absl::string_view("it is taken away")
                                                             : absl::string_view("the controller muted it"));
   }

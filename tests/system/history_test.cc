@@ -6,16 +6,13 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
+#include "tests/sanitized.h"
 #include "tests/system/play.h"
 
 namespace berth::system {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr double kHours = 4;  // they cost ten times as much, and look for something else
-#else
-constexpr double kHours = 200;
-#endif
+constexpr double kHours = kSanitized ? 4 : 200;
 constexpr int kShares = 8;
 constexpr int kShrinkPlays = 300;
 

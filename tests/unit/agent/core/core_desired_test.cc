@@ -211,6 +211,22 @@ TEST_CASE("an address that the kernel refuses is refused with the kernel's words
   CHECK(agent.Last<sync::Rejected>()->rejections.at(0).message.find("no buffer space") != std::string::npos);
   agent.add_status = absl::OkStatus();
   agent.Advance(absl::Milliseconds(1200));
+  CHECK(agent.Local("192.0.2.10"));
+  CHECK_FALSE(agent.Answers("192.0.2.10"));  // the leader may have given it to another node
+  agent.Controller(CoreHarness::DeltaOf(1, {Announce("192.0.2.10", {1, 2})}));
+  CHECK(agent.Answers("192.0.2.10"));
+}
+
+TEST_CASE("an address that was refused is asked about once the leader is lost, and then answered for", "[unit]") {
+  CoreHarness agent;
+  agent.add_status = absl::ResourceExhaustedError("no buffer space");
+  agent.Connect();
+  agent.Controller(CoreHarness::SnapshotOf(1, {Announce("192.0.2.10")}));
+  agent.add_status = absl::OkStatus();
+  agent.Advance(absl::Milliseconds(1200));
+  agent.Feed(LinkDown{"gone"});
+  CHECK_FALSE(agent.Answers("192.0.2.10"));
+  agent.Advance(absl::Seconds(10));
   CHECK(agent.Answers("192.0.2.10"));
 }
 

@@ -102,6 +102,23 @@ TEST_CASE("an interface without carrier silences its addresses until it is back 
   CHECK(agent.Gratuitous("192.0.2.10") == 2);
 }
 
+TEST_CASE("a leader's first word from before an interface came back does not make it speak", "[unit]") {
+  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  agent.Feed(LinkDown{"gone"});
+  agent.Connect();
+  LinkOf(agent, kEth0).carrier = false;
+  agent.ShowKernel();
+  agent.Controller(CoreHarness::SnapshotOf(1, {Announce("192.0.2.10")}));  // it was on its way
+  REQUIRE(agent.Last<sync::Rejected>().has_value());
+  agent.Forget();
+  LinkOf(agent, kEth0).carrier = true;
+  agent.ShowKernel();
+  CHECK_FALSE(agent.Answers("192.0.2.10"));  // by now the leader has it that this node cannot have it
+  CHECK(agent.Gratuitous("192.0.2.10") == 0);
+  agent.Controller(CoreHarness::DeltaOf(1, {Announce("192.0.2.10", {1, 2})}));
+  CHECK(agent.Answers("192.0.2.10"));
+}
+
 TEST_CASE("an interface that cannot be listened on is reported and tried again", "[unit]") {
   CoreHarness agent = Connected({Announce("192.0.2.10")});
   agent.Feed(PortError{kEth0, absl::UnavailableError("That device is not up")});
@@ -192,6 +209,8 @@ TEST_CASE("a missing named interface for addresses is refused with its reason an
   CHECK(agent.Last<sync::Rejected>()->rejections.at(0).message.find("vips") != std::string::npos);
   agent.vip_status = absl::OkStatus();
   agent.Advance(absl::Milliseconds(1100));
+  CHECK(agent.Local("192.0.2.10"));
+  agent.Controller(CoreHarness::DeltaOf(1, {Announce("192.0.2.10", {1, 2})}));
   CHECK(agent.Answers("192.0.2.10"));
 }
 
