@@ -48,7 +48,9 @@ class FileStore final : public DiskStore {
   std::optional<StoredState> waiting_;
   std::vector<Done> done_;
   bool writing_ = false, stop_ = false;
-  bool sweep_ = false;  // no other agent writes here, one that was killed may have left something
+  // This agent has just become the sole one: what one that was killed has left goes before the next write. A younger
+  // agent that writes at that moment loses its temporary, and writes again.
+  bool sweep_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // loop thread
   std::thread writer_;
 };
