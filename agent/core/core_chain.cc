@@ -15,7 +15,6 @@ namespace {
 using peer::Seat;
 using sync::Role;
 
-constexpr absl::Duration kGrace = absl::Seconds(1);               // for a leader's word, before we act without
 constexpr int kSlowerWhenLed = 5;                                 // times; probes while a leader is heard
 constexpr absl::Duration kLeaderSpeaks = absl::Seconds(4);        // a new leader listens for 3 s before its first word
 constexpr absl::Duration kClaimsAgain = absl::Milliseconds(200);  // when no answer came
@@ -219,7 +218,10 @@ bool AgentCore::Impl::EndChainProbe(const IpAddr& address, const sync::ProbeAnsw
   const std::shared_ptr<Group> group = standby != standbys_.end() ? standby->second.group : entry->second.group;
   Seat& seat = standby != standbys_.end() ? standby->second.seat : entry->second.seat;
   const bool answered = !answer.macs.empty();
-  const bool proven = group->where != nullptr && !in_doubt.contains(group->where->index);
+  // What could not be announced here is not taken over either.
+  const bool obstructed = entry != entries_.end() && entry->second.problem != nullptr;
+  const bool proven = group->where != nullptr && !in_doubt.contains(group->where->index) &&
+                      !bad_ports_.contains(group->where->index) && !obstructed;
   const Seat::Finding finding{
       .asked = answered || (answer.probed && proven),
       .silent = !answered,

@@ -136,7 +136,6 @@ void AgentCore::Impl::Adopt(const sync::Settings& settings) {
 }
 
 void AgentCore::Impl::Obey(const sync::NotLeader& m) {
-  held_.clear();  // the words of a leader that leads no more
   if (!standby_) {
     Write(Log::Level::kInfo, "the controller connected to does not lead",
           {{"leader", m.leader.empty() ? "unknown" : m.leader}});
@@ -144,10 +143,7 @@ void AgentCore::Impl::Obey(const sync::NotLeader& m) {
   }
   standby_ = true;
   Resume();
-  if (!leader_heard_) return;
-  leader_heard_ = false;
-  unacked_.reset();
-  BeginAlone();
+  LoseLeader();
 }
 
 void AgentCore::Impl::Obey(const sync::Retire& m) {
@@ -274,13 +270,7 @@ void AgentCore::Impl::Acknowledge() {
   std::vector<sync::Rejection> rejections;
   for (const IpAddr& address : unacked_->touched) {
     const auto it = entries_.find(address);
-    if (it == entries_.end() || it->second.problem == nullptr) continue;
-    rejections.push_back(*it->second.problem);
-    // The leader is free to give it to another node now, so what stood in the way may be gone in a moment: only the
-    // leader's next word counts.
-    if (it->second.assignment.role == Role::kAnnounce && it->second.mute == Mute::kNone) {
-      MuteEntry(it->second, Mute::kAway, absl::InfiniteFuture());
-    }
+    if (it != entries_.end() && it->second.problem != nullptr) rejections.push_back(*it->second.problem);
   }
   const sync::Stamp stamp = unacked_->stamp;
   unacked_.reset();

@@ -11,7 +11,6 @@ namespace {
 constexpr absl::Duration kTick = absl::Milliseconds(100);       // the longest time between two looks at the clock
 constexpr absl::Duration kLate = absl::Milliseconds(5);         // after the time asked for: the loop was busy
 constexpr absl::Duration kRetry = absl::Seconds(1);             // of what the kernel refused
-constexpr absl::Duration kLeaderGrace = absl::Seconds(1);       // for a leader's word, before we ask the LAN ourselves
 constexpr absl::Duration kReadPause = absl::Seconds(1);         // between two looks at the node's settings
 constexpr absl::Duration kFarewell = absl::Seconds(5);          // for a leader to take our addresses, after SIGTERM
 constexpr absl::Duration kPortProof = absl::Milliseconds(200);  // a reopened interface without an error counts as good
@@ -60,7 +59,7 @@ void AgentCore::Impl::NoticeFreeze() {
   prober_.CancelForLeader();
   for (auto& [address, entry] : entries_) {
     if (entry.assignment.role != sync::Role::kAnnounce || entry.mute == Mute::kYielded) continue;
-    MuteEntry(entry, Mute::kFrozen, now_ + kLeaderGrace);
+    MuteEntry(entry, Mute::kFrozen, now_ + kGrace);
   }
   ForgetChain();
   if (!link_up_) return;
@@ -93,23 +92,9 @@ void AgentCore::Impl::On(const LinkDown& e) {
   if (!link_up_) return;  // one more dial that failed; the link itself knows why
   Write(Log::Level::kWarn, "controller connection lost, going on without", {{"reason", e.reason}});
   link_up_ = standby_ = stream_stale_ = false;
+  next_heartbeat_ = absl::InfiniteFuture();
   Resume();
   LoseLeader();
-}
-
-// Nobody will say what becomes of muted addresses: find out ourselves.
-void AgentCore::Impl::LoseLeader() {
-  const bool was_led = std::exchange(leader_heard_, false);
-  unacked_.reset();
-  held_.clear();
-  prober_.CancelForLeader();
-  next_heartbeat_ = absl::InfiniteFuture();
-  if (was_led) BeginAlone();
-  for (auto& [address, entry] : entries_) {
-    const bool open =
-        entry.mute == Mute::kFrozen || entry.mute == Mute::kAway || (entry.mute == Mute::kRival && !entry.outranked);
-    if (open && entry.decide_at == absl::InfiniteFuture()) MuteEntry(entry, entry.mute, now_ + kLeaderGrace);
-  }
 }
 
 void AgentCore::Impl::On(const FromController& e) {

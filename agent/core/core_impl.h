@@ -42,7 +42,8 @@
 
 namespace berth::agent {
 
-inline constexpr std::size_t kMostAddressLines = 10;  // log lines about single addresses in one turn
+inline constexpr std::size_t kMostAddressLines = 10;        // log lines about single addresses in one turn
+inline constexpr absl::Duration kGrace = absl::Seconds(1);  // for a leader's word, before we act without
 
 // Why an address assigned to be announced is not answered for all the same.
 enum class Mute : std::uint8_t {
@@ -131,7 +132,6 @@ class AgentCore::Impl {
   void On(const Timer& e);
   void On(const Terminate& e);
   void NoticeFreeze();
-  void LoseLeader();
   void Settle();
   void RunDue();
   void CheckLeft();
@@ -219,6 +219,8 @@ class AgentCore::Impl {
   void Hush(Entry& entry);
   void MuteEntry(Entry& entry, Mute mute, absl::Time decide_at);
   void Unmute(Entry& entry);
+  void MuteObstructed(Entry& entry);
+  void LoseLeader();
   void Decide();
   void Speak();
   void SendGratuitous(const Entry& entry);

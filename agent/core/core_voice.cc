@@ -39,16 +39,7 @@ bool AgentCore::Impl::MaySpeak(const Entry& entry) const {
 
 void AgentCore::Impl::UpdateVoice(Entry& entry) {
   if (!MaySpeak(entry)) {
-    const bool off_the_wire = entry.problem != nullptr && (entry.problem->code == sync::RejectCode::kInterfaceDown ||
-                                                           entry.problem->code == sync::RejectCode::kInterfaceMissing);
-    if (off_the_wire && entry.voice != Voice::kSilent && entry.mute == Mute::kNone &&
-        entry.assignment.role == sync::Role::kAnnounce) {
-      // Somebody else may have taken over while the LAN was out of reach: the leader's word or a probe is needed first.
-      MuteEntry(entry, Mute::kAway, now_ + absl::Seconds(1));
-    } else {
-      Hush(entry);
-    }
-    return;
+    return Hush(entry);
   }
   if (entry.continued) return SpeakOn(entry);
   if (entry.voice != Voice::kSilent && *entry.port == *entry.where) return;
@@ -113,6 +104,29 @@ void AgentCore::Impl::Unmute(Entry& entry) {
   UpdateVoice(entry);
 }
 
+// By the time the obstacle is gone another node may have the address: a leader's newer word or a probe is needed first.
+void AgentCore::Impl::MuteObstructed(Entry& entry) {
+  if (entry.assignment.role != Role::kAnnounce || entry.mute != Mute::kNone) return;
+  MuteEntry(entry, Mute::kAway, leader_heard_ ? absl::InfiniteFuture() : now_ + kGrace);
+}
+
+// Nobody will say what becomes of muted addresses: find out ourselves.
+void AgentCore::Impl::LoseLeader() {
+  const bool was_led = std::exchange(leader_heard_, false);
+  unacked_.reset();
+  held_.clear();
+  prober_.CancelForLeader();
+  if (was_led) BeginAlone();
+  chain_dirty_ = true;
+  for (auto& [address, entry] : entries_) {
+    const bool open =
+        entry.mute == Mute::kFrozen || entry.mute == Mute::kAway || (entry.mute == Mute::kRival && !entry.outranked);
+    // A seat goes on where it was: each controller that is dialled and does not lead is one more to be lost.
+    if (!open || Chained(entry.group.get()) || entry.decide_at != absl::InfiniteFuture()) continue;
+    MuteEntry(entry, entry.mute, now_ + kGrace);
+  }
+}
+
 // No leader has spoken in time about what is muted.
 void AgentCore::Impl::Decide() {
   std::vector<IpAddr> ask;
@@ -165,7 +179,7 @@ void AgentCore::Impl::HearClaim(Entry& entry, const Sighting& sighting) {
     return std::find(macs.begin(), macs.end(), sighting.mac) != macs.end();
   };
   if (has(a.yield_to)) {
-    MuteEntry(entry, Mute::kYielded, absl::InfiniteFuture());
+    MuteEntry(entry, Mute::kYielded, leader_heard_ ? absl::InfiniteFuture() : now_ + kGrace);
     return;
   }
   const auto rival = std::find_if(a.candidates.begin(), a.candidates.end(),
@@ -182,7 +196,7 @@ void AgentCore::Impl::HearClaim(Entry& entry, const Sighting& sighting) {
     }
     entry.outranked = rank < entry.rank || entry.retried_rival;
     const bool alone = !leader_heard_ && !entry.outranked;
-    MuteEntry(entry, Mute::kRival, alone ? now_ + absl::Seconds(1) : absl::InfiniteFuture());
+    MuteEntry(entry, Mute::kRival, alone ? now_ + kGrace : absl::InfiniteFuture());
     return;
   }
   if (entry.voice != Voice::kSpeaking) return;  // the first frames are about to say it anyway
