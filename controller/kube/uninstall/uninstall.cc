@@ -20,6 +20,8 @@ namespace {
 
 using nlohmann::json;
 
+// Until the next pass. Who led until now hears of its end at its next look at the Lease, and puts things back meanwhile:
+// no race with it, to which the API server would be the ground.
 constexpr absl::Duration kAgain = absl::Seconds(1);
 
 LeaseOptions LeaseOf(const UninstallOptions& options) {
@@ -225,14 +227,13 @@ void Uninstall::Ended(const Kind& kind, const std::string& name, const absl::Sta
     problem_ = absl::StrCat(kind.resource, name.empty() ? "" : " ", name, ": ", status.message());
   }
   if (running_ > 0 || finished_) return;
-  if (failed_) {
+  const bool rehearsed = phase_ == Phase::kRehearsal;
+  if (failed_ || (cleaned_ > 0 && !rehearsed)) {
     again_timer_ = loop_.RunAfter(kAgain, [this] { Again(); });
-  } else if (phase_ == Phase::kRehearsal) {
+  } else if (rehearsed) {
     phase_ = Phase::kObjects;
     problem_.clear();
     election_.Start();
-  } else if (cleaned_ > 0) {
-    again_timer_ = loop_.RunAfter(absl::ZeroDuration(), [this] { Again(); });
   } else if (phase_ == Phase::kObjects) {
     BeginNodes();
   } else {

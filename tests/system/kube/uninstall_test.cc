@@ -3,6 +3,7 @@
 #include "controller/kube/uninstall/uninstall.h"
 
 #include <catch2/catch.hpp>
+#include <map>
 #include <memory>
 #include <string>
 #include <variant>
@@ -116,6 +117,19 @@ TEST_CASE("an uninstallation leaves nothing of ours, and no controller that runs
   w.Delete("services", "a");
   CHECK(w.Get("eips", "pool").is_null());
   CHECK(w.Get("services", "a").is_null());
+}
+
+TEST_CASE("an uninstallation and a leader that has not noticed it yet do not wear the API server down", "[system]") {
+  Installed w;
+  std::map<std::string, int> requests;
+  const auto counted = w.server.on_answered;
+  w.server.on_answered = [&](const kube::FakeApiServer::Seen& seen, int code) {
+    ++requests[seen.client];
+    counted(seen, code);
+  };
+  CHECK(w.RunUninstall(false).ok());
+  CHECK(requests["uninstall"] <= 100);
+  CHECK(requests["one"] + requests["two"] <= 200);
 }
 
 TEST_CASE("an uninstallation lets BgpConfs and BgpPeers that OpenELB held go whenever they are deleted", "[system]") {
