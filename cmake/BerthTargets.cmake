@@ -8,10 +8,15 @@
 
 function(berth_library NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  # Under AddressSanitizer -O1 makes tests faster by a third, and files that include gRPC twice as slow to compile.
+  set(own_deps ${ARG_DEPS} ${ARG_PRIVATE_DEPS})
   berth_packages(ARG_DEPS ${ARG_DEPS})
   berth_packages(ARG_PRIVATE_DEPS ${ARG_PRIVATE_DEPS})
   if(ARG_SOURCES)
     add_library(berth_${NAME} STATIC ${ARG_SOURCES})
+    if(BERTH_SANITIZE MATCHES address AND NOT "${own_deps}" MATCHES "gRPC::|(agent|admin)_proto(;|$)")
+      target_compile_options(berth_${NAME} PRIVATE -O1)
+    endif()
     target_include_directories(berth_${NAME} PUBLIC ${CMAKE_SOURCE_DIR})
     target_link_libraries(berth_${NAME} PUBLIC ${ARG_DEPS} PRIVATE berth::warnings ${ARG_PRIVATE_DEPS})
   else()
@@ -65,7 +70,13 @@ function(berth_test NAME)
       set(label tsan)
     endif()
   endif()
-  catch_discover_tests(${NAME} TEST_PREFIX "${ARG_TIER}:" DISCOVERY_MODE PRE_TEST
-    PROPERTIES LABELS ${label} TIMEOUT ${ARG_TIMEOUT} ${ARG_PROPERTIES})
+  # Under a sanitizer starting a process costs more than most unit tests, so that a program's run together.
+  if(BERTH_SANITIZE AND ARG_TIER STREQUAL unit)
+    add_test(NAME ${ARG_TIER}:${NAME} COMMAND ${NAME})
+    set_tests_properties(${ARG_TIER}:${NAME} PROPERTIES LABELS ${label} TIMEOUT ${ARG_TIMEOUT} ${ARG_PROPERTIES})
+  else()
+    catch_discover_tests(${NAME} TEST_PREFIX "${ARG_TIER}:" DISCOVERY_MODE PRE_TEST
+      PROPERTIES LABELS ${label} TIMEOUT ${ARG_TIMEOUT} ${ARG_PROPERTIES})
+  endif()
   add_dependencies(berth_${ARG_TIER}_tests ${NAME})
 endfunction()

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "tests/sanitized.h"
 #include "tests/system/stories.h"
 
 namespace berth::system {
@@ -12,7 +13,7 @@ namespace {
 // BERTH_SOAK_SEEDS=1000 runs that many.
 int Seeds() {
   const char* wanted = std::getenv("BERTH_SOAK_SEEDS");
-  return wanted == nullptr ? 20 : std::max(1, std::atoi(wanted));
+  return wanted == nullptr ? (kSanitized ? 4 : 20) : std::max(1, std::atoi(wanted));
 }
 
 class Chaos {

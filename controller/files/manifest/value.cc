@@ -11,7 +11,7 @@
 namespace berth::files {
 namespace {
 
-constexpr std::size_t kBlockBytes = 64 * 1024;
+constexpr std::size_t kMostBlockBytes = 64 * 1024;
 
 // The key that two members share, or empty. Small maps are by far the most: they are compared pairwise.
 absl::string_view FindTwice(const std::vector<Value>& members) {
@@ -76,8 +76,9 @@ absl::string_view KindWords(Value::Kind kind) {
 absl::string_view TextArena::Add(absl::string_view text) {
   if (text.empty()) return {};
   if (text.size() > left_) {
-    const std::size_t size = std::max(kBlockBytes, text.size());
-    blocks_.push_back(std::make_unique<char[]>(size));
+    const std::size_t size = std::max(block_bytes_, text.size());
+    blocks_.push_back(std::make_unique_for_overwrite<char[]>(size));
+    block_bytes_ = std::min(2 * block_bytes_, kMostBlockBytes);
     at_ = blocks_.back().get();
     left_ = size;
   }

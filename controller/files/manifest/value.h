@@ -34,7 +34,7 @@ struct Value {
 // "a string", "a number", "a map", ...: for messages.
 absl::string_view KindWords(Value::Kind kind);
 
-// Texts that live as long as the arena, packed into large blocks.
+// Texts that live as long as the arena, packed into blocks, the larger the more there are: most documents are small.
 class TextArena {
  public:
   absl::string_view Add(absl::string_view text);
@@ -43,6 +43,7 @@ class TextArena {
   std::vector<std::unique_ptr<char[]>> blocks_;
   char* at_ = nullptr;
   std::size_t left_ = 0;
+  std::size_t block_bytes_ = 1024;  // of the next one
 };
 
 // The documents of one file; a document without content is a kNull.
