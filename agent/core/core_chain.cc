@@ -69,10 +69,12 @@ std::shared_ptr<Group> AgentCore::Impl::GroupOf(sync::Assignment& assignment) {
 // Where each group's addresses belong, and by which path its candidates are probed.
 void AgentCore::Impl::UpdateGroups(Links& links) {
   std::erase_if(groups_, [](const auto& g) { return g.second.expired(); });
+  std::set<const Group*> cut_off;
   for (const auto& [key, weak] : groups_) {
     const std::shared_ptr<Group> group = weak.lock();
     const Meaning& link = MeaningOf(group->rule, group->sample, links);
     const auto* where = std::get_if<std::shared_ptr<const PortInterface>>(&link);
+    if (group->where != nullptr && where == nullptr) cut_off.insert(group.get());
     group->where = where == nullptr ? nullptr : *where;
     for (std::size_t i = 0; i < group->paths.size(); ++i) {
       const sync::Candidate& candidate = group->candidates[i];
@@ -85,6 +87,7 @@ void AgentCore::Impl::UpdateGroups(Links& links) {
       chain_dirty_ = true;
     }
   }
+  if (!cut_off.empty()) AskLater([&](const Group& group) { return cut_off.contains(&group); });
   std::vector<PeerInterface> interfaces;
   std::set<std::string> names;
   for (const auto* lan : {&view_.silence.rewrite, &view_.silence.rewrite6}) {
@@ -145,11 +148,8 @@ void AgentCore::Impl::BeginAlone() {
 // The loop stood still: what was being asked is not to be believed, and nobody is to blame for the silence.
 void AgentCore::Impl::ForgetChain() {
   peers_.Forgive(now_);
-  for (auto& [address, standby] : standbys_) {
-    if (standby.seat.state() == Seat::State::kAsking) standby.seat = Seat::Pausing(now_ + kGrace);
-  }
+  AskLater([](const Group&) { return true; });
   doubtful_.clear();
-  chain_dirty_ = true;
 }
 
 // A leader sees for itself who is lost: as long as one is heard, others are probed to know them, not to follow them.

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -91,6 +92,7 @@ struct Entry {
   std::shared_ptr<const PortInterface> where;  // the interface it is to be announced on; null when none is usable
   std::unique_ptr<sync::Rejection> problem;    // keeps it from being in force; null mostly, so not worth room in each
   bool established = false;                    // silenced and made local (or needs neither)
+  bool obstructed = false;                     // muted by a problem; the log has not told of its end yet
   absl::Time repaired_at = absl::InfinitePast();  // made local again after somebody took it off
   Mute mute = Mute::kNone;
   absl::Time decide_at = absl::InfiniteFuture();  // muted: when to go on without a leader's word
@@ -232,6 +234,7 @@ class AgentCore::Impl {
   void ProbeOwn(const std::vector<IpAddr>& addresses);
   void AskLan();
   void EndOwnProbe(const Prober::Round& round);
+  void AskLater(const std::function<bool(const Group&)>& concerned);
   void UsePort(const PortInterface& port);
 
   // ---- core_health.cc

@@ -55,19 +55,18 @@ void AgentCore::Impl::Reconcile() {
   ReviewOps();
   Links links;
   UpdateGroups(links);
-  for (auto& [address, entry] : entries_) {
-    const bool obstructed = entry.problem != nullptr;
-    Judge(entry, links);
-    if (obstructed && entry.problem == nullptr && entry.established && entry.mute == Mute::kAway) {
-      WriteAddress("nothing keeps an address from being announced any more", address, "waits_for",
-                   leader_heard_ ? "the leader's word" : "the LAN, which is asked who has it");
-    }
-  }
+  for (auto& [address, entry] : entries_) Judge(entry, links);
   UpdateSilence();
   std::size_t drifted = 0;
   for (auto& [address, entry] : entries_) {
     Localize(entry, drifted);
-    if (entry.problem != nullptr) MuteObstructed(entry);
+    if (entry.problem != nullptr) {
+      MuteObstructed(entry);
+    } else if (entry.obstructed && entry.established) {
+      entry.obstructed = false;
+      WriteAddress("nothing keeps an address from being announced any more", address, "waits_for",
+                   leader_heard_ ? "the leader's word" : "the LAN, which is asked who has it");
+    }
     UpdateVoice(entry);
   }
   RemoveLeftovers();

@@ -93,6 +93,17 @@ void AgentCore::Impl::ProbeOwn(const std::vector<IpAddr>& addresses) {
   if (!asked.empty()) gateways_asked_[own_rounds_] = std::move(asked);
 }
 
+// What the LAN is being asked about `concerned`, it is asked anew: answers may be missed.
+void AgentCore::Impl::AskLater(const std::function<bool(const Group&)>& concerned) {
+  const auto later = [&](const Group* group, peer::Seat& seat) {
+    if (seat.state() != peer::Seat::State::kAsking || group == nullptr || !concerned(*group)) return;
+    seat = peer::Seat::Pausing(now_ + kGrace);
+  };
+  for (auto& [address, standby] : standbys_) later(standby.group.get(), standby.seat);
+  for (auto& [address, entry] : entries_) later(entry.group.get(), entry.seat);
+  chain_dirty_ = true;
+}
+
 void AgentCore::Impl::EndOwnProbe(const Prober::Round& round) {
   const auto node = gateways_asked_.extract(round.id.number);
   std::erase_if(gateways_asked_, [&](const auto& r) { return r.first < round.id.number; });  // of cancelled rounds

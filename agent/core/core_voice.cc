@@ -100,13 +100,15 @@ void AgentCore::Impl::Unmute(Entry& entry) {
   decisions_.erase({entry.decide_at, entry.assignment.address});
   entry.decide_at = absl::InfiniteFuture();
   entry.mute = Mute::kNone;
-  entry.outranked = false;
+  entry.outranked = entry.obstructed = false;
+  if (entry.problem != nullptr) reconcile_ = true;  // whether it stands still
   UpdateVoice(entry);
 }
 
 // By the time the obstacle is gone another node may have the address: a leader's newer word or a probe is needed first.
 void AgentCore::Impl::MuteObstructed(Entry& entry) {
   if (entry.assignment.role != Role::kAnnounce || entry.mute != Mute::kNone) return;
+  entry.obstructed = true;
   MuteEntry(entry, Mute::kAway, leader_heard_ ? absl::InfiniteFuture() : now_ + kGrace);
 }
 
@@ -179,7 +181,8 @@ void AgentCore::Impl::HearClaim(Entry& entry, const Sighting& sighting) {
     return std::find(macs.begin(), macs.end(), sighting.mac) != macs.end();
   };
   if (has(a.yield_to)) {
-    MuteEntry(entry, Mute::kYielded, leader_heard_ ? absl::InfiniteFuture() : now_ + kGrace);
+    const bool alone = !leader_heard_ && Chained(entry.group.get());
+    MuteEntry(entry, Mute::kYielded, alone ? now_ + kGrace : absl::InfiniteFuture());
     return;
   }
   const auto rival = std::find_if(a.candidates.begin(), a.candidates.end(),

@@ -4,65 +4,10 @@
 #include <deque>
 
 #include "agent/peer/peers.h"
-#include "tests/unit/agent/core/core_harness.h"
+#include "tests/unit/agent/core/chain_harness.h"
 
 namespace berth::agent {
 namespace {
-
-const std::vector<sync::PeerKey> kKeys = {{.id = 5, .secret = std::string(32, 'k')}};
-const char* const kVip = "192.0.2.100";
-const peer::Self kHolder{.led = false, .has_state = true};
-
-// node-b is the holder, this node the first to follow.
-sync::Assignment StandBy(const std::string& address) {
-  sync::Assignment a = Assign(address, sync::Role::kStandby);
-  a.candidates = {{"node-b", {kMacB}, "192.0.2.11:7445"}, {"node-a", {kOurMac}, "192.0.2.10:7445"}};
-  return a;
-}
-
-sync::Snapshot WithKeys(std::vector<sync::Assignment> assignments) {
-  sync::Snapshot s = CoreHarness::SnapshotOf(1, std::move(assignments));
-  s.settings.peer_keys = kKeys;
-  return s;
-}
-
-// Another agent, which answers probes while it lives.
-class Other {
- public:
-  explicit Other(CoreHarness& agent, const std::string& node = "node-b") : agent_(agent), peers_(node, 1, "seed") {
-    peers_.SetKeys(kKeys, agent.now);
-  }
-  void Run(absl::Duration d, bool alive) {
-    const absl::Time until = agent_.now + d;
-    while (agent_.now < until) {
-      agent_.Advance(absl::Milliseconds(10));
-      std::vector<PeerPacket> sent;
-      sent.swap(agent_.peer_packets);
-      if (alive) Answer(sent);
-    }
-  }
-  void Answer(const std::vector<PeerPacket>& sent) {
-    for (PeerPacket packet : sent) {
-      packet.question = false;
-      std::vector<PeerPacket> answers;
-      const peer::Incoming in = peers_.Receive(packet, kHolder, agent_.now, answers);
-      if (in.what == peer::Incoming::What::kAsked) {
-        std::vector<peer::AddressClaim> claims = in.claims;
-        for (peer::AddressClaim& c : claims) c.claim = claim;
-        peers_.Tell(in, std::move(claims), kHolder, answers);
-      }
-      for (PeerPacket& answer : answers) {
-        answer.question = true;
-        agent_.Feed(PeerReceived{answer});
-      }
-    }
-  }
-  peer::Claim claim;
-
- private:
-  CoreHarness& agent_;
-  peer::Peers peers_;
-};
 
 TEST_CASE("a standby is not local, not watched for on the LAN, and acknowledged", "[unit]") {
   CoreHarness agent;
@@ -245,112 +190,6 @@ TEST_CASE("a question of another agent is answered with what is held", "[unit]")
   REQUIRE(told.claims.size() == 2);
   CHECK(told.claims[0].claim == peer::Claim{.held = true, .led = false, .stamp = {1, 1}, .rank = 1});
   CHECK_FALSE(told.claims[1].claim.held);
-}
-
-// As an agent lives while standby controllers are all that it reaches: each is left for the next one after a while.
-void RunOnStandbys(CoreHarness& agent, absl::Duration d, Other* other = nullptr) {
-  for (const absl::Time until = agent.now + d; agent.now < until;) {
-    if (!agent.core().status().link_up) {
-      agent.Feed(LinkUp{});
-      agent.Controller(sync::NotLeader{});
-    }
-    if (other != nullptr) {
-      other->Run(absl::Milliseconds(10), true);
-    } else {
-      agent.Advance(absl::Milliseconds(10));
-    }
-  }
-}
-
-TEST_CASE("an agent that reaches only standbys asks the LAN about what it fell silent for, and speaks again",
-          "[unit]") {
-  CoreHarness agent;
-  sync::Assignment held = StandBy(kVip);
-  held.role = sync::Role::kAnnounce;
-  agent.Connect();
-  const bool chained = GENERATE(true, false);
-  const bool frozen = GENERATE(true, false);
-  INFO("chained " << chained << ", frozen " << frozen);
-  Other other(agent);
-  agent.Controller(chained ? WithKeys({held}) : CoreHarness::SnapshotOf(1, {held}));
-  REQUIRE(agent.Answers(kVip));
-  if (chained) other.Run(absl::Seconds(1), true);
-  if (frozen) {
-    agent.StandStill(absl::Seconds(1));
-    agent.Feed(Timer{});
-  } else {
-    agent.kernel.links.front().carrier = false;
-    agent.ShowKernel();
-    agent.kernel.links.front().carrier = true;
-    agent.ShowKernel();
-    SECTION("whose controller went") { agent.Feed(LinkDown{"gone"}); }
-    SECTION("whose controller leads no more") { agent.Controller(sync::NotLeader{}); }
-  }
-  REQUIRE_FALSE(agent.Answers(kVip));
-  agent.Forget();
-  RunOnStandbys(agent, absl::Milliseconds(2500), chained ? &other : nullptr);
-  CHECK(agent.Effected<Redial>() >= 2);
-  CHECK(agent.Probes(kVip) >= 1);
-  CHECK(agent.Answers(kVip));
-}
-
-TEST_CASE("an address is not taken over while an obstacle stands, and asked about once it is gone", "[unit]") {
-  CoreHarness agent;
-  sync::Assignment held = StandBy(kVip);
-  held.role = sync::Role::kAnnounce;
-  Other other(agent);
-  agent.Connect();
-  agent.Controller(WithKeys({held}));
-  other.Run(absl::Seconds(1), true);
-  agent.Feed(LinkDown{"gone"});
-  agent.kernel.links.front().addresses.push_back(Own("192.0.2.100/24"));
-  agent.ShowKernel();
-  CHECK_FALSE(agent.Answers(kVip));
-  other.Run(absl::Seconds(10), true);
-  CHECK(agent.take_overs == 0);
-  agent.kernel.links.front().addresses.pop_back();
-  agent.ShowKernel();
-  agent.Forget();
-  CHECK_FALSE(agent.Answers(kVip));
-  SECTION("nobody has it") {
-    other.Run(absl::Seconds(2), true);
-    CHECK(agent.Probes(kVip) >= 1);
-    CHECK(agent.Answers(kVip));
-  }
-  SECTION("another one has taken it over") {
-    for (int i = 0; i < 300; ++i) {
-      other.Run(absl::Milliseconds(10), true);
-      agent.See(kVip, kMacB);
-    }
-    CHECK_FALSE(agent.Answers(kVip));
-    CHECK(agent.take_overs == 0);
-  }
-}
-
-TEST_CASE("a holder that fell silent for its successor speaks again without a leader once that one is gone", "[unit]") {
-  CoreHarness agent;
-  sync::Assignment held = StandBy(kVip);
-  held.role = sync::Role::kAnnounce;
-  held.yield_to = {kMacB};
-  Other successor(agent);
-  agent.Connect();
-  agent.Controller(WithKeys({held}));
-  agent.kernel.links.front().gateways = {Ip("192.0.2.254")};
-  agent.ShowKernel();
-  successor.Run(absl::Seconds(1), true);
-  agent.Feed(LinkDown{"gone"});
-  agent.See(kVip, kMacB);
-  CHECK_FALSE(agent.Answers(kVip));
-  for (int i = 0; i < 300; ++i) {
-    successor.Run(absl::Milliseconds(10), true);
-    agent.See(kVip, kMacB);
-  }
-  CHECK_FALSE(agent.Answers(kVip));
-  for (int i = 0; i < 300; ++i) {
-    successor.Run(absl::Milliseconds(10), false);
-    agent.See("192.0.2.254", kStranger);
-  }
-  CHECK(agent.Answers(kVip));
 }
 
 }  // namespace
