@@ -272,6 +272,26 @@ TEST_CASE("a port sends what it is given, and counts what announces", "[contract
   CHECK(world->port().Send(4711, announcement[0]).code() == absl::StatusCode::kNotFound);
 }
 
+TEST_CASE("a port announces nothing that its table does not answer for when its turn comes", "[contract]") {
+  IN_EACH_WORLD(world, talk);
+  const int index = world->interface().index;
+  for (const int address : {12, 10}) {  // the first has been given up meanwhile
+    for (const std::string& frame : GratuitousFrames(world->interface().mac, talk.At(address))) {
+      CHECK(world->port().Send(index, frame).ok());
+    }
+  }
+  CHECK(world->Await([&] { return !world->heard.empty(); }));
+  CHECK(world->heard.front().sender_ip == talk.At(10));
+  world->port().Publish(std::make_shared<AnswerTable>());
+  world->heard.clear();
+  for (const std::string& frame : GratuitousFrames(world->interface().mac, talk.At(10))) {
+    CHECK(world->port().Send(index, frame).ok());
+  }
+  CHECK(world->port().Send(index, ProbeFrame(world->interface().mac, talk.At(15))).ok());
+  CHECK(world->Await([&] { return !world->heard.empty(); }));
+  CHECK(world->heard.front().target_ip == talk.At(15));
+}
+
 TEST_CASE("a port counts what is malformed and does nothing about it", "[contract]") {
   IN_EACH_WORLD(world, talk);
   std::string frame = WriteNeighbourFrame(talk.Request(talk.At(10), talk.At(1)));

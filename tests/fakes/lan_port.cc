@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/fakes/lan_port.h"
 
+#include <algorithm>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -39,8 +40,10 @@ absl::Status LanPort::Send(int ifindex, const std::string& frame) {
   const auto stats = open_.find(ifindex);
   if (process_.dead()) return absl::OkStatus();
   if (stats == open_.end()) return absl::NotFoundError(absl::StrCat("interface ", ifindex, " is not open"));
+  const std::optional<IpAddr> announced = AnnouncedBy(Bytes(frame));
+  if (announced.has_value() && !Answers(ifindex, *announced)) return absl::OkStatus();
   if (!send_(ifindex, frame)) return absl::UnavailableError(absl::StrCat("interface ", ifindex, " is gone"));
-  if (IsGratuitous(Bytes(frame))) ++stats->second.gratuitous;
+  if (announced.has_value()) ++stats->second.gratuitous;
   return absl::OkStatus();
 }
 
@@ -66,11 +69,12 @@ void LanPort::CatchUp() {
 bool LanPort::speaking() const { return !process_.frozen() && !process_.dead() && process_.Now() < answer_until_; }
 
 bool LanPort::Answers(const IpAddr& address) const {
-  if (!speaking()) return false;
-  for (const auto& [ifindex, table] : table_->interfaces) {
-    if (open_.contains(ifindex) && table.answer.contains(address)) return true;
-  }
-  return false;
+  return std::ranges::any_of(open_, [&](const auto& open) { return Answers(open.first, address); });
+}
+
+bool LanPort::Answers(int ifindex, const IpAddr& address) const {
+  const auto found = table_->interfaces.find(ifindex);
+  return speaking() && found != table_->interfaces.end() && found->second.answer.contains(address);
 }
 
 void LanPort::Judge(int ifindex, const std::string& frame, absl::Duration age) {

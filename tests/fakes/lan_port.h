@@ -50,6 +50,7 @@ class LanPort final : public FramePort {
     int ifindex = 0;
     std::string frame;
   };
+  bool Answers(int ifindex, const IpAddr& address) const;
   void Judge(int ifindex, const std::string& frame, absl::Duration age);
 
   ProcessLoop& process_;

@@ -39,13 +39,13 @@ std::string QuestionFrame(const MacAddr& mac, const IpAddr& own, const IpAddr& i
   return ToString(question);
 }
 
-bool IsGratuitous(absl::Span<const std::uint8_t> frame) {
+std::optional<IpAddr> AnnouncedBy(absl::Span<const std::uint8_t> frame) {
   if (IsIpv6Frame(frame)) {
     const NdpParse parsed = ParseNdp(frame);
-    return parsed.ok() && parsed.packet.is_announcement();
+    return parsed.ok() && parsed.packet.is_announcement() ? std::optional(parsed.packet.target) : std::nullopt;
   }
   const ArpParse parsed = ParseArp(frame);
-  return parsed.ok() && parsed.packet.gratuitous();
+  return parsed.ok() && parsed.packet.gratuitous() ? std::optional(parsed.packet.sender_ip) : std::nullopt;
 }
 
 }  // namespace berth::agent

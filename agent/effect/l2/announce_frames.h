@@ -6,6 +6,7 @@
 #define BERTH_AGENT_EFFECT_L2_ANNOUNCE_FRAMES_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,8 +29,8 @@ std::string ProbeFrame(const MacAddr& mac, const IpAddr& ip);
 // probe is answered to all nodes, which believe it.
 std::string QuestionFrame(const MacAddr& mac, const IpAddr& own, const IpAddr& ip);
 
-// Whether it is one of GratuitousFrames, whoever made it.
-bool IsGratuitous(absl::Span<const std::uint8_t> frame);
+// The address that one of GratuitousFrames announces, whoever made it; none for any other frame.
+std::optional<IpAddr> AnnouncedBy(absl::Span<const std::uint8_t> frame);
 
 }  // namespace berth::agent
 

@@ -82,15 +82,16 @@ class FramePort {
   virtual ~FramePort() = default;
 
   virtual absl::Status Start(Observer& observer) = 0;
-  // The interfaces to listen on from now, or from Start if that comes later: opens new ones, reopens failed ones, closes the rest. Keyed by index.
+  // The interfaces to listen on from now, or from Start if that comes later: opens new ones, reopens failed ones,
+  // closes the rest. Keyed by index.
   virtual void SetInterfaces(const std::vector<PortInterface>& interfaces) = 0;
   // Replaces the table the answer path reads. On return no frame received later is judged by the old one.
   virtual void Publish(std::shared_ptr<const AnswerTable> table) = 0;
   // Answers only until `until` (the loop's monotonic time): the core renews it, so a process that stood still wakes
   // mute.
   virtual void AnswerUntil(absl::Time until) = 0;
-  // Queues a whole Ethernet frame. Never blocks. Errors: NotFound for an interface not open, Unavailable when it
-  // failed.
+  // Queues a whole Ethernet frame. Never blocks. A gratuitous one is dropped if, when its turn comes, the table does
+  // not answer for its address. Errors: NotFound for an interface not open, Unavailable when it failed.
   virtual absl::Status Send(int ifindex, const std::string& frame) = 0;
   virtual std::vector<PortStats> Stats() const = 0;
 };

@@ -120,7 +120,7 @@ class PcapFramePort::Impl {
   void Judge(const InterfaceTable& table, Lane& lane, absl::Span<const std::uint8_t> frame, std::int64_t captured_ns);
   void Reply(Lane& lane);
   void SendSome();
-  void SendFromLane(Lane& lane, absl::Time now, bool may_claim);
+  void SendFromLane(Lane& lane, const InterfaceTable& table, absl::Time now);
   void CountDrops(Lane& lane);
 
   EventLoop& loop_;

@@ -276,20 +276,19 @@ void PcapFramePort::Impl::Reply(Lane& lane) {
 
 void PcapFramePort::Impl::SendSome() {
   const absl::Time now = loop_.Now();
-  bool may_claim;
-  {
-    const std::unique_lock<std::mutex> lock = LockAnswers();
-    may_claim = now < answer_until_;
-  }
+  const std::unique_lock<std::mutex> lock = LockAnswers();
   for (auto& [index, lane] : lanes_) {
-    if (lane.pcap != nullptr && lane.blocked_until <= now) SendFromLane(lane, now, may_claim);
+    if (lane.pcap != nullptr && lane.blocked_until <= now) SendFromLane(lane, TableOf(index), now);
   }
 }
 
-void PcapFramePort::Impl::SendFromLane(Lane& lane, absl::Time now, bool may_claim) {
+// Under answer_mutex_: once Publish has returned, nothing is announced that the table does not answer for.
+void PcapFramePort::Impl::SendFromLane(Lane& lane, const InterfaceTable& table, absl::Time now) {
   for (int i = 0; i < kSendPerTurn && !lane.outgoing.empty(); ++i) {
     const std::string& frame = lane.outgoing.front();
-    if (!may_claim && IsGratuitous(Bytes(frame))) {  // queued by a process that stood still since
+    const std::optional<IpAddr> announced = AnnouncedBy(Bytes(frame));
+    // It waited for its interface, or the process stood still, and meanwhile the address was given up.
+    if (announced.has_value() && (loop_.Now() >= answer_until_ || !table.answer.contains(*announced))) {
       lane.outgoing.pop_front();
       queued_.fetch_sub(1, std::memory_order_relaxed);
       continue;
@@ -301,7 +300,7 @@ void PcapFramePort::Impl::SendFromLane(Lane& lane, absl::Time now, bool may_clai
     }
     if (result != InjectResult::kSent) {
       Count(lane.counters->send_errors);
-    } else if (IsGratuitous(Bytes(frame))) {
+    } else if (announced.has_value()) {
       Count(lane.counters->gratuitous);
     }
     lane.busy_tries = 0;

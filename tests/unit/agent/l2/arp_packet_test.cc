@@ -118,6 +118,8 @@ TEST_CASE("T118: announcements are the request form, then the reply form with ta
         Padded(Hex("ffffffffffff 02005e100001 0806 0001 0800 06 04 0001 02005e100001 0a00000a 000000000000 0a00000a")));
   CHECK(AsBytes(frames[1]) ==
         Padded(Hex("ffffffffffff 02005e100001 0806 0001 0800 06 04 0002 02005e100001 0a00000a 02005e100001 0a00000a")));
+  for (const std::string& frame : frames) CHECK(AnnouncedBy(AsBytes(frame)) == kIp);
+  CHECK_FALSE(AnnouncedBy(AsBytes(ProbeFrame(kMac, kIp))).has_value());
 }
 
 TEST_CASE("T118: announcements begin at once, come again after a client's 1 s lock, and end within 10 s", "[unit]") {

@@ -28,14 +28,14 @@ TEST_CASE("T122: the announcement is an advertisement to all nodes that override
   REQUIRE(frames.size() == 1);
   CHECK(AsBytes(frames[0]) == Hex("333300000001 02005e100001 86dd 60000000 0020 3aff" + kVip + kAllNodes +
                                   "8800 fc6c 20000000" + kVip + "0201 02005e100001"));
-  CHECK(IsGratuitous(AsBytes(frames[0])));
+  CHECK(AnnouncedBy(AsBytes(frames[0])) == kIp);
 }
 
 TEST_CASE("an IPv6 probe comes from nobody and goes to the group of its target", "[unit]") {
   const std::string frame = ProbeFrame(kMac, kIp);
   CHECK(AsBytes(frame) ==
         Hex("3333ff000010 02005e100001 86dd 60000000 0018 3aff" + kNobody + kVipGroup + "8700 7d87 00000000" + kVip));
-  CHECK_FALSE(IsGratuitous(AsBytes(frame)));
+  CHECK_FALSE(AnnouncedBy(AsBytes(frame)).has_value());
 }
 
 TEST_CASE("an answer is unicast, solicited, and leaves what is known elsewhere alone", "[unit]") {
@@ -44,7 +44,7 @@ TEST_CASE("an answer is unicast, solicited, and leaves what is known elsewhere a
   const Bytes answer = Built(NdpReplyTo(asked.packet, kMac));
   CHECK(answer == Hex(kAskerMac + "02005e100001 86dd 60000000 0020 3aff" + kVip + kAsker + "8800 ddd6 40000000" + kVip +
                       "0201 02005e100001"));
-  CHECK_FALSE(IsGratuitous(answer));
+  CHECK_FALSE(AnnouncedBy(answer).has_value());
 }
 
 TEST_CASE("the answer to a probe goes to all nodes and is not solicited", "[unit]") {
@@ -54,7 +54,7 @@ TEST_CASE("the answer to a probe goes to all nodes and is not solicited", "[unit
   const Bytes answer = Built(NdpReplyTo(asked.packet, kMac));
   CHECK(answer == Hex("333300000001 02005e100001 86dd 60000000 0020 3aff" + kVip + kAllNodes + "8800 1c6d 00000000" +
                       kVip + "0201 02005e100001"));
-  CHECK_FALSE(IsGratuitous(answer));
+  CHECK_FALSE(AnnouncedBy(answer).has_value());
 }
 
 TEST_CASE("a solicitation is read field by field", "[unit]") {
