@@ -125,6 +125,7 @@ v1::Address ToProto(const model::AddressView& view) {
   if (google::protobuf::Timestamp since; ToTimestamp(view.since, since)) *out.mutable_since() = since;
   out.set_message(view.message);
   AddStrings(view.refusals, out.mutable_refusals());
+  out.set_ordered(view.ordered);
   return out;
 }
 

@@ -145,10 +145,7 @@ void Holders::Act(Holding& h, const plan::Placement& placement) {
     h.move().decide_anew = true;  // its successor announces by now: calling that back would be a second move
     return;
   }
-  if (h.moving != nullptr && !h.moving->ordered.empty() && placement.holder != h.moving->ordered) {
-    h.moving->ordered.clear();  // it cannot hold it any more
-    h.moving->reason.clear();
-  }
+  if (h.moving != nullptr && !h.moving->ordered.empty() && placement.holder != h.moving->ordered) ForgetOrder(h);
   h.refusals = placement.refusals;
   for (const std::string& node : h.barred) h.refusals.push_back({node, "it rejected the address a moment ago"});
   std::vector<std::string> candidates = placement.candidates;

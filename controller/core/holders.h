@@ -172,6 +172,7 @@ class Holders {
   void StartMove(Holding& h, const std::string& next);
   void CancelMove(Holding& h);
   void FinishMove(Holding& h);
+  void ForgetOrder(Holding& h);
   void ForgetOrders();
   void NextOfRebalance();
   void SetRival(Holding& h, std::optional<MacAddr> mac);

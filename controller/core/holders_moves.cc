@@ -124,6 +124,16 @@ void Holders::Move(const IpAddr& address, const std::string& node, const std::st
   h.move().ordered = node;
   h.move().reason = reason;
   Dirty(address);
+  observer_.on_changed(address);
+}
+
+// That node cannot hold it any more; the refusals say why.
+void Holders::ForgetOrder(Holding& h) {
+  ctx_.Warn("an order to move an address is forgotten, since the node cannot hold it",
+            {{"address", h.address.ToString()}, {"node", h.moving->ordered}});
+  h.moving->ordered.clear();
+  h.moving->reason.clear();
+  observer_.on_changed(h.address);
 }
 
 std::vector<plan::Shift> Holders::PlanRebalance() const {

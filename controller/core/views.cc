@@ -97,6 +97,7 @@ model::AddressView ControllerCore::View(const IpAddr& address, absl::Duration wa
   v.candidates = h->candidates;
   v.since = h->since + wall_offset;
   v.message = h->message;
+  if (h->moving != nullptr) v.ordered = h->moving->ordered;
   for (const plan::Refusal& r : h->refusals) v.refusals.push_back(absl::StrCat(r.node, ": ", r.why));
   if (h->rival) {
     v.state = model::AddressState::kConflict;

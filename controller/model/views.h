@@ -54,6 +54,7 @@ struct AddressView {
   absl::Time since = absl::InfinitePast();  // wall time of the last change of state or holder
   std::string message;
   std::vector<std::string> refusals;  // "node2: interface eth0 has no carrier"
+  std::string ordered = {};           // the node that it is moving to by order; empty when there is no order
 };
 
 enum class AgentState : std::uint8_t { kReady, kDraining, kControlLost, kLost, kRejected };

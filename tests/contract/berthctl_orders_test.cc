@@ -121,6 +121,39 @@ TEST_CASE("berthctl move waits until the node answers for the address", "[contra
   CHECK(there.out == "192.168.50.50 is with node2 already\n");
 }
 
+// The fake controller takes the order, and has it no more a moment later. Told in turn until it is heard: who watches
+// gets the newest only.
+void ForgetOrder(FakeAdminBackend& backend, RealEventLoop& loop, const std::string& why, const std::string& other,
+                 bool has = true) {
+  loop.RunAfter(absl::Milliseconds(20), [&backend, &loop, why, other, has] {
+    if (backend.orders.empty()) return ForgetOrder(backend, loop, why, other);
+    model::ChangeView change;
+    change.address = backend.addresses[Ip(kVip)];
+    change.address->ordered = has ? "node2" : other;
+    if (!has && !why.empty()) change.address->refusals = {"node1: it is too warm", why};
+    backend.Announce(change);
+    ForgetOrder(backend, loop, why, other, !has);
+  });
+}
+
+TEST_CASE("berthctl move does not wait for an order that the controller has forgotten, and says why", "[contract]") {
+  AdminStage stage(FillSmallCluster);
+  std::string why, other, expected;
+  SECTION("the node can hold it no longer") {
+    why = "node2: its agent is lost";
+    expected = why;
+  }
+  SECTION("somebody else has ordered otherwise") {
+    other = "node3";
+    expected = "another one moves it to node3";
+  }
+  stage.OnLoop([&](FakeAdminBackend& backend) { ForgetOrder(backend, stage.loop(), why, other); });
+  const Ran ran = RunOn(stage, "move 192.168.50.50 node2");
+  CHECK(ran.code == 1);
+  CHECK(ran.out.empty());
+  CHECK(ran.err == "berthctl: the order to move 192.168.50.50 to node2 is forgotten: " + expected + "\n");
+}
+
 TEST_CASE("berthctl rebalance --dry-run prints the plan and orders nothing", "[contract]") {
   AdminStage stage(FillSmallCluster);
   CHECK(RunOn(stage, "rebalance --dry-run").err == "the load is even already\n");

@@ -3,6 +3,7 @@
 // far as they promise to.
 #include <catch2/catch.hpp>
 
+#include "absl/strings/match.h"
 #include "tests/system/stories.h"
 
 namespace berth::system {
@@ -281,10 +282,16 @@ TEST_CASE("a move whose node is lost on the way leaves the address where it is",
   const std::string other = holder == "node1" ? "node2" : "node1";
   const absl::Time ordered = AskOn(world);
   world.wire.Cut(other, true);
-  REQUIRE(LeaderOf(world).MoveAddress(vip, other).ok());
+  const auto taken = LeaderOf(world).MoveAddress(vip, other);
+  REQUIRE(taken.ok());
+  CHECK(taken->ordered == other);
   world.Run(absl::Seconds(3));
   CHECK(world.HolderOf(vip) == holder);
-  // And the order is forgotten with it.
+  // And the order is forgotten with it, and why.
+  const model::AddressView view = world.Explain(vip);
+  CHECK(view.ordered == "");
+  REQUIRE(view.refusals.size() == 1);
+  CHECK(absl::StartsWith(view.refusals.front(), other + ": "));
   world.wire.Cut(other, false);
   world.Run(absl::Seconds(5));
   CHECK(world.HolderOf(vip) == holder);

@@ -3,12 +3,21 @@
 
 #include <cstddef>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace berth::ctl {
 namespace {
 
 constexpr std::size_t kNamed = 10;
+
+std::string WhyForgotten(const v1::Address& address, const std::string& node) {
+  if (!address.ordered().empty()) return absl::StrCat("another one moves it to ", address.ordered());
+  for (const std::string& refusal : address.refusals()) {
+    if (absl::StartsWith(refusal, absl::StrCat(node, ": "))) return refusal;
+  }
+  return address.message().empty() ? absl::StrCat(node, " cannot hold it any longer") : address.message();
+}
 
 }  // namespace
 
@@ -21,10 +30,24 @@ std::string Arrivals::Take(const v1::Change& change) {
     awaited_.erase(it);
     return absl::StrCat(address.address(), " was released meanwhile");
   }
-  const Goal& goal = it->second;
+  Goal& goal = it->second;
+  if (Forgotten(address, goal)) {
+    awaited_.erase(it);
+    return "";
+  }
   if (!HasHolder(address) || (address.holder() == goal.node) != goal.at) return "";
   awaited_.erase(it);
   return absl::StrCat(address.address(), " moved to ", address.holder());
+}
+
+// Whether the controller had the order and has it no more, though the address is elsewhere.
+bool Arrivals::Forgotten(const v1::Address& address, Goal& goal) {
+  const bool had = goal.ordered;
+  goal.ordered = goal.at && address.ordered() == goal.node;
+  if (!had || goal.ordered || address.holder() == goal.node) return false;
+  forgotten_.push_back(absl::StrCat("the order to move ", address.address(), " to ", goal.node,
+                                    " is forgotten: ", WhyForgotten(address, goal.node)));
+  return true;
 }
 
 std::string Arrivals::Missing() const {

@@ -40,12 +40,17 @@ Outcome GiveAndWait(Client& client, const Console& console, std::chrono::millise
       },
       deadline);
   if (!given.ok()) return given;
+  if (!arrivals.forgotten().empty()) {
+    std::vector<std::string> what = arrivals.forgotten();
+    if (!arrivals.done()) what.push_back(absl::StrCat("not moved yet: ", arrivals.Missing()));
+    return Outcome::Refused(absl::StrJoin(what, "; "));
+  }
   if (begun && arrivals.done()) return Outcome::Done();
   if (!begun) return watched;
   if (std::chrono::system_clock::now() >= deadline) {
-    return Outcome::Refused(
-        absl::StrCat("not moved within ", std::chrono::duration_cast<std::chrono::seconds>(limit).count(),
-                     " s: ", arrivals.Missing(), "; berthctl explain address tells why, and the order stands"));
+    return Outcome::Refused(absl::StrCat(
+        "not moved within ", std::chrono::duration_cast<std::chrono::seconds>(limit).count(),
+        " s: ", arrivals.Missing(), "; berthctl explain address tells why; the order stands while it can be obeyed"));
   }
   return {watched.code, absl::StrCat("the order was taken, but then: ", watched.message)};
 }
