@@ -275,18 +275,18 @@ TEST_CASE("a port sends what it is given, and counts what announces", "[contract
 TEST_CASE("a port announces nothing that its table does not answer for when its turn comes", "[contract]") {
   IN_EACH_WORLD(world, talk);
   const int index = world->interface().index;
-  for (const int address : {12, 10}) {  // the first has been given up meanwhile
-    for (const std::string& frame : GratuitousFrames(world->interface().mac, talk.At(address))) {
-      CHECK(world->port().Send(index, frame).ok());
-    }
-  }
-  CHECK(world->Await([&] { return !world->heard.empty(); }));
-  CHECK(world->heard.front().sender_ip == talk.At(10));
+  const auto announce = [&](int host) {
+    const std::vector<std::string> frames = GratuitousFrames(world->interface().mac, talk.At(host));
+    for (const std::string& frame : frames) CHECK(world->port().Send(index, frame).ok());
+    return frames.size();
+  };
+  announce(12);  // given up meanwhile
+  const std::size_t frames = announce(10);
+  CHECK(world->Await([&] { return world->heard.size() == frames; }));
+  for (const ArpPacket& heard : world->heard) CHECK(heard.sender_ip == talk.At(10));
   world->port().Publish(std::make_shared<AnswerTable>());
   world->heard.clear();
-  for (const std::string& frame : GratuitousFrames(world->interface().mac, talk.At(10))) {
-    CHECK(world->port().Send(index, frame).ok());
-  }
+  announce(10);
   CHECK(world->port().Send(index, ProbeFrame(world->interface().mac, talk.At(15))).ok());
   CHECK(world->Await([&] { return !world->heard.empty(); }));
   CHECK(world->heard.front().target_ip == talk.At(15));

@@ -22,6 +22,9 @@ rules:
 """
 
 
+MOST_LINE = 1 << 16  # bytes; such lines have a few hundred
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
     user: str
@@ -62,10 +65,13 @@ class AuditLog:
         self.path = path
 
     def mark(self):
-        """The place where the log ends now."""
+        """The place where the log's last whole line ends now."""
         try:
             with open(self.path, "rb") as log:
-                return log.seek(0, 2)
+                end = log.seek(0, 2)
+                begin = max(0, end - MOST_LINE)
+                log.seek(begin)
+                return begin + log.read(end - begin).rfind(b"\n") + 1
         except FileNotFoundError:
             return 0
 
