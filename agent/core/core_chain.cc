@@ -74,7 +74,8 @@ void AgentCore::Impl::UpdateGroups(Links& links) {
     const std::shared_ptr<Group> group = weak.lock();
     const Meaning& link = MeaningOf(group->rule, group->sample, links);
     const auto* where = std::get_if<std::shared_ptr<const PortInterface>>(&link);
-    if (group->where != nullptr && where == nullptr) cut_off.insert(group.get());
+    const bool same = where != nullptr && group->where != nullptr && (*where)->index == group->where->index;
+    if (group->where != nullptr && !same) cut_off.insert(group.get());
     group->where = where == nullptr ? nullptr : *where;
     for (std::size_t i = 0; i < group->paths.size(); ++i) {
       const sync::Candidate& candidate = group->candidates[i];

@@ -62,7 +62,7 @@ void AgentCore::Impl::Reconcile() {
     Localize(entry, drifted);
     if (entry.problem != nullptr) {
       MuteObstructed(entry);
-    } else if (entry.obstructed && entry.established) {
+    } else if (entry.obstructed && entry.established && entry.mute == Mute::kAway) {
       entry.obstructed = false;
       WriteAddress("nothing keeps an address from being announced any more", address, "waits_for",
                    leader_heard_ ? "the leader's word" : "the LAN, which is asked who has it");

@@ -107,8 +107,9 @@ void AgentCore::Impl::Unmute(Entry& entry) {
 
 // By the time the obstacle is gone another node may have the address: a leader's newer word or a probe is needed first.
 void AgentCore::Impl::MuteObstructed(Entry& entry) {
-  if (entry.assignment.role != Role::kAnnounce || entry.mute != Mute::kNone) return;
+  if (entry.assignment.role != Role::kAnnounce || (entry.mute != Mute::kNone && entry.mute != Mute::kAway)) return;
   entry.obstructed = true;
+  if (entry.mute == Mute::kAway) return;
   MuteEntry(entry, Mute::kAway, leader_heard_ ? absl::InfiniteFuture() : now_ + kGrace);
 }
 

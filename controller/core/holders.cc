@@ -336,8 +336,7 @@ void Holders::Unhold(Holding& h, const std::string& why) {
   if (h.moving != nullptr) {  // whoever has it next has it from the same one, and for the same reason but for an order
     Holding::Move& move = *h.moving;
     if (move.reason.empty() || !move.ordered.empty()) move.reason = Holding::Move::kUnable;
-    move.ordered.clear();
-    move.decide_anew = false;
+    move.decide_anew = false;  // an order stands: the node that it names may hold the address still
   }
   Changed(h, Phase::kUnheld);
 }
@@ -372,6 +371,7 @@ void Holders::Changed(Holding& h, Phase phase) {
       ctx_.Count(Observe::What::kFailover, 1, move->reason);
       if (move->reason == "agent lost") ctx_.Count(Observe::What::kFailoverSeconds, absl::ToDoubleSeconds(took));
     }
+    if (move != nullptr && move->decide_anew) DecideAnew(h, *move);
   }
   observer_.on_changed(h.address);
 }

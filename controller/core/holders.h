@@ -172,6 +172,7 @@ class Holders {
   void StartMove(Holding& h, const std::string& next);
   void CancelMove(Holding& h);
   void FinishMove(Holding& h);
+  void DecideAnew(Holding& h, const Holding::Move& move);
   void ForgetOrder(Holding& h);
   void ForgetOrders();
   void NextOfRebalance();

@@ -70,13 +70,15 @@ void Holders::CancelMove(Holding& h) {
 }
 
 void Holders::FinishMove(Holding& h) {
-  const Holding::Move move = h.move();
   const std::string from = std::exchange(h.holder, std::exchange(h.next, ""));
   SetRival(h, std::nullopt);
   h.message.clear();
   Mute(h, from);
   Changed(h, Phase::kHeld);
-  if (!move.decide_anew) return;
+}
+
+// What was to be decided once `move` had ended.
+void Holders::DecideAnew(Holding& h, const Holding::Move& move) {
   if (!move.ordered.empty() && move.ordered != h.holder) {  // an order that came meanwhile
     h.move().ordered = move.ordered;
     h.move().reason = move.reason;
@@ -132,7 +134,7 @@ void Holders::ForgetOrder(Holding& h) {
   ctx_.Warn("an order to move an address is forgotten, since the node cannot hold it",
             {{"address", h.address.ToString()}, {"node", h.moving->ordered}});
   h.moving->ordered.clear();
-  h.moving->reason.clear();
+  if (!h.holder.empty()) h.moving->reason.clear();  // else it says why nobody has it
   observer_.on_changed(h.address);
 }
 

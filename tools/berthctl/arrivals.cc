@@ -16,7 +16,7 @@ std::string WhyForgotten(const v1::Address& address, const std::string& node) {
   for (const std::string& refusal : address.refusals()) {
     if (absl::StartsWith(refusal, absl::StrCat(node, ": "))) return refusal;
   }
-  return address.message().empty() ? absl::StrCat(node, " cannot hold it any longer") : address.message();
+  return address.message().empty() ? "the controller has it no more" : address.message();
 }
 
 }  // namespace

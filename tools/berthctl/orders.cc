@@ -41,9 +41,11 @@ Outcome GiveAndWait(Client& client, const Console& console, std::chrono::millise
       deadline);
   if (!given.ok()) return given;
   if (!arrivals.forgotten().empty()) {
-    std::vector<std::string> what = arrivals.forgotten();
-    if (!arrivals.done()) what.push_back(absl::StrCat("not moved yet: ", arrivals.Missing()));
-    return Outcome::Refused(absl::StrJoin(what, "; "));
+    std::string what = absl::StrJoin(arrivals.forgotten(), "; ");
+    if (arrivals.done()) return Outcome::Refused(std::move(what));
+    absl::StrAppend(&what, "; not moved yet: ", arrivals.Missing());
+    if (std::chrono::system_clock::now() >= deadline) return Outcome::Refused(std::move(what));
+    return {watched.code, absl::StrCat(what, ": ", watched.message)};
   }
   if (begun && arrivals.done()) return Outcome::Done();
   if (!begun) return watched;

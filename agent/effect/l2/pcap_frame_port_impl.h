@@ -2,9 +2,9 @@
 // agent/effect/l2/pcap_frame_port_impl.h -- the inside of PcapFramePort. Internal.
 //
 // What crosses threads is guarded by one of three locks. `answer_mutex_` covers judging the frames of one turn and
-// sending the answers to them, so that Publish and AnswerUntil cut off answers exactly; they wait for one turn at most,
-// 0.1 ms. `control_mutex_` covers the mailbox: what the loop wants, what was opened, what to send. No system call but
-// reading frames and sending their answers is made under either.
+// sending the answers to them, and sending a few frames that wait, so that Publish and AnswerUntil cut off answers and
+// announcements exactly; they wait for one turn at most, 0.1 ms. `control_mutex_` covers the mailbox: what the loop
+// wants, what was opened, what to send. No system call but reading and sending frames is made under either.
 #ifndef BERTH_AGENT_EFFECT_L2_PCAP_FRAME_PORT_IMPL_H_
 #define BERTH_AGENT_EFFECT_L2_PCAP_FRAME_PORT_IMPL_H_
 
@@ -133,7 +133,7 @@ class PcapFramePort::Impl {
   // Taken by LockAnswers only. A mutex goes to whoever is running, so in a flood the port thread would take it again
   // and again before the loop, which has to wake up first. Who waits for it keeps the turnstile, and so comes next.
   std::mutex turnstile_;
-  std::mutex answer_mutex_;  // guards table_ and answer_until_, and is held while an answer is sent
+  std::mutex answer_mutex_;  // guards table_ and answer_until_, and is held while frames are sent
   std::shared_ptr<const AnswerTable> table_ = std::make_shared<AnswerTable>();
   absl::Time answer_until_ = absl::InfinitePast();
 

@@ -276,9 +276,10 @@ void PcapFramePort::Impl::Reply(Lane& lane) {
 
 void PcapFramePort::Impl::SendSome() {
   const absl::Time now = loop_.Now();
-  const std::unique_lock<std::mutex> lock = LockAnswers();
   for (auto& [index, lane] : lanes_) {
-    if (lane.pcap != nullptr && lane.blocked_until <= now) SendFromLane(lane, TableOf(index), now);
+    if (lane.pcap == nullptr || lane.outgoing.empty() || lane.blocked_until > now) continue;
+    const std::unique_lock<std::mutex> lock = LockAnswers();
+    SendFromLane(lane, TableOf(index), now);
   }
 }
 
@@ -289,6 +290,7 @@ void PcapFramePort::Impl::SendFromLane(Lane& lane, const InterfaceTable& table, 
     const std::optional<IpAddr> announced = AnnouncedBy(Bytes(frame));
     // It waited for its interface, or the process stood still, and meanwhile the address was given up.
     if (announced.has_value() && (loop_.Now() >= answer_until_ || !table.answer.contains(*announced))) {
+      lane.busy_tries = 0;
       lane.outgoing.pop_front();
       queued_.fetch_sub(1, std::memory_order_relaxed);
       continue;

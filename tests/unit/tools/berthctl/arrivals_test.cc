@@ -52,6 +52,36 @@ TEST_CASE("an address that is released meanwhile is awaited no more", "[unit]") 
   CHECK(arrivals.done());
 }
 
+TEST_CASE("an order that the controller had and has no more is forgotten, unless it was carried out", "[unit]") {
+  const auto ordered = [](v1::Change change, const std::string& node) {
+    change.mutable_address()->set_ordered(node);
+    return change;
+  };
+  Arrivals arrivals;
+  arrivals.AwaitAt("node2", "192.0.2.1");
+  CHECK(arrivals.Take(At("192.0.2.1", "node1")).empty());  // from before the order
+  CHECK_FALSE(arrivals.done());
+  CHECK(arrivals.Take(ordered(At("192.0.2.1", "node1"), "node2")).empty());
+  SECTION("it was") {
+    CHECK(arrivals.Take(ordered(At("192.0.2.1", "node2", v1::Address::UNHELD), "node2")).empty());
+    CHECK(arrivals.Take(At("192.0.2.1", "node2")) == "192.0.2.1 moved to node2");
+    CHECK(arrivals.forgotten().empty());
+  }
+  SECTION("it was not, and nothing is said of why") {
+    CHECK(arrivals.Take(At("192.0.2.1", "node1")).empty());
+    CHECK(arrivals.forgotten() == std::vector<std::string>{"the order to move 192.0.2.1 to node2 is forgotten: the "
+                                                           "controller has it no more"});
+  }
+  SECTION("its Service is gone meanwhile") {
+    CHECK(arrivals.Take(ordered(At("192.0.2.1", "", v1::Address::UNHELD), "node2")).empty());
+    v1::Change gone = At("192.0.2.1", "");
+    gone.set_kind(v1::Change::GONE);
+    CHECK(arrivals.Take(gone) == "192.0.2.1 was released meanwhile");
+    CHECK(arrivals.forgotten().empty());
+  }
+  CHECK(arrivals.done());
+}
+
 TEST_CASE("of many that are missing the first are named", "[unit]") {
   Arrivals arrivals;
   for (int i = 10; i < 23; ++i) arrivals.AwaitAt("node2", absl::StrCat("192.0.2.", i));
