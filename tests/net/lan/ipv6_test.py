@@ -298,6 +298,8 @@ class Defended(Ipv6Test):
         lab = self.cluster6(nodes=2)
         holder = self.holder()
         self.assertEqual(self.connect(), holder.name)
+        self.listen()
+        self.tap.wait_all_told()  # a repetition in the pause before its probe would tell it as well, and it would not ask
         greedy = lab.add_host("greedy", "192.168.50.98")
         for interface in ("all", "eth0"):
             greedy.sysctl(f"net.ipv6.conf.{interface}.accept_dad", "1")
