@@ -38,9 +38,7 @@ bool AgentCore::Impl::MaySpeak(const Entry& entry) const {
 }
 
 void AgentCore::Impl::UpdateVoice(Entry& entry) {
-  if (!MaySpeak(entry)) {
-    return Hush(entry);
-  }
+  if (!MaySpeak(entry)) return Hush(entry);
   if (entry.continued) return SpeakOn(entry);
   if (entry.voice != Voice::kSilent && *entry.port == *entry.where) return;
   if (entry.voice == Voice::kSpeaking) {  // the interface, or its MAC, is another one now: tell the LAN again

@@ -289,21 +289,18 @@ void PcapFramePort::Impl::SendFromLane(Lane& lane, const InterfaceTable& table, 
     const std::string& frame = lane.outgoing.front();
     const std::optional<IpAddr> announced = AnnouncedBy(Bytes(frame));
     // It waited for its interface, or the process stood still, and meanwhile the address was given up.
-    if (announced.has_value() && (loop_.Now() >= answer_until_ || !table.answer.contains(*announced))) {
-      lane.busy_tries = 0;
-      lane.outgoing.pop_front();
-      queued_.fetch_sub(1, std::memory_order_relaxed);
-      continue;
-    }
-    const InjectResult result = lane.pcap->Inject(Bytes(frame));
-    if (result == InjectResult::kBusy && ++lane.busy_tries < kMaxBusyTries) {
-      lane.blocked_until = now + kBusyPause;
-      return;
-    }
-    if (result != InjectResult::kSent) {
-      Count(lane.counters->send_errors);
-    } else if (announced.has_value()) {
-      Count(lane.counters->gratuitous);
+    const bool given_up = announced.has_value() && (loop_.Now() >= answer_until_ || !table.answer.contains(*announced));
+    if (!given_up) {
+      const InjectResult result = lane.pcap->Inject(Bytes(frame));
+      if (result == InjectResult::kBusy && ++lane.busy_tries < kMaxBusyTries) {
+        lane.blocked_until = now + kBusyPause;
+        return;
+      }
+      if (result != InjectResult::kSent) {
+        Count(lane.counters->send_errors);
+      } else if (announced.has_value()) {
+        Count(lane.counters->gratuitous);
+      }
     }
     lane.busy_tries = 0;
     lane.outgoing.pop_front();

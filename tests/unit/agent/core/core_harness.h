@@ -197,6 +197,10 @@ class CoreHarness {
            Effected<RemoveEverything>();
   }
   AgentCore& core() { return *core_; }
+  // Of `kernel`; it must be there. ShowKernel tells the agent what was changed.
+  Link& LinkAt(int index) {
+    return *std::ranges::find_if(kernel.links, [&](const Link& link) { return link.index == index; });
+  }
 
   KernelState kernel;
   bool elder = false;          // when it starts
@@ -228,12 +232,6 @@ class CoreHarness {
   bool order_broken = false;
 
  private:
-  Link* MutableLink(int index) {
-    for (Link& link : kernel.links) {
-      if (link.index == index) return &link;
-    }
-    return nullptr;
-  }
   void Answer(bool hold, Event event) { (hold ? held : queue_).push_back(std::move(event)); }
 
   void Do(const EnsureVipInterface&) {
@@ -256,7 +254,7 @@ class CoreHarness {
   void Do(const AddAddress& e) {
     if (!silence.addresses.contains(e.address)) order_broken = true;
     if (add_status.ok()) {
-      MutableLink(e.ifindex)->addresses.push_back(Ours(e.address.ToString()));
+      LinkAt(e.ifindex).addresses.push_back(Ours(e.address.ToString()));
       if (echo) Answer(hold_adds, KernelChanged{std::make_shared<KernelState>(kernel)});
     }
     Answer(hold_adds, AddressesDone{{{e.ifindex, e.address, true, add_status}}});
@@ -265,7 +263,7 @@ class CoreHarness {
     if (Answers(e.address.ToString())) order_broken = true;
     if (!silence.addresses.contains(e.address)) order_broken = true;
     if (remove_status.ok()) {
-      std::erase_if(MutableLink(e.ifindex)->addresses,
+      std::erase_if(LinkAt(e.ifindex).addresses,
                     [&](const LinkAddress& a) { return a.ours && a.cidr.address() == e.address; });
       Answer(false, KernelChanged{std::make_shared<KernelState>(kernel)});
     }

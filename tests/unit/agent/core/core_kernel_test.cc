@@ -18,14 +18,9 @@ CoreHarness Connected(std::vector<sync::Assignment> assignments) {
   return agent;
 }
 
-Link& LinkOf(CoreHarness& agent, int index) {
-  return *std::find_if(agent.kernel.links.begin(), agent.kernel.links.end(),
-                       [&](const Link& l) { return l.index == index; });
-}
-
 TEST_CASE("an address deleted by hand is added again while it is answered for", "[unit]") {
   CoreHarness agent = Connected({Announce("192.0.2.10")});
-  LinkOf(agent, kBerth0).addresses.clear();
+  agent.LinkAt(kBerth0).addresses.clear();
   agent.ShowKernel();
   CHECK(agent.Local("192.0.2.10"));
   CHECK(agent.repairs == 1);
@@ -36,7 +31,7 @@ TEST_CASE("an address deleted by hand is added again while it is answered for", 
 TEST_CASE("whoever takes an address off again and again is answered once a second", "[unit]") {
   CoreHarness agent = Connected({Announce("192.0.2.10")});
   for (int i = 0; i < 20; ++i) {
-    LinkOf(agent, kBerth0).addresses.clear();
+    agent.LinkAt(kBerth0).addresses.clear();
     agent.ShowKernel();
     agent.Advance(absl::Milliseconds(100));
   }
@@ -49,7 +44,7 @@ TEST_CASE("whoever takes an address off again and again is answered once a secon
 TEST_CASE("an agent out of contact leaves alone what another agent of its node makes local", "[unit]") {
   CoreHarness agent = Connected({Announce("192.0.2.10")});
   agent.Feed(LinkDown{"gone"});
-  LinkOf(agent, kBerth0).addresses.push_back(Ours("192.0.2.99"));
+  agent.LinkAt(kBerth0).addresses.push_back(Ours("192.0.2.99"));
   agent.ShowKernel();
   agent.Advance(absl::Seconds(30));
   CHECK(agent.Local("192.0.2.99"));
@@ -74,7 +69,7 @@ TEST_CASE("a removed interface of ours is made again with its addresses", "[unit
 
 TEST_CASE("a new MAC of the interface is announced to the LAN", "[unit]") {
   CoreHarness agent = Connected({Announce("192.0.2.10")});
-  LinkOf(agent, kEth0).mac = kMacC;
+  agent.LinkAt(kEth0).mac = kMacC;
   agent.ShowKernel();
   CHECK(agent.table->interfaces.at(kEth0).mac == kMacC);
   REQUIRE(agent.Gratuitous("192.0.2.10") == 2);
@@ -85,7 +80,7 @@ TEST_CASE("a new MAC of the interface is announced to the LAN", "[unit]") {
 TEST_CASE("an interface without carrier silences its addresses until it is back and the leader confirms them",
           "[unit]") {
   CoreHarness agent = Connected({Announce("192.0.2.10")});
-  LinkOf(agent, kEth0).carrier = false;
+  agent.LinkAt(kEth0).carrier = false;
   agent.ShowKernel();
   CHECK_FALSE(agent.Answers("192.0.2.10"));
   CHECK(agent.Local("192.0.2.10"));
@@ -93,7 +88,7 @@ TEST_CASE("an interface without carrier silences its addresses until it is back 
   CHECK_FALSE(agent.Last<sync::Report>()->interfaces->at(0).up);
   CHECK(agent.Last<sync::Report>()->announced->empty());
   agent.Forget();
-  LinkOf(agent, kEth0).carrier = true;
+  agent.LinkAt(kEth0).carrier = true;
   agent.ShowKernel();
   CHECK_FALSE(agent.Answers("192.0.2.10"));  // somebody else may have taken over meanwhile
   CHECK(agent.Gratuitous("192.0.2.10") == 0);
@@ -106,12 +101,12 @@ TEST_CASE("a leader's first word from before an interface came back does not mak
   CoreHarness agent = Connected({Announce("192.0.2.10")});
   agent.Feed(LinkDown{"gone"});
   agent.Connect();
-  LinkOf(agent, kEth0).carrier = false;
+  agent.LinkAt(kEth0).carrier = false;
   agent.ShowKernel();
   agent.Controller(CoreHarness::SnapshotOf(1, {Announce("192.0.2.10")}));  // it was on its way
   REQUIRE(agent.Last<sync::Rejected>().has_value());
   agent.Forget();
-  LinkOf(agent, kEth0).carrier = true;
+  agent.LinkAt(kEth0).carrier = true;
   agent.ShowKernel();
   CHECK_FALSE(agent.Answers("192.0.2.10"));  // by now the leader has it that this node cannot have it
   CHECK(agent.Gratuitous("192.0.2.10") == 0);
@@ -181,7 +176,7 @@ TEST_CASE("leftovers stay, silent, until the first snapshot says what is not our
 
 TEST_CASE("an address that the node takes for itself is given up and no longer silenced", "[unit]") {
   CoreHarness agent = Connected({Announce("192.0.2.10")});
-  LinkOf(agent, kEth0).addresses.push_back(Own("192.0.2.10/24"));
+  agent.LinkAt(kEth0).addresses.push_back(Own("192.0.2.10/24"));
   agent.ShowKernel();
   CHECK_FALSE(agent.Answers("192.0.2.10"));
   CHECK_FALSE(agent.silence.addresses.contains(Ip("192.0.2.10")));

@@ -19,11 +19,6 @@ CoreHarness Connected(std::vector<sync::Assignment> assignments) {
   return agent;
 }
 
-Link& LinkOf(CoreHarness& agent, int index) {
-  return *std::find_if(agent.kernel.links.begin(), agent.kernel.links.end(),
-                       [&](const Link& l) { return l.index == index; });
-}
-
 struct Obstacle {
   std::string name;
   std::function<void(CoreHarness&)> begin, end;
@@ -33,20 +28,20 @@ std::vector<Obstacle> Obstacles() {
   return {
       {"its interface has no carrier",
        [](CoreHarness& agent) {
-         LinkOf(agent, kEth0).carrier = false;
+         agent.LinkAt(kEth0).carrier = false;
          agent.ShowKernel();
        },
        [](CoreHarness& agent) {
-         LinkOf(agent, kEth0).carrier = true;
+         agent.LinkAt(kEth0).carrier = true;
          agent.ShowKernel();
        }},
       {"the node has it as its own address",
        [](CoreHarness& agent) {
-         LinkOf(agent, kEth0).addresses.push_back(Own("192.0.2.10/24"));
+         agent.LinkAt(kEth0).addresses.push_back(Own("192.0.2.10/24"));
          agent.ShowKernel();
        },
        [](CoreHarness& agent) {
-         LinkOf(agent, kEth0).addresses.pop_back();
+         agent.LinkAt(kEth0).addresses.pop_back();
          agent.ShowKernel();
        }},
       {"the interface for addresses is gone and cannot be made",
@@ -63,7 +58,7 @@ std::vector<Obstacle> Obstacles() {
       {"somebody took it off and the kernel refuses it",
        [](CoreHarness& agent) {
          agent.add_status = absl::ResourceExhaustedError("no buffer space");
-         LinkOf(agent, kBerth0).addresses.clear();
+         agent.LinkAt(kBerth0).addresses.clear();
          agent.ShowKernel();
        },
        [](CoreHarness& agent) {
@@ -125,7 +120,7 @@ TEST_CASE("what could not be announced when the leader was lost is asked about, 
   agent.Feed(LinkDown{"gone"});
   agent.hold_adds = false;
   for (const Event& event : std::exchange(agent.held, {})) agent.Feed(event);
-  LinkOf(agent, kEth0).addresses.pop_back();
+  agent.LinkAt(kEth0).addresses.pop_back();
   agent.ShowKernel();
   CHECK(agent.Local(kVip));
   CHECK_FALSE(agent.Answers(kVip));
