@@ -189,7 +189,9 @@ void AgentCore::Impl::On(const SilenceDone& e) {
 
 void AgentCore::Impl::On(const CleanupDone& e) {
   if (!cleaning_) return;
-  Send(sync::Report{.interfaces = {}, .announced = std::vector<sync::AnnouncedAddress>{}, .conflicts = {}});
+  sync::Report report{.interfaces = {}, .announced = std::vector<sync::AnnouncedAddress>{}, .conflicts = {}};
+  report.cleaned = e.status.ok();  // else whoever runs this agent starts it again, and it is told anew
+  Send(report);
   if (e.status.ok()) {
     Write(Log::Level::kInfo, "everything Berth set on this node is taken away");
   } else {

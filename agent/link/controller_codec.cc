@@ -157,6 +157,7 @@ struct PayloadWriter {
     }
     to->set_leaving(m.leaving);
     to->set_wall_ns(m.wall_ns);
+    to->set_cleaned(m.cleaned);
   }
 };
 

@@ -300,6 +300,7 @@ struct Report {  // sections that are absent have not changed since the last Hel
   bool leaving = false;   // SIGTERM: hand my addresses over, then I end
   std::optional<std::vector<NodeFinding>> findings = std::nullopt;  // the worst first, at most kMaxFindings
   std::int64_t wall_ns = 0;  // as in Hello; in the answer to a census
+  bool cleaned = false;  // after Cleanup: nothing of ours is left on the node, and I end
   friend bool operator==(const Report&, const Report&) = default;
 };
 using AgentMessage = std::variant<Hello, Heartbeat, Applied, Rejected, ProbeResult, Report>;

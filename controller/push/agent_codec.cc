@@ -235,6 +235,7 @@ sync::Report Read(WireReader& in, const Path& at, const v1::Report& m) {
     out.findings = ReadList(in, {&list, "findings"}, m.findings().findings(), sync::kMaxFindings);
   }
   out.leaving = m.leaving();
+  out.cleaned = m.cleaned();
   out.wall_ns = WallTime(in, at, m.wall_ns());
   return out;
 }

@@ -20,8 +20,8 @@ namespace {
 
 using nlohmann::json;
 
-// Until the next pass. Who led until now hears of its end at its next look at the Lease, and puts things back meanwhile:
-// no race with it, to which the API server would be the ground.
+// Until the next pass. Who led until now hears of its end at its next look at the Lease, and puts things back
+// meanwhile: no race with it, to which the API server would be the ground.
 constexpr absl::Duration kAgain = absl::Seconds(1);
 
 LeaseOptions LeaseOf(const UninstallOptions& options) {
@@ -123,7 +123,7 @@ void Uninstall::OnAgentMessage(push::StreamId stream, sync::AgentMessage message
     return;
   }
   const auto* report = std::get_if<sync::Report>(&message);
-  if (report == nullptr || !report->announced || !report->announced->empty()) return;
+  if (report == nullptr || !report->cleaned) return;
   const std::string& node = nodes_[stream];
   if (!CleansNodes()) return;
   if (clean_.insert(node).second) LogInfo("the node is clean", {{"node", node}});
@@ -148,7 +148,7 @@ void Uninstall::AgentsDone() {
     if (clean_.count(node) == 0) missing.insert(node);
   }
   if (!missing.empty()) {
-    LogWarn("agents that were not heard of: their nodes may keep what was set there; run berth-agent --cleanup on them",
+    LogWarn("nodes that are not said to be clean: they may keep what was set there; run berth-agent --cleanup on them",
             {{"nodes", absl::StrJoin(missing, ", ")}});
   }
   phase_ = Phase::kRest;

@@ -258,7 +258,18 @@ TEST_CASE("cleanup takes everything off the node and from the disk, says so and 
   CHECK_FALSE(agent.Local("192.0.2.10"));
   CHECK_FALSE(agent.disk.has_value());
   CHECK(agent.Last<sync::Report>()->announced->empty());
+  CHECK(agent.Last<sync::Report>()->cleaned);
   CHECK(agent.exit_code == 0);
+}
+
+TEST_CASE("a cleanup that the kernel refuses is silent all the same, is not said to be one, and ends as a failure",
+          "[unit]") {
+  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  agent.cleanup_status = absl::UnavailableError("device or resource busy");
+  agent.Controller(sync::Cleanup{1});
+  CHECK_FALSE(agent.Answers("192.0.2.10"));
+  CHECK_FALSE(agent.Last<sync::Report>()->cleaned);
+  CHECK(agent.exit_code == 1);
 }
 
 }  // namespace

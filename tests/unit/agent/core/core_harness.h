@@ -206,7 +206,7 @@ class CoreHarness {
   bool elder = false;          // when it starts
   std::string vip = "berth0";  // what EnsureVipInterface finds or makes; empty: none
   Silence silence;             // in force
-  absl::Status add_status, remove_status, silence_status, host_ports_status, vip_status, disk_status;
+  absl::Status add_status, remove_status, silence_status, host_ports_status, vip_status, disk_status, cleanup_status;
   bool echo = true;  // each address added is shown by a new kernel state at once
   bool hold_disk = false, hold_adds = false, hold_silence = false, hold_opens = false;
   bool silence6 = true;  // whether the kernel has nftables for IPv6
@@ -281,10 +281,12 @@ class CoreHarness {
     Answer(hold_silence, SilenceDone{status, host_ports_status});
   }
   void Do(const RemoveEverything&) {
-    for (Link& link : kernel.links) std::erase_if(link.addresses, [](const LinkAddress& a) { return a.ours; });
-    silence = {};
-    disk.reset();
-    Answer(false, CleanupDone{absl::OkStatus()});
+    if (cleanup_status.ok()) {
+      for (Link& link : kernel.links) std::erase_if(link.addresses, [](const LinkAddress& a) { return a.ours; });
+      silence = {};
+      disk.reset();
+    }
+    Answer(false, CleanupDone{cleanup_status});
   }
   void Do(const SetInterfaces& e) {
     const std::vector<PortInterface> before = std::exchange(ports, e.interfaces);

@@ -183,6 +183,7 @@ class MessageGenerator {
     if (Flip()) out.announced = Several(&MessageGenerator::AnyAnnounced);
     if (Flip()) out.conflicts = Several(&MessageGenerator::AnyConflict);
     out.leaving = Flip();
+    out.cleaned = Flip();
     if (Flip()) out.peers = Several(&MessageGenerator::AnyPeer);
     if (Flip()) out.findings = Several(&MessageGenerator::AnyFinding);
     if (Flip()) out.wall_ns = static_cast<std::int64_t>(Number() >> 1);
