@@ -22,6 +22,7 @@
 #include "controller/admission/webhook_server.h"
 #include "controller/core/runner.h"
 #include "controller/files/files_source.h"
+#include "controller/kube/client/credentials.h"
 #include "controller/kube/uninstall/uninstall.h"
 #include "controller/metrics.h"
 #include "controller/push/agent_server.h"
@@ -175,7 +176,7 @@ absl::Status App::StartWebhook() {
     LogInfo("no certificate to serve the admission webhook with: it is off");
     return absl::OkStatus();
   }
-  view_ = std::make_unique<admission::CoreView>(runner_->core());
+  view_ = std::make_unique<admission::CoreView>(runner_->core(), kube::FirstFamilyOfPod());
   admission::WebhookServer::Options options;
   options.listen = flags_.webhook_listen;
   options.cert_file = tls.cert;

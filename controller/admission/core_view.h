@@ -6,6 +6,7 @@
 #define BERTH_CONTROLLER_ADMISSION_CORE_VIEW_H_
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,9 @@ namespace berth::admission {
 
 class CoreView final : public AdmissionView {
  public:
-  explicit CoreView(const core::ControllerCore& core) : core_(core) {}  // borrowed
+  // `core` is borrowed.
+  CoreView(const core::ControllerCore& core, std::optional<Family> first_family)
+      : core_(core), first_family_(first_family) {}
 
   bool Synced() const override { return core_.Status().synced; }
   const std::map<std::string, model::Pool>& Pools() const override { return core_.pools().shown(); }
@@ -25,9 +28,11 @@ class CoreView final : public AdmissionView {
   const model::Labels& NamespaceLabels(const std::string& name) const override {
     return core_.cluster().NamespaceLabels(name);
   }
+  std::optional<Family> FirstFamily() const override { return first_family_; }
 
  private:
   const core::ControllerCore& core_;
+  const std::optional<Family> first_family_;
 };
 
 }  // namespace berth::admission

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,8 +44,15 @@ Verdict DecideService(const Review& review, const AdmissionView& view) {
 
   const absl::StatusOr<plan::Wish> wish = plan::ReadWish(service);
   if (!wish.ok() || !wish->pools.empty() || !wish->addresses.empty()) return {};
+  // Of one family for sure: one name cannot stand for two Eips. The API server fills in what the object does not say
+  // only after this.
+  if (service.ip_family_policy != model::IpFamilyPolicy::kSingleStack) return {};
+  if (kube::ListAt(kube::MapAt(*review.object, "spec"), "ipFamilies").empty()) {
+    const std::optional<Family> first = view.FirstFamily();
+    if (!first) return {};
+    service.ip_families = {*first};
+  }
   const std::vector<Family> families = plan::FamiliesOf(service);
-  if (families.size() != 1) return {};  // one name cannot stand for two Eips
   const plan::Ledger ledger = InForce(view.Pools());
   const plan::PoolChoice choice = plan::ChoosePool(
       {service, *wish, families, ledger, view.NamespaceLabels(service.id.ns), view.Rules()}, families.front());

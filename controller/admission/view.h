@@ -4,9 +4,11 @@
 #define BERTH_CONTROLLER_ADMISSION_VIEW_H_
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "common/net/ip_addr.h"
 #include "common/net/ip_range.h"
 #include "controller/model/objects.h"
 #include "controller/plan/ledger.h"
@@ -26,6 +28,8 @@ class AdmissionView {
   virtual std::vector<plan::Claim> ClaimsWithin(const IpRangeSet& addresses) const = 0;
   virtual const plan::Rules& Rules() const = 0;
   virtual const model::Labels& NamespaceLabels(const std::string& name) const = 0;
+  // The family that the API server gives to a Service that names none, if it is known. It does so after the webhook.
+  virtual std::optional<Family> FirstFamily() const = 0;
 };
 
 }  // namespace berth::admission

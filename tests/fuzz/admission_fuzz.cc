@@ -41,6 +41,7 @@ class View final : public AdmissionView {
   }
   const plan::Rules& Rules() const override { return rules_; }
   const model::Labels& NamespaceLabels(const std::string&) const override { return labels_; }
+  std::optional<Family> FirstFamily() const override { return Family::kIpv4; }
 
  private:
   std::map<std::string, model::Pool> pools_;

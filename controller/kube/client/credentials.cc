@@ -40,6 +40,8 @@ const char* Environment(const char* name) {
 
 }  // namespace
 
+std::optional<Family> FirstFamilyOfPod() { return FirstFamily(Environment("KUBERNETES_SERVICE_HOST")); }
+
 absl::StatusOr<KubeConfig> FindKubeConfig(const std::string& path, const std::string& context,
                                           const std::string& pod_folder) {
   if (path.empty()) {

@@ -3,6 +3,7 @@
 #ifndef BERTH_CONTROLLER_KUBE_CLIENT_CREDENTIALS_H_
 #define BERTH_CONTROLLER_KUBE_CLIENT_CREDENTIALS_H_
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -12,6 +13,9 @@
 #include "controller/kube/client/kube_config.h"
 
 namespace berth::kube {
+
+// FirstFamily by the pod's environment.
+std::optional<Family> FirstFamilyOfPod();
 
 // The kubeconfig at `path`, or with an empty one what the pod's environment says. Errors: those of kube_config.h, and
 // of reading `path`.

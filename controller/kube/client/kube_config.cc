@@ -161,6 +161,12 @@ absl::StatusOr<KubeConfig> InClusterConfig(absl::string_view host, absl::string_
   return config;
 }
 
+std::optional<Family> FirstFamily(absl::string_view host) {
+  const absl::StatusOr<IpAddr> address = IpAddr::Parse(host);
+  if (!address.ok()) return std::nullopt;
+  return address->family();
+}
+
 absl::StatusOr<KubeConfig> ParseKubeconfig(absl::string_view text, const std::string& folder, absl::string_view file,
                                            absl::string_view context) {
   // JSON is YAML, too.

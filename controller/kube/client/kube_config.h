@@ -9,10 +9,12 @@
 #ifndef BERTH_CONTROLLER_KUBE_CLIENT_KUBE_CONFIG_H_
 #define BERTH_CONTROLLER_KUBE_CLIENT_KUBE_CONFIG_H_
 
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/net/ip_addr.h"
 
 namespace berth::kube {
 
@@ -40,6 +42,10 @@ inline constexpr char kServiceAccountFolder[] = "/var/run/secrets/kubernetes.io/
 // namespace. Errors: FailedPrecondition when one of them is empty, saying what to do.
 absl::StatusOr<KubeConfig> InClusterConfig(absl::string_view host, absl::string_view port,
                                            const std::string& folder = kServiceAccountFolder);
+
+// The cluster's first family, which the API server gives to Services that name none, by `host`, as for InClusterConfig:
+// the address of Service "kubernetes". Nothing when that is none, as outside of a pod.
+std::optional<Family> FirstFamily(absl::string_view host);
 
 // A kubeconfig, YAML or JSON. Paths in it are relative to `folder`; `file` begins messages. `context` is the one to
 // use; empty: its current-context. Errors: InvalidArgument naming file, line and field; NotFound for a context, cluster

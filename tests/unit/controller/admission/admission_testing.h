@@ -5,6 +5,7 @@
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct FakeView final : AdmissionView {
   std::vector<plan::Claim> claims;
   plan::Rules rules;
   std::map<std::string, model::Labels> namespaces;
+  std::optional<Family> first_family = Family::kIpv4;
 
   bool Synced() const override { return synced; }
   const std::map<std::string, model::Pool>& Pools() const override { return pools; }
@@ -35,6 +37,7 @@ struct FakeView final : AdmissionView {
     const auto it = namespaces.find(name);
     return it == namespaces.end() ? kNone : it->second;
   }
+  std::optional<Family> FirstFamily() const override { return first_family; }
 
   void Add(const model::Pool& pool) { pools[pool.name] = pool; }
   void Use(const std::string& service, const std::string& address) {

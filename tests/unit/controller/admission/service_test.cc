@@ -44,6 +44,22 @@ TEST_CASE("a new Service that the default Eip will serve is told so", "[unit]") 
   CHECK(Mutated(annotated, Cluster()) == with_note);
 }
 
+TEST_CASE("a new Service that names its family needs no knowledge of the cluster's", "[unit]") {
+  FakeView view = Cluster();
+  view.first_family.reset();
+  json service = Service();
+  service["spec"]["ipFamilies"] = {"IPv4"};
+  CHECK(Mutated(service, view)[model::kPoolAnnotation] == "lab");
+}
+
+TEST_CASE("a new Service of a cluster whose first family is IPv6 is told of the default Eip of that family", "[unit]") {
+  FakeView view = Cluster();
+  view.first_family = Family::kIpv6;
+  view.pools.erase("lab");
+  view.Add(plan::DefaultPool("six", "2001:db8::/120"));
+  CHECK(Mutated(Service(), view)[model::kPoolAnnotation] == "six");
+}
+
 TEST_CASE("a Service that the default Eip would not serve is left alone", "[unit]") {
   FakeView view = Cluster();
   json service = Service();
@@ -61,6 +77,12 @@ TEST_CASE("a Service that the default Eip would not serve is left alone", "[unit
   SECTION("it wants another protocol") { service["metadata"]["annotations"] = {{model::kProtocolAnnotation, "bgp"}}; }
   SECTION("it is of another family") { service["spec"]["ipFamilies"] = {"IPv6"}; }
   SECTION("it is of both") { service["spec"]["ipFamilyPolicy"] = "RequireDualStack"; }
+  SECTION("it may be of both") {
+    service["spec"]["ipFamilies"] = {"IPv4"};
+    service["spec"]["ipFamilyPolicy"] = "PreferDualStack";
+  }
+  SECTION("the API server will make it one of another family") { view.first_family = Family::kIpv6; }
+  SECTION("nobody knows what family the API server will give it") { view.first_family.reset(); }
   SECTION("there is no default") { view.pools.erase("lab"); }
   SECTION("the default goes") { view.pools["lab"].deleting = true; }
   SECTION("its namespace has an Eip of its own") { view.Add(plan::BoundPool("bound", "203.0.113.0/24", "shop")); }

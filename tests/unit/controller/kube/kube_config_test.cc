@@ -128,6 +128,13 @@ TEST_CASE("a pod finds its server in the environment, and says what is missing o
   CHECK(InClusterConfig("", "443").status().code() == absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_CASE("a pod knows the cluster's first family by the address of the API server's Service", "[unit]") {
+  CHECK(FirstFamily("10.96.0.1") == Family::kIpv4);
+  CHECK(FirstFamily("fd00::1") == Family::kIpv6);
+  CHECK_FALSE(FirstFamily("").has_value());
+  CHECK_FALSE(FirstFamily("api.example.com").has_value());  // as some clusters overwrite it
+}
+
 class Folder {
  public:
   Folder() {
