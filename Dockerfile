@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Two images, and the symbols of their programs:
-#   docker build --target controller -t berth/berth-controller .
-#   docker build --target agent      -t berth/berth-agent .
+#   docker build --target controller -t berth/berth-controller:VERSION .    # the chart's appVersion; in front of it your registry
+#   docker build --target agent      -t berth/berth-agent:VERSION .
 #   docker build --target debug      -o build/images/debug .
 # They hold the programs and what these load, nothing else: no shell, no package manager (tools/lib/image_root.py). tools/image
 # builds them without an engine, from the line "FROM scratch" on.

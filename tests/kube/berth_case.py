@@ -23,7 +23,7 @@ def eip_path(name=None, sub=None):
 
 class Berth:
     def __init__(self, cluster):
-        self.cluster, self.installed = cluster, False
+        self.cluster, self.installed, self.notes = cluster, False, ""
 
     def install(self, *values, wait=True, flags=()):
         """helm install of the chart; `values` as for --set. Returns once all its pods are ready."""
@@ -31,7 +31,7 @@ class Berth:
             self.cluster.new_namespace(NAMESPACE)
         sets = [word for value in values for word in ("--set", value)]
         said = self.cluster.helm("install", "berth", os.path.join(ROOT, "charts/berth"), "-n", NAMESPACE, *sets, *flags)
-        self.installed = True
+        self.installed, self.notes = True, said.partition("NOTES:\n")[2]
         if wait:
             self.wait_ready()
         return said
@@ -44,8 +44,10 @@ class Berth:
         self.wait_ready()
 
     def uninstall(self, timeout=120):
-        self.cluster.helm("uninstall", "berth", "-n", NAMESPACE, "--wait", f"--timeout={timeout}s")
+        """helm uninstall; returns what it said, its Job's log included."""
+        done = self.cluster._client_program("helm", ("uninstall", "berth", "-n", NAMESPACE, "--wait", f"--timeout={timeout}s"), True, None, None)
         self.installed = False
+        return done.stdout + done.stderr
 
     def wait_ready(self, controllers=2, timeout=90):
         self.cluster.wait_pods(controllers, NAMESPACE, timeout, app_kubernetes_io__component="controller")

@@ -28,8 +28,10 @@ ALL = {
     "networkPolicy": {"enabled": True, "metricsFrom": [{"namespaceSelector": {"matchLabels": {"monitoring": "yes"}}}]},
     "monitoring": {"podMonitors": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}},
                    "services": {"enabled": True, "annotations": {"prometheus.io/scrape": "true"}}},
-    "uninstall": {"mode": "keep", "timeoutSeconds": 30},
+    "uninstall": {"mode": "keep", "timeoutSeconds": 30, "inTemplate": True},
 }
+# The default, and the Job that only Helm at work on a cluster renders.
+JOB = {"uninstall": {"inTemplate": True}}
 # Everything that is on by default, off.
 NOTHING = {"crds": {"install": False}, "webhook": {"enabled": False}, "podDisruptionBudget": {"enabled": False},
            "uninstall": {"enabled": False}}

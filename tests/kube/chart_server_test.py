@@ -97,6 +97,7 @@ class Rules(ChartTest):
         self.refused(eip("bad", address="10.1.0.1", protocol="foo"),
                      'spec.protocol: Unsupported value: "foo": supported values: "bgp", "layer2", "vip"')
         self.refused(eip("bad"), "spec.address: Required value")
+        self.refused(eip("bad", address="10.1.0.1", nodeSelector={"matchExpressions": [{"key": "a", "operator": "In"}]}), "In and NotIn need values")
         self.created(eip("layer2", address="10.1.0.1", protocol="layer2", interface="eth0",
                          nodeSelector={"matchExpressions": [{"key": "a", "operator": "Exists"}]}))
 
@@ -108,10 +109,37 @@ class Rules(ChartTest):
         self.refused(bgp("BgpConf", routerId="2001:db8::1"), "spec.routerId", "IPv4")
         self.refused(bgp("BgpConf", listenAddresses=["eth0"]), "spec.listenAddresses", "IP address")
         self.refused(bgp("BgpPeer", conf={"neighborAddress": "router"}), "spec.conf.neighborAddress", "IP address")
-        self.refused(bgp("BgpPeer", timers={"config": {"holdTime": "90s"}}), "spec.timers.config.holdTime")
+        for conf, field in (({}, "spec.as: Required value: as is missing"), ({"as": 0}, "spec.as: Required value: as is missing"),
+                            ({"as": 4294967296}, "spec.as: Invalid value"), ({"as": 1, "asPerRack": {"a": 0}}, "spec.asPerRack.a"),
+                            ({"as": 1, "listenPort": 65536}, "spec.listenPort")):
+            self.refused(bgp("BgpConf", **conf), field)
+
+        def peer(**spec):
+            return bgp("BgpPeer", **{"conf": {"neighborAddress": "192.0.2.1", "peerAs": 64512}, **spec})
+        for conf, field in (({"peerAs": 1}, "spec.conf.neighborAddress: Required value"), ({"neighborAddress": "192.0.2.1"}, "spec.conf.peerAs: Required value"),
+                            ({"neighborAddress": "192.0.2.1", "peerAs": 0}, "spec.conf.peerAs: Required value: conf.peerAs is missing"),
+                            ({"neighborAddress": "192.0.2.1", "peerAs": 4294967296}, "spec.conf.peerAs"),
+                            ({"neighborAddress": "192.0.2.1", "peerAs": 1, "localAs": -1}, "spec.conf.localAs"),
+                            ({"neighborAddress": "192.0.2.1", "peerAs": 1, "allowOwnAs": 256}, "spec.conf.allowOwnAs"),
+                            ({"neighborAddress": "192.0.2.1", "peerAs": 1, "removePrivateAs": "SOME"}, "spec.conf.removePrivateAs")):
+            self.refused(peer(conf=conf), field)
+        self.refused(bgp("BgpPeer"), "conf.neighborAddress is missing", "conf.peerAs is missing")
+        for spec, field in (({"transport": {"remoteAddress": "router"}}, "spec.transport.remoteAddress"), ({"transport": {"remotePort": 65536}}, "spec.transport.remotePort"),
+                            ({"transport": {"tcpMss": -1}}, "spec.transport.tcpMss"), ({"ebgpMultihop": {"multihopTtl": 256}}, "spec.ebgpMultihop.multihopTtl"),
+                            ({"timers": {"config": {"holdTime": "90s"}}}, "spec.timers.config.holdTime"),
+                            ({"timers": {"config": {"holdTime": "2"}}}, "spec.timers.config.holdTime: Invalid value: holdTime is less than 3 seconds"),
+                            ({"timers": {"config": {"holdTime": "100000"}}}, "spec.timers.config.holdTime"),
+                            ({"timers": {"config": {"holdTime": "9", "keepaliveInterval": "9"}}}, "spec.timers.config.keepaliveInterval"),
+                            ({"afiSafis": [{"config": {"family": {"afi": "AFI_L2VPN"}}}]}, "afi"), ({"afiSafis": [{"config": {"family": {"safi": "SAFI_EVPN"}}}]}, "safi"),
+                            ({"nodeSelector": {"matchExpressions": [{"key": "a", "operator": "Is"}]}}, "operator"),
+                            ({"nodeSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}, "In and NotIn need values"),
+                            ({"nodeSelector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}}, "take none"),
+                            ({"nodeSelector": {"matchExpressions": [{"key": "", "operator": "Exists"}]}}, "key")):
+            self.refused(peer(**spec), field)
         self.created(bgp("BgpConf", **{"as": 4200000000}, routerId="192.0.2.1", listenPort=-1, listenAddresses=["192.0.2.1", "::"]))
         self.created(bgp("BgpPeer", conf={"neighborAddress": "2001:db8::1", "peerAs": 65001},
-                         timers={"config": {"holdTime": "90", "keepaliveInterval": "30"}},
+                         timers={"config": {"holdTime": "90", "keepaliveInterval": "30", "connectRetry": ""}},
+                         nodeSelector={"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["b"]}]},
                          afiSafis=[{"config": {"family": {"afi": "AFI_IP6", "safi": "SAFI_UNICAST"}, "enabled": True},
                                     "addPaths": {"config": {"sendMax": 10}}}]))
         said = self.cluster.get_json("bgpconf", "default")["spec"]
@@ -164,6 +192,14 @@ class Install(ChartTest):
         self.cluster.kubectl("wait", "--for=condition=Established", f"crd/eips.{GROUP}")
         self.addCleanup(self.delete_crds)
         self.created(eip("stored-long-ago", address="not an address", protocol="layer2"))
+        old = next(o for o in render() if o["kind"] == "CustomResourceDefinition" and o["spec"]["names"]["kind"] == "BgpPeer")
+        for version in old["spec"]["versions"]:
+            version["schema"]["openAPIV3Schema"]["properties"]["spec"].pop("x-kubernetes-validations", None)
+        old["metadata"] = {"name": old["metadata"]["name"]}
+        self.cluster.apply(old)
+        self.cluster.kubectl("wait", "--for=condition=Established", f"crd/bgppeers.{GROUP}")
+        self.created({"apiVersion": f"{GROUP}/v1alpha2", "kind": "BgpPeer", "spec": {},
+                      "metadata": {"name": "stored-long-ago", "finalizers": ["finalizer.lb.kubesphere.io/v1alpha1"]}})
         self.created(eip("good", address="192.0.2.1"))
 
         # No pod can start, so that nobody but this test does the controller's part.
@@ -176,6 +212,8 @@ class Install(ChartTest):
         stored = self.cluster.get_json("eip", "stored-long-ago")
         self.assertEqual(stored["spec"], {"address": "not an address", "protocol": "layer2"})
         self.check_an_object_that_breaks_rules_can_be_let_go(stored)
+        self.cluster.kubectl("patch", "bgppeer", "stored-long-ago", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+        self.cluster.kubectl("delete", "bgppeer", "stored-long-ago", "--timeout=5s")
         self.check_webhook_out_of_order()
 
         where = "validatingwebhookconfiguration", "berth-controller"

@@ -3,7 +3,7 @@
 import copy
 import unittest
 
-from chart_case import ALL, CHART, NAMESPACE, NOTHING, find, flags, helm, pod_spec, render
+from chart_case import ALL, CHART, JOB, NAMESPACE, NOTHING, find, flags, helm, pod_spec, render
 
 READ = ["list", "watch"]
 CRDS = ["bgpconfs.network.kubesphere.io", "bgppeers.network.kubesphere.io", "eips.network.kubesphere.io"]
@@ -32,14 +32,15 @@ class Kinds(unittest.TestCase):
             [f"CustomResourceDefinition/{n}" for n in CRDS] + [f"{kind}/berth-controller" for kind in (
                 "ClusterRole", "ClusterRoleBinding", "Deployment", "PodDisruptionBudget", "Role", "RoleBinding", "Service",
                 "ServiceAccount", "ValidatingWebhookConfiguration")] + [
-                    "DaemonSet/berth-agent", "Job/berth-uninstall", "Pod/berth-test", "Service/berth-webhook",
-                    "ServiceAccount/berth-agent"]))
+                    "DaemonSet/berth-agent", "Pod/berth-test", "Service/berth-webhook", "ServiceAccount/berth-agent"]))
+        self.assertEqual(sorted({*self.names(JOB)} - {*default}), ["Job/berth-uninstall"])
         self.assertEqual(sorted(set(self.names(ALL)) - set(default)), [
-            "MutatingWebhookConfiguration/berth-controller", "NetworkPolicy/berth-controller", "PodMonitor/berth-agent",
+            "Job/berth-uninstall", "MutatingWebhookConfiguration/berth-controller", "NetworkPolicy/berth-controller", "PodMonitor/berth-agent",
             "PodMonitor/berth-controller", "Service/berth-agent-metrics", "Service/berth-controller-metrics"])
         self.assertEqual(set(default) - set(self.names(NOTHING)), {
             *(f"CustomResourceDefinition/{n}" for n in CRDS), "ValidatingWebhookConfiguration/berth-controller",
-            "Service/berth-webhook", "PodDisruptionBudget/berth-controller", "Job/berth-uninstall"})
+            "Service/berth-webhook", "PodDisruptionBudget/berth-controller"})
+        self.assertNotIn("Job/berth-uninstall", self.names({"uninstall": {"enabled": False, "inTemplate": True}}))
 
 
 class Metadata(unittest.TestCase):
@@ -118,7 +119,7 @@ class Controller(unittest.TestCase):
     """The controller runs twice, apart where possible, as nobody and with nothing"""
 
     def test(self):
-        for values in ({}, ALL):
+        for values in (JOB, ALL):
             objects = render(values)
             owners = [find(objects, "Deployment", "berth-controller"), find(objects, "Job", "berth-uninstall"),
                       find(objects, "Pod", "berth-test")]
@@ -207,7 +208,7 @@ class Controller(unittest.TestCase):
                 self.assertFalse([wanted for wanted in admits if wanted.items() <= labels.items()], o["kind"])
 
     def test_agents_find_the_one_that_uninstalls_too(self):
-        objects = render()
+        objects = render(JOB)
         selector = find(objects, "Service", "berth-controller")["spec"]["selector"]
         for kind, name in (("Deployment", "berth-controller"), ("Job", "berth-uninstall")):
             labels = find(objects, kind, name)["spec"]["template"]["metadata"]["labels"]
@@ -274,7 +275,7 @@ class Uninstall(unittest.TestCase):
     """helm uninstall first runs the controller to clean up, and leaves the CRDs"""
 
     def test(self):
-        for values, mode, seconds in (({}, "release", 120), (ALL, "keep", 30)):
+        for values, mode, seconds in ((JOB, "release", 120), (ALL, "keep", 30)):
             objects = render(values)
             job = find(objects, "Job", "berth-uninstall")
             self.assertEqual(job["metadata"]["annotations"]["helm.sh/hook"], "pre-delete")
@@ -283,7 +284,7 @@ class Uninstall(unittest.TestCase):
             self.assertEqual(given["--uninstall"], mode)
             running = flags(pod_spec(find(objects, "Deployment", "berth-controller"))["containers"][0])
             changed = {k for k in running.keys() | given.keys() if running.get(k, 0) != given.get(k, 0)}
-            self.assertEqual(changed, {"--uninstall", "--uninstall-timeout", "--webhook-listen"})
+            self.assertEqual(changed, {"--uninstall", "--uninstall-timeout", "--webhook-listen", "--heartbeat", "--agent-timeout"})
             # It must end by itself, and can: then the controllers go on.
             self.assertEqual(given["--uninstall-timeout"], f"{seconds - 10}s")
             lost, rule = job["spec"]["podFailurePolicy"]["rules"]
@@ -317,9 +318,15 @@ class Values(unittest.TestCase):
                        {"agentTimeout": 1}, {"log": {"level": "verbose"}}, {"controller": {"replicas": 0}},
                        {"agent": {"httpPort": 65536}}, {"agent": {"stateDir": "relative"}},
                        {"agent": {"vipInterface": "longer-than-fifteen"}}, {"webhook": {"timeoutSeconds": 31}},
-                       {"uninstall": {"mode": "none"}}, {"uninstall": {"timeoutSeconds": 19}}, {"image": {"pullPolicy": "Sometimes"}},
+                       {"heartbeat": "9ms"}, {"uninstall": {"mode": "none"}}, {"uninstall": {"timeoutSeconds": 19}}, {"image": {"pullPolicy": "Sometimes"}},
                        {"controller": {"image": {"digest": "latest"}}}, {"loadBalancerClass": "not a class"}):
             self.refused(values)
+
+    def test_times_that_the_controller_would_refuse(self):
+        for heartbeat, timeout in (("500ms", "600ms"), ("1s", "1999.9ms"), ("1m", "1m59s")):
+            self.refused({"heartbeat": heartbeat, "agentTimeout": timeout}, "agentTimeout", "twice heartbeat")
+        for heartbeat, timeout in (("300ms", "600ms"), ("1.5s", "3s"), ("500ms", "1m")):
+            render({"heartbeat": heartbeat, "agentTimeout": timeout})
 
     def test_every_value_has_a_schema(self):
         import json

@@ -54,6 +54,8 @@ class SameByHand(FaultTest):
 class Emptied(FaultTest):
     """A Service whose address somebody takes out of its status has it back and says so in an Event, and its page goes on"""
 
+    RESTARTS = True
+
     def test(self):
         address = self.web_service()
         with self.served(address):
@@ -80,12 +82,14 @@ class PastTheWebhook(FaultTest):
             # Until the API server itself has heard that it may go on without an answer.
             wait_for("a BgpPeer let in", lambda: self._created(peers, {
                 "apiVersion": "network.kubesphere.io/v1alpha2", "kind": "BgpPeer", "metadata": {"name": "tor"},
-                "spec": {"conf": {"peerAs": 64512}}}), 60, 0.1)
+                "spec": {"conf": {"neighborAddress": "192.0.2.1", "peerAs": 64512},
+                         # The controller wants at most 65535, the CRD five digits.
+                         "timers": {"config": {"connectRetry": "99999"}}}}), 60, 0.1)
         self.addCleanup(self.cluster.api.delete, f"{peers}/tor")
-        says = 'BgpPeer "tor": spec.conf.neighborAddress is missing; write the neighbour\'s IP address, such as 192.0.2.1'
+        says = 'BgpPeer "tor": spec.timers.config.connectRetry is "99999"; it must be a number of seconds in quotes, such as "30"'
         wait_for("an Event", lambda: says in self.cluster.kubectl("describe", "bgppeer", "tor"), 30, 0.2)
         wait_for("a problem", lambda: self._problems() == [f"Kubernetes: {says}"], 20, 0.1)
-        self.cluster.api.patch(f"{peers}/tor", {"spec": {"conf": {"neighborAddress": "192.0.2.1"}}})
+        self.cluster.api.patch(f"{peers}/tor", {"spec": {"timers": {"config": {"connectRetry": "30"}}}})
         wait_for("no problem", lambda: self._problems() == [], 20, 0.1)
 
     def _created(self, path, thing):

@@ -15,8 +15,11 @@ class UninstallTest(FaultTest):
     def uninstall_and_look(self, addresses):
         """{name: addresses} of the Services afterwards."""
         self.check_promises()
-        self.berth.uninstall()
+        self.assertIn("--uninstall=", self.cluster.helm("get", "hooks", "berth", "-n", NAMESPACE))
+        log = self.berth.uninstall().replace("\\n", "\n")  # Helm 4 prints a hook's log as one line of its own
+        self.assertIn("nothing of Berth's is left on nodes and objects", log)
         for node in self.cluster.nodes:
+            self.assertIn(f"the node is clean node={node.name}\n", log)
             self.assertNotIn("berth", node.exec("nft", "list", "tables").stdout)
             self.assertNotIn(": berth", node.ip("-o", "link"))
             said = node.ip("-o", "addr")
@@ -154,7 +157,7 @@ class Release(UninstallTest):
         old = {pod.uid for pod in self.berth.controllers + self.berth.agents}
         with self.served(before["web"]):
             self.cluster.helm("upgrade", "berth", os.path.join(ROOT, "charts/berth"), "-n", NAMESPACE, "--reuse-values",
-                              "--set", "log.level=debug", "--set", "uninstall.timeoutSeconds=31")
+                              "--set", "log.level=debug", "--set", "uninstall.timeoutSeconds=46")
             for what in ("deploy/berth-controller", "ds/berth-agent"):
                 self.cluster.kubectl("rollout", "status", what, "-n", NAMESPACE, "--timeout=120s")
             self.berth.wait_ready()

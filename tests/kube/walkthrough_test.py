@@ -30,6 +30,33 @@ class Installed(BerthTest):
         self.assertEqual(self.cluster.audit.refused(user=CONTROLLER), [])
 
 
+class Notes(BerthTest):
+    """What helm install says next works as it stands: the label, the wait, the Eip, the Service, and why one waits"""
+
+    def test(self):
+        commands, here = [], False  # lines of a shell, by two spaces; a blank one does not end a here-document
+        for line in self.berth.notes.splitlines():
+            if line.startswith("  "):
+                if here or (commands and commands[-1].endswith("\\")):
+                    commands[-1] += "\n" + line[2:]
+                else:
+                    commands.append(line[2:])
+                here = (here or "<<EOF" in line) and line.strip() != "EOF"
+        self.assertEqual([command.split()[:2] for command in commands], [
+            ["kubectl", "label"], ["kubectl", "-n"], ["helm", "-n"], ["kubectl", "apply"], ["kubectl", "create"],
+            ["kubectl", "expose"], ["kubectl", "get"], ["kubectl", "-n"]])
+        self._eips.add("pool")
+        self.addCleanup(self.cluster.kubectl, "delete", "--ignore-not-found", "deployment/web", "service/web")
+        for command in commands[:-2]:
+            self.cluster.shell(command)
+        wait_for("an address", lambda: "192.168.50.50" in self.cluster.shell(commands[-2]), 20, 0.1)
+        before, _, words = commands[-1].partition(" -- ")
+        self.assertEqual(before, "kubectl -n openelb-system exec deploy/berth-controller")  # no kubelet here runs it
+        self.assertIn("192.168.50.50", self.berth.ctl(*words.split()[1:]))
+        again = self.cluster.helm("upgrade", "berth", os.path.join(ROOT, "charts/berth"), "-n", NAMESPACE, "--reuse-values")
+        self.assertNotIn("kubectl label", again)  # the namespace has it now
+
+
 class FirstService(BerthTest):
     """F17 The example's Eip and Service: kubectl's tables, one answer on the LAN, a page from pods on several nodes, and back"""
 
@@ -143,6 +170,8 @@ class Shared(BerthTest):
 
 class Local(BerthTest):
     """With externalTrafficPolicy Local only a node with a ready endpoint answers, the address follows the pod, and nobody answers without"""
+
+    RESTARTS = True
 
     def test(self):
         self.eip("eip-pool", "192.168.50.50-192.168.50.60")

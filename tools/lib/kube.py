@@ -81,11 +81,19 @@ class Cluster(Lab):
 
     # ---- kubectl and helm -------------------------------------------------------------------------------------------
     def _client_program(self, name, args, check, input, user):
+        return self.controller_host.exec(program(name), *args, check=check, input=input, env=self._client_env(user))
+
+    def _client_env(self, user=None):
         config = self._kubeconfig if user is None else self.plane.kubeconfig(user)
         home = os.path.join(self.folder, "home")
-        env = {**os.environ, "KUBECONFIG": config, "HOME": home, "KUBECACHEDIR": f"{home}/cache", "HELM_CACHE_HOME": f"{home}/helm-cache",
-               "HELM_CONFIG_HOME": f"{home}/helm", "HELM_DATA_HOME": f"{home}/helm-data"}
-        return self.controller_host.exec(program(name), *args, check=check, input=input, env=env)
+        return {**os.environ, "KUBECONFIG": config, "HOME": home, "KUBECACHEDIR": f"{home}/cache", "HELM_CACHE_HOME": f"{home}/helm-cache",
+                "HELM_CONFIG_HOME": f"{home}/helm", "HELM_DATA_HOME": f"{home}/helm-data"}
+
+    def shell(self, command):
+        """What a command says in a shell whose kubectl and helm are this cluster's."""
+        env = self._client_env()
+        env["PATH"] = f"{os.path.dirname(program('kubectl'))}:{env['PATH']}"
+        return self.controller_host.exec("bash", "-c", command, env=env).stdout
 
     def kubectl(self, *args, input=None, user=None, check=True):
         """kubectl's output; what it says when it fails is in the RuntimeError."""

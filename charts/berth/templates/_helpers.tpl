@@ -32,6 +32,31 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
+{{/* Whether Helm itself is at work on a cluster, rather than rendering text: "true", or nothing. */}}
+{{- define "berth.live" -}}
+{{- if lookup "v1" "Namespace" "" "kube-system" }}true{{ end -}}
+{{- end }}
+
+{{/* A duration such as 1m30s or 200ms in milliseconds. */}}
+{{- define "berth.milliseconds" -}}
+{{- $factor := dict "ms" 1.0 "s" 1000.0 "m" 60000.0 -}}
+{{- $sum := 0.0 -}}
+{{- range regexFindAll "[0-9.]+(ms|s|m)" . -1 -}}
+{{- $unit := regexFind "[a-z]+" . -}}
+{{- $sum = addf $sum (mulf (get $factor $unit) (float64 (trimSuffix $unit .))) -}}
+{{- end -}}
+{{- $sum -}}
+{{- end }}
+
+{{/* What the controller would refuse at its start. */}}
+{{- define "berth.checkTimes" -}}
+{{- $heartbeat := float64 (include "berth.milliseconds" .Values.heartbeat) -}}
+{{- if lt $heartbeat 10.0 }}{{ fail (printf "heartbeat is %s; it must be 10ms or more" .Values.heartbeat) }}{{ end -}}
+{{- if lt (float64 (include "berth.milliseconds" .Values.agentTimeout)) (mulf 2.0 $heartbeat) -}}
+{{- fail (printf "agentTimeout is %s, less than twice heartbeat (%s): one late heartbeat would move addresses" .Values.agentTimeout .Values.heartbeat) -}}
+{{- end -}}
+{{- end }}
+
 {{/* Flags of the controller; the one that uninstalls decides by the same rules. */}}
 {{- define "berth.controllerFlags" -}}
 - --source=kubernetes
@@ -45,8 +70,6 @@ imagePullSecrets:
 {{- if .Values.ignoreExcludeLabel }}
 - --ignore-exclude-label
 {{- end }}
-- --heartbeat={{ .Values.heartbeat }}
-- --agent-timeout={{ .Values.agentTimeout }}
 - --agent-listen=:7443
 - --admin-listen=127.0.0.1:7444
 - --http-listen=:8080
