@@ -5,6 +5,8 @@
 #   berth_test(plan_test TIER unit SOURCES allocate_test.cc DEPS berth::plan) -> executable, its cases registered with CTest
 #   berth_test(push_test TIER unit GRPC ...)  -> the same, but kept out of ThreadSanitizer runs: it links gRPC, whose own
 #                                                objects are not instrumented
+#   berth_test(obs_test TIER unit THREADS ...) -> its code runs in several threads: under ThreadSanitizer with every run of
+#                                                tools/test, the others only with tools/test --tsan
 
 function(berth_library NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
@@ -48,7 +50,7 @@ function(berth_proto_library NAME)
 endfunction()
 
 function(berth_test NAME)
-  cmake_parse_arguments(ARG "GRPC" "TIER;TIMEOUT" "SOURCES;DEPS;PROPERTIES" ${ARGN})
+  cmake_parse_arguments(ARG "GRPC;THREADS" "TIER;TIMEOUT" "SOURCES;DEPS;PROPERTIES" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 180)  # seconds; the slowest take 10, and 40 under AddressSanitizer, which gets what others leave
     if(BERTH_SANITIZE)
@@ -63,12 +65,26 @@ function(berth_test NAME)
     target_precompile_headers(${NAME} REUSE_FROM berth_test_pch)
   endif()
   set(label ${ARG_TIER})
-  # Simulations of a whole cluster have one thread, and nothing to show to ThreadSanitizer.
-  if(NOT ARG_GRPC AND NOT ARG_TIER MATCHES "^(net|system)$")
+  if(NOT ARG_GRPC AND NOT ARG_TIER STREQUAL net)
     add_dependencies(berth_tsan_tests ${NAME})
     # One label only: catch_discover_tests would take a second one for the name of a property.
     if(BERTH_SANITIZE MATCHES thread)
       set(label tsan)
+    endif()
+    if(ARG_THREADS)
+      add_dependencies(berth_threads_tests ${NAME})
+      if(BERTH_SANITIZE MATCHES thread)
+        set(label threads)
+      endif()
+    else()
+      foreach(source ${ARG_SOURCES})
+        if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+          file(STRINGS ${source} threads REGEX "#include <(thread|future)>")
+          if(threads)
+            message(FATAL_ERROR "${NAME}: ${source} has threads, so its berth_test must have THREADS")
+          endif()
+        endif()
+      endforeach()
     endif()
   endif()
   # Under a sanitizer starting a process costs more than most unit tests, so that a program's run together.
