@@ -112,3 +112,30 @@ capabilities: {drop: [ALL]}
 {{- define "berth.celAnnotations" -}}
 (has({{ . }}.metadata.annotations) ? {{ . }}.metadata.annotations : {})
 {{- end }}
+
+{{/* The schema of a LabelSelector for nodes, with what controller/plan/validate.cc says of one. */}}
+{{- define "berth.nodeSelectorFields" -}}
+properties:
+  matchLabels:
+    type: object
+    description: Labels that a node must have, with these values.
+    additionalProperties: {type: string}
+  matchExpressions:
+    type: array
+    maxItems: 64
+    description: Conditions that a node's labels must all meet.
+    items:
+      type: object
+      required: [key, operator]
+      x-kubernetes-validations:
+        - rule: "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)"
+          message: "In and NotIn need values, Exists and DoesNotExist take none"
+          fieldPath: .values
+      properties:
+        key: {type: string, minLength: 1, description: A label's key.}
+        operator: {type: string, enum: [In, NotIn, Exists, DoesNotExist], description: How its value is compared.}
+        values:
+          type: array
+          description: Values for In and NotIn; none for the other two.
+          items: {type: string}
+{{- end }}
