@@ -14,8 +14,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr absl::Duration kInterval = absl::Minutes(5);
-constexpr absl::Duration kRetry = absl::Seconds(10);
+constexpr absl::Duration kCheckInterval = absl::Minutes(5);
+constexpr absl::Duration kCheckRetry = absl::Seconds(10);
 
 std::string CrdOf(const std::string& resource) { return absl::StrCat(resource, ".network.kubesphere.io"); }
 
@@ -60,7 +60,7 @@ void CrdCheck::Look(const std::string& resource) {
 void CrdCheck::OnAnswer(const std::string& resource, const absl::StatusOr<ApiResponse>& response) {
   const absl::Status judged = Judged(resource, response);
   const bool well = response.ok() && judged.ok();  // else somebody may be waiting to see that it is mended
-  timers_[resource] = loop_.RunAfter(well ? kInterval : kRetry, [this, resource] { Look(resource); });
+  timers_[resource] = loop_.RunAfter(well ? kCheckInterval : kCheckRetry, [this, resource] { Look(resource); });
   on_answer_(CrdOf(resource), judged);
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr absl::Duration kRetry = absl::Seconds(1);
+constexpr absl::Duration kAnnouncedRetry = absl::Seconds(1);
 
 }  // namespace
 
@@ -108,7 +108,7 @@ void AnnouncedWriter::OnAnswer(const model::ObjectId& service, const std::string
     LogWarn("writing a condition of a Service failed, it is tried again",
             {{"service", service.ToString()}, {"error", std::string(response.status().message())}});
   }
-  loop_.RunAfter(kRetry, [this, service, alive = std::weak_ptr<bool>(alive_)] {
+  loop_.RunAfter(kAnnouncedRetry, [this, service, alive = std::weak_ptr<bool>(alive_)] {
     if (alive.expired()) return;
     busy_.erase(service);
     Sync(service);

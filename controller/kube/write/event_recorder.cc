@@ -20,7 +20,7 @@ constexpr double kBurst = 25;
 constexpr absl::Duration kRefill = absl::Seconds(30);  // for one more
 constexpr absl::Duration kKeep = absl::Minutes(10);    // a text that comes again later makes a new Event
 constexpr std::size_t kMaxEntries = 10'000;
-constexpr absl::Duration kRetry = absl::Seconds(5);
+constexpr absl::Duration kEventRetry = absl::Seconds(5);
 constexpr int kMaxTries = 12;
 constexpr std::size_t kMaxName = 253;
 constexpr std::size_t kMaxNote = 1024;
@@ -165,7 +165,7 @@ void EventRecorder::OnSent(const Key& key, int count, const absl::StatusOr<ApiRe
                      absl::IsUnauthenticated(status);
   if (later && ++entry.tries < kMaxTries) {
     entry.busy = true;  // until then
-    loop_.RunAfter(kRetry, [this, key, alive = std::weak_ptr<bool>(alive_)] {
+    loop_.RunAfter(kEventRetry, [this, key, alive = std::weak_ptr<bool>(alive_)] {
       if (alive.expired()) return;
       const auto again = entries_.find(key);
       if (again == entries_.end()) return;

@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr absl::Duration kStatusInterval = absl::Seconds(1);
-constexpr absl::Duration kRetry = absl::Seconds(1);
+constexpr absl::Duration kPoolRetry = absl::Seconds(1);
 constexpr char kPath[] = "/apis/network.kubesphere.io/v1alpha2/eips/";
 
 }  // namespace
@@ -117,7 +117,7 @@ void PoolWriter::Patch(const std::string& name, bool status, std::string body) {
       LogWarn("writing an Eip failed, it is tried again",
               {{"eip", name}, {"error", std::string(response.status().message())}});
     }
-    SyncAt(name, loop_.Now() + kRetry);
+    SyncAt(name, loop_.Now() + kPoolRetry);
   });
 }
 

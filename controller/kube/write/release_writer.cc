@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr absl::Duration kRetry = absl::Seconds(1);
+constexpr absl::Duration kReleaseRetry = absl::Seconds(1);
 
 }  // namespace
 
@@ -79,7 +79,7 @@ void ReleaseWriter::OnAnswer(const Key& key, const std::string& revision, const 
             {{"object", absl::StrCat(key.first, "/", key.second)}, {"error", std::string(status.message())}});
   }
   loop_.Cancel(entry.timer);
-  entry.timer = loop_.RunAfter(kRetry, [this, key] {
+  entry.timer = loop_.RunAfter(kReleaseRetry, [this, key] {
     entries_.at(key).timer = 0;
     Sync(key);
   });

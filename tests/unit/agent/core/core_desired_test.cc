@@ -10,13 +10,6 @@ namespace {
 using sync::RejectCode;
 using sync::Role;
 
-CoreHarness Connected(std::vector<sync::Assignment> assignments) {
-  CoreHarness agent;
-  agent.Connect();
-  agent.Controller(CoreHarness::SnapshotOf(1, std::move(assignments)));
-  return agent;
-}
-
 TEST_CASE("an address is silenced, then made local, then answered for, then acknowledged", "[unit]") {
   CoreHarness agent = Connected({Announce("192.0.2.10")});
   CHECK(agent.Answers("192.0.2.10"));

@@ -327,6 +327,22 @@ class CoreHarness {
   bool started_ = false;
 };
 
+// An agent that was sent `assignments` at its start.
+inline CoreHarness Connected(std::vector<sync::Assignment> assignments) {
+  CoreHarness agent;
+  agent.Connect();
+  agent.Controller(CoreHarness::SnapshotOf(1, std::move(assignments)));
+  return agent;
+}
+
+// The same, once all that a gain brings with it is over and forgotten.
+inline CoreHarness Settled(std::vector<sync::Assignment> assignments = {}) {
+  CoreHarness agent = Connected(std::move(assignments));
+  agent.Advance(absl::Seconds(12));
+  agent.Forget();
+  return agent;
+}
+
 }  // namespace berth::agent
 
 #endif  // BERTH_TESTS_UNIT_AGENT_CORE_CORE_HARNESS_H_

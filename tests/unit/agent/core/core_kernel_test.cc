@@ -9,17 +9,8 @@ namespace {
 
 using sync::Role;
 
-CoreHarness Connected(std::vector<sync::Assignment> assignments) {
-  CoreHarness agent;
-  agent.Connect();
-  agent.Controller(CoreHarness::SnapshotOf(1, std::move(assignments)));
-  agent.Advance(absl::Seconds(12));
-  agent.Forget();
-  return agent;
-}
-
 TEST_CASE("an address deleted by hand is added again while it is answered for", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.LinkAt(kBerth0).addresses.clear();
   agent.ShowKernel();
   CHECK(agent.Local("192.0.2.10"));
@@ -29,7 +20,7 @@ TEST_CASE("an address deleted by hand is added again while it is answered for", 
 }
 
 TEST_CASE("whoever takes an address off again and again is answered once a second", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   for (int i = 0; i < 20; ++i) {
     agent.LinkAt(kBerth0).addresses.clear();
     agent.ShowKernel();
@@ -42,7 +33,7 @@ TEST_CASE("whoever takes an address off again and again is answered once a secon
 }
 
 TEST_CASE("an agent out of contact leaves alone what another agent of its node makes local", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.Feed(LinkDown{"gone"});
   agent.LinkAt(kBerth0).addresses.push_back(Ours("192.0.2.99"));
   agent.ShowKernel();
@@ -51,7 +42,7 @@ TEST_CASE("an agent out of contact leaves alone what another agent of its node m
 }
 
 TEST_CASE("a flushed silence is applied again at once", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.silence = {};
   agent.Feed(SilenceDisturbed{});
   CHECK(agent.silence.addresses.contains(Ip("192.0.2.10")));
@@ -59,7 +50,7 @@ TEST_CASE("a flushed silence is applied again at once", "[unit]") {
 }
 
 TEST_CASE("a removed interface of ours is made again with its addresses", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   std::erase_if(agent.kernel.links, [](const Link& l) { return l.index == kBerth0; });
   agent.ShowKernel();
   CHECK(agent.Local("192.0.2.10"));
@@ -68,7 +59,7 @@ TEST_CASE("a removed interface of ours is made again with its addresses", "[unit
 }
 
 TEST_CASE("a new MAC of the interface is announced to the LAN", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.LinkAt(kEth0).mac = kMacC;
   agent.ShowKernel();
   CHECK(agent.table->interfaces.at(kEth0).mac == kMacC);
@@ -79,7 +70,7 @@ TEST_CASE("a new MAC of the interface is announced to the LAN", "[unit]") {
 
 TEST_CASE("an interface without carrier silences its addresses until it is back and the leader confirms them",
           "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.LinkAt(kEth0).carrier = false;
   agent.ShowKernel();
   CHECK_FALSE(agent.Answers("192.0.2.10"));
@@ -98,7 +89,7 @@ TEST_CASE("an interface without carrier silences its addresses until it is back 
 }
 
 TEST_CASE("a leader's first word from before an interface came back does not make it speak", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.Feed(LinkDown{"gone"});
   agent.Connect();
   agent.LinkAt(kEth0).carrier = false;
@@ -115,7 +106,7 @@ TEST_CASE("a leader's first word from before an interface came back does not mak
 }
 
 TEST_CASE("an interface that cannot be listened on is reported and tried again", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.Feed(PortError{kEth0, absl::UnavailableError("That device is not up")});
   CHECK_FALSE(agent.Answers("192.0.2.10"));
   CHECK(agent.Last<sync::Report>()->announced->empty());
@@ -175,7 +166,7 @@ TEST_CASE("leftovers stay, silent, until the first snapshot says what is not our
 }
 
 TEST_CASE("an address that the node takes for itself is given up and no longer silenced", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.LinkAt(kEth0).addresses.push_back(Own("192.0.2.10/24"));
   agent.ShowKernel();
   CHECK_FALSE(agent.Answers("192.0.2.10"));

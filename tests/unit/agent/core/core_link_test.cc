@@ -15,17 +15,8 @@ sync::ProbeRequest Probe(std::vector<std::string> addresses, sync::ProbeKind kin
   return request;
 }
 
-CoreHarness Connected(std::vector<sync::Assignment> assignments = {}) {
-  CoreHarness agent;
-  agent.Connect();
-  agent.Controller(CoreHarness::SnapshotOf(1, std::move(assignments)));
-  agent.Advance(absl::Seconds(12));
-  agent.Forget();
-  return agent;
-}
-
 TEST_CASE("a stream begins with a hello that says all, and a heartbeat", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.Feed(LinkDown{"gone"});
   agent.Forget();
   agent.Connect();
@@ -50,7 +41,7 @@ TEST_CASE("a stream begins with a hello that says all, and a heartbeat", "[unit]
 }
 
 TEST_CASE("heartbeats come as often as the settings say, and only on a stream", "[unit]") {
-  CoreHarness agent = Connected();
+  CoreHarness agent = Settled();
   agent.Advance(absl::Seconds(2));
   CHECK(agent.All<sync::Heartbeat>().size() == 10);
   agent.Controller(sync::SettingsUpdate{1, {absl::Milliseconds(500), absl::Milliseconds(1500), {}}});
@@ -64,7 +55,7 @@ TEST_CASE("heartbeats come as often as the settings say, and only on a stream", 
 }
 
 TEST_CASE("a steady agent reports nothing", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.Advance(absl::Minutes(5));
   CHECK(agent.All<sync::Report>().empty());
   CHECK(agent.Touches() == 0);
@@ -73,7 +64,7 @@ TEST_CASE("a steady agent reports nothing", "[unit]") {
 }
 
 TEST_CASE("a new address is probed three times and its result comes at the timeout", "[unit]") {
-  CoreHarness agent = Connected();
+  CoreHarness agent = Settled();
   agent.Controller(Probe({"192.0.2.30", "192.0.2.31"}));
   CHECK(agent.table->interfaces.at(kEth0).watch.contains(Ip("192.0.2.30")));
   agent.See("192.0.2.31", kStranger);
@@ -91,7 +82,7 @@ TEST_CASE("a new address is probed three times and its result comes at the timeo
 }
 
 TEST_CASE("a probe before a takeover ends with the first answer", "[unit]") {
-  CoreHarness agent = Connected();
+  CoreHarness agent = Settled();
   agent.Controller(Probe({"192.0.2.30"}, sync::ProbeKind::kTakeOver, absl::Milliseconds(30)));
   CHECK(agent.Probes("192.0.2.30") == 1);
   SECTION("answered") {
@@ -110,7 +101,7 @@ TEST_CASE("a probe before a takeover ends with the first answer", "[unit]") {
 }
 
 TEST_CASE("what needs no asking is answered without a frame, what cannot be asked says why", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   sync::ProbeRequest request = Probe({"192.0.2.10"});
   request.targets.push_back({Ip("192.0.2.40"), "eth9"});
   agent.Controller(request);
@@ -124,7 +115,7 @@ TEST_CASE("what needs no asking is answered without a frame, what cannot be aske
 }
 
 TEST_CASE("ten thousand probes are paced and all come to an end", "[unit]") {
-  CoreHarness agent = Connected();
+  CoreHarness agent = Settled();
   std::vector<std::string> many;
   for (int i = 0; i < 10000; ++i) many.push_back(absl::StrCat("10.1.", i / 250, ".", i % 250 + 1));
   agent.Controller(Probe(many, sync::ProbeKind::kTakeOver));
@@ -137,7 +128,7 @@ TEST_CASE("ten thousand probes are paced and all come to an end", "[unit]") {
 }
 
 TEST_CASE("a standby's word changes nothing", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.Controller(sync::NotLeader{9, "controller-1"});
   CHECK(agent.Answers("192.0.2.10"));
   CHECK(agent.core().status().highest_term == 1);
@@ -146,7 +137,7 @@ TEST_CASE("a standby's word changes nothing", "[unit]") {
 
 TEST_CASE("an agent that reached a standby dials the next controller within a second, unless it leads by then",
           "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.Controller(sync::NotLeader{9, "controller-1"});
   SECTION("it goes on not leading") {
     agent.Advance(absl::Seconds(1));

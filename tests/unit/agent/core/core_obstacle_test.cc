@@ -8,16 +8,7 @@
 namespace berth::agent {
 namespace {
 
-const char* const kVip = "192.0.2.10";
-
-CoreHarness Connected(std::vector<sync::Assignment> assignments) {
-  CoreHarness agent;
-  agent.Connect();
-  agent.Controller(CoreHarness::SnapshotOf(1, std::move(assignments)));
-  agent.Advance(absl::Seconds(12));
-  agent.Forget();
-  return agent;
-}
+const char* const kAddress = "192.0.2.10";
 
 struct Obstacle {
   std::string name;
@@ -72,38 +63,38 @@ TEST_CASE("whatever kept an address from being announced, its end alone does not
   const std::size_t which = GENERATE(0, 1, 2, 3);
   const Obstacle obstacle = Obstacles().at(which);
   INFO(obstacle.name);
-  CoreHarness agent = Connected({Announce(kVip)});
+  CoreHarness agent = Settled({Announce(kAddress)});
   SECTION("while a leader is heard, which may have given it away, its newer word is waited for") {
     obstacle.begin(agent);
-    CHECK_FALSE(agent.Answers(kVip));
+    CHECK_FALSE(agent.Answers(kAddress));
     REQUIRE(agent.Last<sync::Report>().has_value());
     CHECK(agent.Last<sync::Report>()->announced->empty());
     obstacle.end(agent);
     agent.Advance(absl::Seconds(20));
-    CHECK_FALSE(agent.Answers(kVip));
-    CHECK(agent.Gratuitous(kVip) == 0);
-    agent.Controller(CoreHarness::DeltaOf(1, {Announce(kVip, {1, 2})}));
-    CHECK(agent.Answers(kVip));
-    CHECK(agent.Local(kVip));
+    CHECK_FALSE(agent.Answers(kAddress));
+    CHECK(agent.Gratuitous(kAddress) == 0);
+    agent.Controller(CoreHarness::DeltaOf(1, {Announce(kAddress, {1, 2})}));
+    CHECK(agent.Answers(kAddress));
+    CHECK(agent.Local(kAddress));
   }
   SECTION("without one the LAN is asked") {
     agent.Feed(LinkDown{"gone"});
     obstacle.begin(agent);
-    CHECK_FALSE(agent.Answers(kVip));
+    CHECK_FALSE(agent.Answers(kAddress));
     agent.Advance(absl::Seconds(3));
     obstacle.end(agent);
-    CHECK_FALSE(agent.Answers(kVip));
-    for (int i = 0; i < 200 && agent.Probes(kVip) == 0; ++i) agent.Advance(absl::Milliseconds(10));
-    REQUIRE(agent.Probes(kVip) >= 1);
-    CHECK_FALSE(agent.Answers(kVip));
+    CHECK_FALSE(agent.Answers(kAddress));
+    for (int i = 0; i < 200 && agent.Probes(kAddress) == 0; ++i) agent.Advance(absl::Milliseconds(10));
+    REQUIRE(agent.Probes(kAddress) >= 1);
+    CHECK_FALSE(agent.Answers(kAddress));
     SECTION("and it is silent") {
       agent.Advance(absl::Milliseconds(200));
-      CHECK(agent.Answers(kVip));
+      CHECK(agent.Answers(kAddress));
     }
     SECTION("and another node answers") {
-      agent.See(kVip, kMacB);
+      agent.See(kAddress, kMacB);
       agent.Advance(absl::Seconds(3));
-      CHECK_FALSE(agent.Answers(kVip));
+      CHECK_FALSE(agent.Answers(kAddress));
     }
   }
 }
@@ -115,26 +106,26 @@ TEST_CASE("what could not be announced when the leader was lost is asked about, 
   agent.Connect();
   agent.Controller(CoreHarness::SnapshotOf(1, {}));
   agent.hold_adds = true;  // so that no rejection is sent yet
-  agent.Controller(CoreHarness::DeltaOf(1, {Announce(kVip), Announce("192.0.2.11")}));
+  agent.Controller(CoreHarness::DeltaOf(1, {Announce(kAddress), Announce("192.0.2.11")}));
   REQUIRE_FALSE(agent.Last<sync::Rejected>().has_value());
   agent.Feed(LinkDown{"gone"});
   agent.hold_adds = false;
   for (const Event& event : std::exchange(agent.held, {})) agent.Feed(event);
   agent.LinkAt(kEth0).addresses.pop_back();
   agent.ShowKernel();
-  CHECK(agent.Local(kVip));
-  CHECK_FALSE(agent.Answers(kVip));
+  CHECK(agent.Local(kAddress));
+  CHECK_FALSE(agent.Answers(kAddress));
   CHECK(agent.Answers("192.0.2.11"));
   agent.Advance(absl::Seconds(3));
-  CHECK(agent.Probes(kVip) >= 1);
-  CHECK(agent.Answers(kVip));
+  CHECK(agent.Probes(kAddress) >= 1);
+  CHECK(agent.Answers(kAddress));
 }
 
 TEST_CASE("an obstacle's end is told once, and what is waited for", "[unit]") {
   const std::size_t which = GENERATE(0, 1, 2, 3);
   const Obstacle obstacle = Obstacles().at(which);
   INFO(obstacle.name);
-  CoreHarness agent = Connected({Announce(kVip)});
+  CoreHarness agent = Settled({Announce(kAddress)});
   obstacle.begin(agent);
   agent.Advance(absl::Seconds(3));
   obstacle.end(agent);

@@ -9,15 +9,6 @@ namespace {
 
 using sync::Role;
 
-CoreHarness Connected(std::vector<sync::Assignment> assignments) {
-  CoreHarness agent;
-  agent.Connect();
-  agent.Controller(CoreHarness::SnapshotOf(1, std::move(assignments)));
-  agent.Advance(absl::Seconds(12));
-  agent.Forget();
-  return agent;
-}
-
 StoredState StoredOn(const std::string& boot_id) {
   StoredState stored;
   stored.boot_id = boot_id;
@@ -36,7 +27,7 @@ Link Berth0With(std::vector<LinkAddress> addresses) {
 }
 
 TEST_CASE("the leave to answer is renewed well before it ends", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   for (int i = 0; i < 100; ++i) {
     agent.Advance(absl::Milliseconds(37));
     CHECK(agent.answer_until - agent.now >= absl::Milliseconds(400));
@@ -44,7 +35,7 @@ TEST_CASE("the leave to answer is renewed well before it ends", "[unit]") {
 }
 
 TEST_CASE("an agent that stood still mutes everything before anything else and dials anew", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.StandStill(absl::Milliseconds(701));
   CHECK_FALSE(agent.Answers("192.0.2.10"));  // the port's own leave has run out
   agent.Feed(FromController{CoreHarness::DeltaOf(1, {Announce("192.0.2.10", {1, 2})})});
@@ -56,7 +47,7 @@ TEST_CASE("an agent that stood still mutes everything before anything else and d
 }
 
 TEST_CASE("after standing still the first snapshot of a new stream is the leave to speak again", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10"), Announce("192.0.2.11")});
+  CoreHarness agent = Settled({Announce("192.0.2.10"), Announce("192.0.2.11")});
   agent.StandStill(absl::Seconds(1));
   agent.Feed(Timer{});
   agent.Connect();
@@ -69,7 +60,7 @@ TEST_CASE("after standing still the first snapshot of a new stream is the leave 
 }
 
 TEST_CASE("after standing still without a leader an unanswered probe is the leave to speak again", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10"), Announce("192.0.2.11")});
+  CoreHarness agent = Settled({Announce("192.0.2.10"), Announce("192.0.2.11")});
   agent.StandStill(absl::Seconds(1));
   agent.Feed(Timer{});
   agent.Advance(absl::Milliseconds(900));
@@ -85,7 +76,7 @@ TEST_CASE("after standing still without a leader an unanswered probe is the leav
 }
 
 TEST_CASE("a lost controller connection changes nothing on the LAN", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.Feed(LinkDown{"gone"});
   agent.Advance(absl::Minutes(10));
   CHECK(agent.Answers("192.0.2.10"));
@@ -200,7 +191,7 @@ TEST_CASE("state of another boot waits for a leader, but its term counts", "[uni
 }
 
 TEST_CASE("the newest state is on disk soon after it was given", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   for (std::uint64_t v = 1; v <= 20; ++v) agent.Controller(CoreHarness::DeltaOf(v, {Announce("192.0.2.12")}));
   CHECK(agent.Effected<Store>() <= 1);
   agent.Advance(absl::Milliseconds(110));
@@ -212,7 +203,7 @@ TEST_CASE("the newest state is on disk soon after it was given", "[unit]") {
 }
 
 TEST_CASE("asked to end, an agent serves until its addresses are taken over, and leaves the node as it is", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   agent.Feed(Terminate{});
   REQUIRE(agent.Last<sync::Report>().has_value());
   CHECK(agent.Last<sync::Report>()->leaving);
@@ -228,7 +219,7 @@ TEST_CASE("asked to end, an agent serves until its addresses are taken over, and
 }
 
 TEST_CASE("asked to end, an agent does not wait for ever", "[unit]") {
-  CoreHarness agent = Connected({Announce("192.0.2.10")});
+  CoreHarness agent = Settled({Announce("192.0.2.10")});
   SECTION("five seconds for a leader that says nothing") {
     agent.Feed(Terminate{});
     agent.Advance(absl::Milliseconds(4900));

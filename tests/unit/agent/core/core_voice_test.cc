@@ -10,13 +10,6 @@ namespace {
 
 using sync::Role;
 
-CoreHarness Connected(std::vector<sync::Assignment> assignments) {
-  CoreHarness agent;
-  agent.Connect();
-  agent.Controller(CoreHarness::SnapshotOf(1, std::move(assignments)));
-  return agent;
-}
-
 TEST_CASE("a gained address is announced at once, after 1.1 s, and no more after 10 s", "[unit]") {
   CoreHarness agent = Connected({Announce("192.0.2.10")});
   CHECK(agent.Gratuitous("192.0.2.10") == 2);

@@ -4,7 +4,7 @@
 namespace berth::agent::peer {
 namespace {
 
-using Kind = Fault::Kind;
+using FaultKind = Fault::Kind;
 
 bool Has(int mask, int i) { return (mask >> i & 1) != 0; }
 constexpr const char* kStates[] = {"watching", "waiting", "pausing", "asking", "contesting", "SPEAKING"};
@@ -24,27 +24,27 @@ void Model::StartAnew(int i) {
 
 void Model::Befall(const Fault& fault, const std::vector<Partition>& partitions) {
   switch (fault.kind) {
-    case Kind::kPartition:
+    case FaultKind::kPartition:
       partition = partitions[static_cast<std::size_t>(fault.a)];
       break;
-    case Kind::kKill:
+    case FaultKind::kKill:
       for (int i = 0; i < kAgents; ++i) {
         if (Has(fault.a, i)) at(i).life = Life::kDead;
       }
       break;
-    case Kind::kUnsaved:
+    case FaultKind::kUnsaved:
       at(fault.a).saved = false;
       at(fault.a).version = 1;
       StartAnew(fault.a);
       break;
-    case Kind::kStart:
+    case FaultKind::kStart:
       StartAnew(fault.a);
       break;
-    case Kind::kFreeze:
+    case FaultKind::kFreeze:
       at(fault.a).life = Life::kFrozen;
       at(fault.a).asleep = 0;
       break;
-    case Kind::kThaw: {
+    case FaultKind::kThaw: {
       Member& m = at(fault.a);
       m.life = Life::kUp;
       if (m.asleep < kTimeout) break;  // not long enough to be noticed by anybody
@@ -52,7 +52,7 @@ void Model::Befall(const Fault& fault, const std::vector<Partition>& partitions)
       m.age.fill(0);
       break;
     }
-    case Kind::kBlank:
+    case FaultKind::kBlank:
       at(fault.a).life = Life::kBlank;
       at(fault.a).saved = false;
       break;
@@ -94,7 +94,7 @@ void Model::Probe(const Fault& fault) {
       if (j == i) continue;
       std::uint8_t& age = m.age[static_cast<std::size_t>(j)];
       const bool runs = at(j).life == Life::kUp || at(j).life == Life::kBlank;
-      if (!runs || !Joined(i, j) || (fault.kind == Kind::kLoseProbes && Has(fault.a, i))) {
+      if (!runs || !Joined(i, j) || (fault.kind == FaultKind::kLoseProbes && Has(fault.a, i))) {
         age = static_cast<std::uint8_t>(std::min(age + 1, kTimeout));
         continue;
       }
@@ -107,7 +107,7 @@ void Model::Probe(const Fault& fault) {
 
 // Whoever doubts asks, and is told by return; who is asked while it speaks doubts in its turn.
 void Model::Exchange(const Fault& fault) {
-  if (deaf || fault.kind == Kind::kLoseClaims) return;
+  if (deaf || fault.kind == FaultKind::kLoseClaims) return;
   for (int i = 0; i < kAgents; ++i) {
     for (int j = 0; j < kAgents; ++j) {
       if (j == i || at(i).life != Life::kUp || at(j).life != Life::kUp || !Joined(i, j)) continue;
@@ -121,7 +121,7 @@ void Model::Exchange(const Fault& fault) {
 
 // Its gratuitous frame crosses the LAN.
 void Model::Spoke(int i, const Fault& fault) {
-  if (fault.kind == Kind::kLoseArp && Has(fault.a, i)) return;
+  if (fault.kind == FaultKind::kLoseArp && Has(fault.a, i)) return;
   for (int j = 0; j < kAgents; ++j) {
     if (j != i && Joined(i, j) && Speaks(j)) at(j).seat.RivalSpoke(i, SceneOf(j), timing_, now);
   }
@@ -131,7 +131,7 @@ std::uint8_t Model::Answering(int i, const Fault& fault) const {
   std::uint8_t mask = 0;
   for (int j = 0; j < kAgents; ++j) {
     if (j == i || !Joined(i, j) || !Speaks(j)) continue;
-    if (fault.kind == Kind::kLoseArp && (Has(fault.a, j) || Has(fault.a, i))) continue;
+    if (fault.kind == FaultKind::kLoseArp && (Has(fault.a, j) || Has(fault.a, i))) continue;
     mask = static_cast<std::uint8_t>(mask | 1U << j);
   }
   return mask;

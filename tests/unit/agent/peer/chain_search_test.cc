@@ -16,33 +16,33 @@
 namespace berth::agent::peer {
 namespace {
 
-using Kind = Fault::Kind;
+using FaultKind = Fault::Kind;
 
 const Fault kQuiet{};
 constexpr int kForever = 1000;
 
 std::vector<Fault> FaultsIn(const Model& m, std::size_t partitions) {
   std::vector<Fault> faults;
-  for (std::size_t p = 0; p < partitions; ++p) faults.push_back({Kind::kPartition, static_cast<int>(p)});
+  for (std::size_t p = 0; p < partitions; ++p) faults.push_back({FaultKind::kPartition, static_cast<int>(p)});
   int up = 0;
   for (int i = 0; i < kAgents; ++i) up |= m.at(i).life == Life::kDead ? 0 : 1 << i;
   for (int mask = 1; mask < 1 << kAgents; ++mask) {
     if ((mask & up) != mask) continue;
-    faults.push_back({Kind::kKill, mask});
-    faults.push_back({Kind::kLoseProbes, mask});
-    faults.push_back({Kind::kLoseArp, mask});
+    faults.push_back({FaultKind::kKill, mask});
+    faults.push_back({FaultKind::kLoseProbes, mask});
+    faults.push_back({FaultKind::kLoseArp, mask});
   }
-  faults.push_back({Kind::kLoseClaims, 0});
+  faults.push_back({FaultKind::kLoseClaims, 0});
   for (int i = 0; i < kAgents; ++i) {
     switch (m.at(i).life) {
       case Life::kUp:
-        faults.insert(faults.end(), {{Kind::kFreeze, i}, {Kind::kBlank, i}, {Kind::kUnsaved, i}});
+        faults.insert(faults.end(), {{FaultKind::kFreeze, i}, {FaultKind::kBlank, i}, {FaultKind::kUnsaved, i}});
         break;
       case Life::kFrozen:
-        faults.push_back({Kind::kThaw, i});
+        faults.push_back({FaultKind::kThaw, i});
         break;
       case Life::kDead:
-        faults.push_back({Kind::kStart, i});
+        faults.push_back({FaultKind::kStart, i});
         break;
       case Life::kBlank:
         break;
@@ -173,8 +173,8 @@ TEST_CASE("holder and first candidate die together, at any moment of the probes:
   for (const int dead : {0b001, 0b011}) {
     Model m;
     for (int i = 0; i < 3; ++i) m.Tick(kQuiet);
-    CHECK(TicksAfter(m, {Kind::kKill, dead}) <= kFailover);
-    CHECK(TicksAfter(m, {Kind::kKill, dead}) > 0);
+    CHECK(TicksAfter(m, {FaultKind::kKill, dead}) <= kFailover);
+    CHECK(TicksAfter(m, {FaultKind::kKill, dead}) > 0);
   }
 }
 
@@ -183,12 +183,12 @@ TEST_CASE("a LAN that was split in any way and is whole again has one who announ
   REQUIRE(partitions.size() == 15);
   for (int split = 0; split < 15; ++split) {
     Model m;
-    m.Befall({Kind::kPartition, split}, partitions);
+    m.Befall({FaultKind::kPartition, split}, partitions);
     for (int tick = 0; tick < 40; ++tick) {
       m.Tick(kQuiet);
       Model healed = m;
       CAPTURE(split, tick, m.Text());
-      CHECK(TicksAfter(healed, {Kind::kPartition, 0}) <= (tick < 10 ? kFailover : kHeal));
+      CHECK(TicksAfter(healed, {FaultKind::kPartition, 0}) <= (tick < 10 ? kFailover : kHeal));
     }
   }
 }

@@ -17,7 +17,7 @@ std::string Update(const json& before, const json& object, const FakeView& view)
   return Says(Decide(Hook::kEip, MakeReview("UPDATE", "eips", object, before), view));
 }
 
-FakeView Cluster() {
+FakeView TwoPools() {
   FakeView view;
   view.Add(plan::MakePool("edge", "192.0.2.10-192.0.2.20"));
   view.Add(plan::DefaultPool("lab", "198.51.100.0/24"));
@@ -26,7 +26,7 @@ FakeView Cluster() {
 }
 
 TEST_CASE("a good Eip is let in", "[unit]") {
-  const FakeView view = Cluster();
+  const FakeView view = TwoPools();
   for (const char* address :
        {"203.0.113.1", "203.0.113.0/24", " 203.0.113.1 - 203.0.113.9 ", "2001:db8::/64", "203.0.113.1,203.0.113.9"}) {
     CAPTURE(address);
@@ -35,7 +35,7 @@ TEST_CASE("a good Eip is let in", "[unit]") {
 }
 
 TEST_CASE("a wrong Eip is refused in OpenELB's words, naming field, value and the other object", "[unit]") {
-  const FakeView view = Cluster();
+  const FakeView view = TwoPools();
   json eip = Eip("203.0.113.1", "new");
   std::string begins;
   std::string names;
@@ -76,7 +76,7 @@ TEST_CASE("a wrong Eip is refused in OpenELB's words, naming field, value and th
 }
 
 TEST_CASE("an Eip may be widened, and narrowed as far as nobody is left outside", "[unit]") {
-  const FakeView view = Cluster();
+  const FakeView view = TwoPools();
   const json before = Eip("192.0.2.10-192.0.2.20");
   CHECK(Update(before, Eip("192.0.2.0/24"), view) == "allowed");
   CHECK(Update(before, Eip("192.0.2.12"), view) == "allowed");
@@ -90,7 +90,7 @@ TEST_CASE("an Eip may be widened, and narrowed as far as nobody is left outside"
 }
 
 TEST_CASE("an update that says nothing new, or of an Eip that goes, is let through whatever it holds", "[unit]") {
-  FakeView view = Cluster();
+  FakeView view = TwoPools();
   json bad = Eip("not an address");
   SECTION("a finalizer") {
     json after = bad;
@@ -122,7 +122,7 @@ TEST_CASE("an update that says nothing new, or of an Eip that goes, is let throu
 }
 
 TEST_CASE("an Eip that breaks a rule already can be disabled and mended step by step", "[unit]") {
-  FakeView view = Cluster();
+  FakeView view = TwoPools();
   view.Add(plan::DefaultPool("twin", "192.0.2.15-192.0.2.30"));  // came while the webhook was off
   json before = Eip("192.0.2.15-192.0.2.30", "twin");
   before["metadata"]["annotations"] = {{model::kDefaultPoolAnnotation, "true"}};
@@ -138,7 +138,7 @@ TEST_CASE("an Eip that breaks a rule already can be disabled and mended step by 
 }
 
 TEST_CASE("to become the default is judged when only the annotation changes", "[unit]") {
-  const FakeView view = Cluster();
+  const FakeView view = TwoPools();
   const json before = Eip("192.0.2.10-192.0.2.20");
   json after = before;
   after["metadata"]["annotations"] = {{model::kDefaultPoolAnnotation, "true"}};
@@ -147,7 +147,7 @@ TEST_CASE("to become the default is judged when only the annotation changes", "[
 }
 
 TEST_CASE("deleting an Eip in use is allowed and warns of what it means", "[unit]") {
-  FakeView view = Cluster();
+  FakeView view = TwoPools();
   json eip = Eip("192.0.2.10-192.0.2.20");
   const auto warnings = [&] { return Decide(Hook::kEip, MakeReview("DELETE", "eips", nullptr, eip), view).warnings; };
   REQUIRE(warnings().size() == 3);

@@ -12,7 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 using Strings = std::vector<std::string>;
 
-Strings Names(const FolderAnswer& answer) {
+Strings NamesIn(const FolderAnswer& answer) {
   Strings names;
   for (const auto& [name, parsed] : answer.files) names.push_back(name);
   return names;
@@ -41,18 +41,18 @@ TEST_CASE("a look at a folder reads what is new or changed and names what is gon
   WriteText(folder / "d.txt", "x");
   FolderAnswer answer = reader.Read(All());
   REQUIRE(answer.status.ok());
-  CHECK(Names(answer) == Strings{"a.yaml", "b.json"});
+  CHECK(NamesIn(answer) == Strings{"a.yaml", "b.json"});
   CHECK(answer.files[0].second.objects.size() == 1);
   CHECK(answer.gone == Strings{"known-before.yaml"});
 
   answer = reader.Read(All());
-  CHECK(Names(answer) == Strings{});
+  CHECK(NamesIn(answer) == Strings{});
   CHECK(answer.gone == Strings{});
 
   WriteText(folder / "a.yaml", "# empty now\n");
   fs::remove(folder / "b.json");
   answer = reader.Read(All());
-  CHECK(Names(answer) == Strings{"a.yaml"});
+  CHECK(NamesIn(answer) == Strings{"a.yaml"});
   CHECK(answer.gone == Strings{"b.json"});
   CHECK(reader.Read(Some({"a.yaml", "b.json", "never.yaml"})).gone == Strings{});
 }
@@ -63,8 +63,8 @@ TEST_CASE("a file that is being written is left alone", "[unit]") {
   WriteText(folder / "a.yaml", "# a\n");
   FolderRequest request = All();
   request.being_written = {"a.yaml"};
-  CHECK(Names(reader.Read(request)) == Strings{});
-  CHECK(Names(reader.Read(All())) == Strings{"a.yaml"});
+  CHECK(NamesIn(reader.Read(request)) == Strings{});
+  CHECK(NamesIn(reader.Read(All())) == Strings{"a.yaml"});
 }
 
 TEST_CASE("what cannot be read as a file is a problem, not a deletion", "[unit]") {
@@ -116,7 +116,7 @@ TEST_CASE("a folder that is not there has no deleted files", "[unit]") {
   const FolderAnswer answer = reader.Read(careful);
   CHECK(answer.status.ok());
   CHECK(answer.gone == Strings{"a.yaml"});
-  CHECK(Names(answer) == Strings{"b.yaml"});
+  CHECK(NamesIn(answer) == Strings{"b.yaml"});
 }
 
 }  // namespace berth::files
