@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "controller/kube/uninstall/uninstall.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <variant>
@@ -23,6 +24,9 @@ using nlohmann::json;
 // Until the next pass. Who led until now hears of its end at its next look at the Lease, and puts things back
 // meanwhile: no race with it, to which the API server would be the ground.
 constexpr absl::Duration kAgain = absl::Seconds(1);
+// The agents' time passes in steps of this: a process that stood still for long takes one of them from the agents,
+// which stood still, too, if it was the machine.
+constexpr absl::Duration kStep = absl::Seconds(1);
 
 LeaseOptions LeaseOf(const UninstallOptions& options) {
   LeaseOptions lease;
@@ -104,9 +108,14 @@ void Uninstall::BeginNodes() {
     for (const auto& [stream, node] : nodes_) {
       if (!node.empty()) agents_.Send(stream, sync::Cleanup{election_.now().term});
     }
-    agents_timer_ = loop_.RunAfter(AgentsLimit(), [this] { AgentsDone(); });
+    AwaitAgents(AgentsLimit());
     CheckAgents();
   });
+}
+
+void Uninstall::AwaitAgents(absl::Duration left) {
+  if (left <= absl::ZeroDuration()) return AgentsDone();
+  agents_timer_ = loop_.RunAfter(std::min(left, kStep), [this, left] { AwaitAgents(left - kStep); });
 }
 
 void Uninstall::OnStreamOpened(push::StreamId stream, const push::StreamPeer&) { nodes_[stream]; }

@@ -73,6 +73,7 @@ class Uninstall final : public push::AgentPort::Observer {
 
   bool CleansNodes() const { return phase_ >= Phase::kNodes && leading_; }
   absl::Duration AgentsLimit() const;
+  void AwaitAgents(absl::Duration left);
   void LimitAt(absl::Time at);
   std::string Why() const;
   void OnLeadership(const LeaseElection::Leadership& now);

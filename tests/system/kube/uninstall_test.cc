@@ -28,7 +28,7 @@ struct NodeAgent final : agent::ControllerPort::Observer {
     link.Send(hello);
   }
   void OnControllerMessage(sync::ControllerMessage message) override {
-    if (std::holds_alternative<sync::NotLeader>(message)) process.RunAfter(absl::Seconds(1), [this] { link.Redial(); });
+    if (std::holds_alternative<sync::NotLeader>(message)) process.RunAfter(hop, [this] { link.Redial(); });
     if (!std::holds_alternative<sync::Cleanup>(message)) return;
     if (++cleanups == 1) ingress_when_told = world.IngressOf("a");
     sync::Report report{.interfaces = {}, .announced = std::vector<sync::AnnouncedAddress>{}, .conflicts = {}};
@@ -41,7 +41,8 @@ struct NodeAgent final : agent::ControllerPort::Observer {
   ProcessLoop process{world.loop};
   WireLink link{world.wire, "node1", process};
   int cleanups = 0;
-  bool cleans = true;  // else its kernel refuses
+  bool cleans = true;                     // else its kernel refuses
+  absl::Duration hop = absl::Seconds(1);  // on to the next controller
   std::string ingress_when_told;
 };
 
@@ -54,8 +55,9 @@ struct Installed : KubeWorld {
     Run(absl::Seconds(10));
     REQUIRE(ReasonOf("c") == "PoolExhausted");
   }
-  void BeginUninstall(bool keep) {
+  void BeginUninstall(bool keep, absl::Duration limit = kube::UninstallOptions().limit) {
     kube::UninstallOptions options;
+    options.limit = limit;
     options.ns = "openelb-system";
     options.identity = "uninstall-1";
     options.keep_addresses = keep;
@@ -248,6 +250,25 @@ TEST_CASE("nodes are cleaned once no object can fail any more, and agents that c
   CHECK(took <= absl::Seconds(40));
   // One whose kernel refuses may be started again, and succeed: it is waited for.
   CHECK((took > absl::Seconds(20)) == (comes && !agent->cleans));
+}
+
+TEST_CASE("time in which an uninstallation stood still is not taken from the agents", "[system]") {
+  Installed w;
+  NodeAgent agent(w);
+  agent.cleans = false;
+  agent.hop = absl::Milliseconds(100);
+  w.BeginUninstall(false, absl::Seconds(8));
+  REQUIRE(w.RunUntil([&] { return agent.cleanups > 0; }, absl::Seconds(5)));
+  w.process.Freeze();
+  w.Run(absl::Seconds(2.8));  // longer than the agents' third, and it leads still
+  w.process.Thaw();
+  w.Run(absl::Milliseconds(500));
+  CHECK_FALSE(w.outcome.has_value());
+  agent.cleans = true;  // its pod is started again
+  agent.link.Redial();
+  REQUIRE(w.RunUntil([&] { return w.outcome.has_value(); }, absl::Seconds(1)));
+  CHECK(w.outcome->ok());
+  CHECK(agent.cleanups == 2);
 }
 
 TEST_CASE("an uninstallation goes on where a webhook refuses every dry run", "[system]") {
