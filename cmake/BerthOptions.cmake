@@ -57,7 +57,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
 endif()
 option(BERTH_TEST_PCH "Compile the headers that all test programs share once" ${BERTH_TEST_PCH_DEFAULT})
 
-option(BERTH_UNITY "Compile a few sources as one: those of test programs, and under a sanitizer all" ON)
+option(BERTH_UNITY "Compile a few sources as one: those of test programs, and under a sanitizer of our libraries" ON)
 
 find_program(BERTH_CCACHE ccache)
 if(BERTH_CCACHE)

@@ -8,16 +8,39 @@
 #   berth_test(obs_test TIER unit THREADS ...) -> its code runs in several threads: under ThreadSanitizer with every run of
 #                                                tools/test, the others only with tools/test --tsan
 
-# A few sources as one, which halves the time and more, since most of it goes into headers and what all files instantiate
-# alike. What is shipped is compiled file by file, so that each is known to include what it uses.
-# `alone` are those whose own names others of them have, too.
-function(berth_compile_together TARGET alone)
-  set_target_properties(${TARGET} PROPERTIES UNITY_BUILD ${BERTH_UNITY} UNITY_BUILD_BATCH_SIZE 4)
-  set_source_files_properties(${alone} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
-  if(BERTH_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-    # It is right but for a class in an included file, which a source is here.
-    target_compile_options(${TARGET} PRIVATE -Wno-subobject-linkage)
+# Sets OUT to what to compile instead of `sources` and `alone`: files that include up to four `sources` each. That takes half
+# as long and less, since most of the time goes into headers and what all files instantiate alike. `alone` have names of
+# their own that others have, too. What is shipped is compiled file by file, so that each is known to include what it uses.
+# CMake's own unity builds name sources by absolute paths, and __FILE__ puts those into the object: the compiler cache would
+# not know it again in another clone.
+function(berth_batches OUT target sources alone)
+  set(whole ${sources})
+  list(FILTER whole INCLUDE REGEX "^[$]<")  # objects
+  list(FILTER sources EXCLUDE REGEX "^[$]<")
+  list(LENGTH sources count)
+  if(NOT BERTH_UNITY OR count LESS 2)
+    set(${OUT} ${sources} ${whole} ${alone} PARENT_SCOPE)
+    return()
   endif()
+  math(EXPR batches "(${count} + 3) / 4")
+  foreach(batch RANGE 1 ${batches})
+    set(file ${CMAKE_CURRENT_BINARY_DIR}/${target}.batches/${batch}.cc)
+    math(EXPR begin "(${batch} - 1) * 4")
+    list(SUBLIST sources ${begin} 4 members)
+    set(text)
+    foreach(source IN LISTS members)
+      cmake_path(ABSOLUTE_PATH source NORMALIZE OUTPUT_VARIABLE path)
+      cmake_path(RELATIVE_PATH path BASE_DIRECTORY ${CMAKE_SOURCE_DIR})
+      string(APPEND text "#include \"${path}\"\n")
+    endforeach()
+    file(CONFIGURE OUTPUT ${file} CONTENT "${text}" @ONLY)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+      # A class of an included file must have no member of a type of that file's own; these files are included once.
+      set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS -Wno-subobject-linkage)
+    endif()
+    list(APPEND whole ${file})
+  endforeach()
+  set(${OUT} ${whole} ${alone} PARENT_SCOPE)
 endfunction()
 
 function(berth_library NAME)
@@ -27,12 +50,13 @@ function(berth_library NAME)
   berth_packages(ARG_DEPS ${ARG_DEPS})
   berth_packages(ARG_PRIVATE_DEPS ${ARG_PRIVATE_DEPS})
   if(ARG_SOURCES)
-    add_library(berth_${NAME} STATIC ${ARG_SOURCES} ${ARG_ALONE})
+    set(sources ${ARG_SOURCES} ${ARG_ALONE})
+    if(BERTH_SANITIZE)
+      berth_batches(sources berth_${NAME} "${ARG_SOURCES}" "${ARG_ALONE}")
+    endif()
+    add_library(berth_${NAME} STATIC ${sources})
     if(BERTH_SANITIZE MATCHES address AND NOT "${own_deps}" MATCHES "(gRPC|nlohmann_json)::|(agent|admin)_proto(;|$)")
       target_compile_options(berth_${NAME} PRIVATE -O1)
-    endif()
-    if(BERTH_SANITIZE)
-      berth_compile_together(berth_${NAME} "${ARG_ALONE}")
     endif()
     target_include_directories(berth_${NAME} PUBLIC ${CMAKE_SOURCE_DIR})
     target_link_libraries(berth_${NAME} PUBLIC ${ARG_DEPS} PRIVATE berth::warnings ${ARG_PRIVATE_DEPS})
@@ -72,8 +96,8 @@ function(berth_test NAME)
       set(ARG_TIMEOUT 600)
     endif()
   endif()
-  add_executable(${NAME} ${ARG_SOURCES} ${ARG_ALONE})
-  berth_compile_together(${NAME} "${ARG_ALONE}")
+  berth_batches(sources ${NAME} "${ARG_SOURCES}" "${ARG_ALONE}")
+  add_executable(${NAME} ${sources})
   target_include_directories(${NAME} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${NAME} PRIVATE berth_catch_main berth::warnings ${ARG_DEPS})
   target_compile_options(${NAME} PRIVATE ${BERTH_TEST_OPTIONS})

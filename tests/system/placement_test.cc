@@ -11,7 +11,7 @@ namespace {
 
 model::Node NodeObject(const std::string& name) { return {.name = name, .labels = {}, .explicit_object = true}; }
 
-model::EndpointSlice Slice(const std::string& service, const std::vector<std::string>& nodes) {
+model::EndpointSlice SliceOn(const std::string& service, const std::vector<std::string>& nodes) {
   model::EndpointSlice slice;
   slice.id = {"default", service + "-1"};
   slice.service = {"default", service};
@@ -24,26 +24,26 @@ TEST_CASE("T133: with externalTrafficPolicy Local the address follows the endpoi
   Prepare(world, 3, 0);
   model::Service service = World::MakeService("local");
   service.traffic_policy = model::TrafficPolicy::kLocal;
-  world.cluster.Put(Slice("local", {"node2"}));
+  world.cluster.Put(SliceOn("local", {"node2"}));
   world.AddService(service);
   world.Run(absl::Seconds(12));
   const IpAddr vip = world.AddressOf("local");
   CHECK(world.HolderOf(vip) == "node2");
   world.client.AskEvery(vip, absl::Milliseconds(10));
   const absl::Time moved = world.Now();
-  world.cluster.Put(Slice("local", {"node3"}));
+  world.cluster.Put(SliceOn("local", {"node3"}));
   REQUIRE(world.RunUntil([&] { return world.HolderOf(vip) == "node3"; }, absl::Seconds(1)));
   world.Run(absl::Seconds(1));
   CHECK(world.client.Unanswered(vip, moved, world.Now() - absl::Milliseconds(5)) == 0);
   CHECK(Text(world.client.double_answers()) == "");
 
-  world.cluster.Put(Slice("local", {}));
+  world.cluster.Put(SliceOn("local", {}));
   world.Run(absl::Seconds(1));
   CHECK(world.Announcers(vip).empty());
   CHECK(world.AddressOf("local") == vip);
   CHECK(world.Explain(vip).state == model::AddressState::kUnheld);
   CHECK_FALSE(world.Explain(vip).refusals.empty());
-  world.cluster.Put(Slice("local", {"node1"}));
+  world.cluster.Put(SliceOn("local", {"node1"}));
   CHECK(world.RunUntil([&] { return world.HolderOf(vip) == "node1"; }, absl::Seconds(1)));
 }
 

@@ -49,9 +49,9 @@ class CountingIterator {
 };
 
 // nlohmann's SAX interface; a callback's false stops the parser.
-class Handler {
+class JsonHandler {
  public:
-  Handler(Documents* out, const Position* position) : builder_(out), position_(*position) {}
+  JsonHandler(Documents* out, const Position* position) : builder_(out), position_(*position) {}
 
   bool null() { return Scalar(Value::Kind::kNull, ""); }
   bool boolean(bool value) { return Scalar(Value::Kind::kBool, value ? "true" : "false"); }
@@ -102,7 +102,7 @@ absl::StatusOr<Documents> ReadJson(absl::string_view text) {
   }
   Documents docs;
   Position position;
-  Handler handler(&docs, &position);
+  JsonHandler handler(&docs, &position);
   const CountingIterator first(text.data(), &position);
   const CountingIterator last(text.data() + text.size(), &position);
   const bool ok = nlohmann::json::sax_parse(first, last, &handler);

@@ -56,9 +56,9 @@ Value::Kind PlainKind(absl::string_view text) {
   return Kind::kString;
 }
 
-class Handler final : public YAML::EventHandler {
+class YamlHandler final : public YAML::EventHandler {
  public:
-  explicit Handler(Documents* out) : builder_(out) {}
+  explicit YamlHandler(Documents* out) : builder_(out) {}
 
   void OnDocumentStart(const YAML::Mark&) override {
     anchors_.clear();
@@ -148,7 +148,7 @@ bool QuoteEnds(absl::string_view text, std::size_t pos) {
 absl::StatusOr<Documents> ReadYaml(absl::string_view text) {
   if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);
   Documents docs;
-  Handler handler(&docs);
+  YamlHandler handler(&docs);
   try {
     std::istringstream in{std::string(text)};
     YAML::Parser parser(in);

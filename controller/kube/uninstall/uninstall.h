@@ -41,7 +41,8 @@ namespace berth::kube {
 struct UninstallOptions {
   std::string ns, identity;
   bool keep_addresses = false;
-  // For everything; a third of it at most is for agents to say that their nodes are clean, and theirs alone.
+  // For everything; a third of it at most is for agents to say that their nodes are clean, and theirs alone. Time in
+  // which this process stood still is not taken from them, as far as there is any.
   absl::Duration limit = absl::Seconds(90);
 };
 

@@ -258,7 +258,7 @@ TEST_CASE("time in which an uninstallation stood still is not taken from the age
   agent.cleans = false;
   agent.hop = absl::Milliseconds(100);
   w.BeginUninstall(false, absl::Seconds(8));
-  REQUIRE(w.RunUntil([&] { return agent.cleanups > 0; }, absl::Seconds(5)));
+  REQUIRE(w.RunUntil([&] { return agent.cleanups > 0; }, absl::Seconds(3)));
   w.process.Freeze();
   w.Run(absl::Seconds(2.8));  // longer than the agents' third, and it leads still
   w.process.Thaw();
@@ -269,6 +269,23 @@ TEST_CASE("time in which an uninstallation stood still is not taken from the age
   REQUIRE(w.RunUntil([&] { return w.outcome.has_value(); }, absl::Seconds(1)));
   CHECK(w.outcome->ok());
   CHECK(agent.cleanups == 2);
+}
+
+TEST_CASE("an uninstallation that stood still and was late already ends well without the agents", "[system]") {
+  Installed w;
+  NodeAgent agent(w);
+  agent.cleans = false;
+  agent.hop = absl::Milliseconds(100);
+  w.RefuseB(/*rehearsals=*/false);
+  w.BeginUninstall(false, absl::Seconds(12));
+  w.Run(absl::Seconds(6));
+  w.server.faults = nullptr;
+  REQUIRE(w.RunUntil([&] { return agent.cleanups > 0; }, absl::Seconds(3)));
+  w.process.Freeze();
+  w.Run(absl::Seconds(2.8));
+  w.process.Thaw();
+  REQUIRE(w.RunUntil([&] { return w.outcome.has_value(); }, absl::Seconds(5)));
+  CHECK(w.outcome->ok());
 }
 
 TEST_CASE("an uninstallation goes on where a webhook refuses every dry run", "[system]") {

@@ -17,7 +17,7 @@
 namespace berth::agent {
 namespace {
 
-constexpr std::size_t kReceiveBytes = 64 * 1024;
+constexpr std::size_t kMonitorBytes = 64 * 1024;
 
 // The table's name is attribute 1 of tables, chains, rules, sets, elements, objects and flow tables alike.
 static_assert(NFTA_TABLE_NAME == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 && NFTA_SET_TABLE == 1 &&
@@ -66,7 +66,7 @@ int NftMonitor::fd() const { return mnl_socket_get_fd(socket_.get()); }
 
 bool NftMonitor::Drain(std::uint32_t own_port) {
   bool touched = false;
-  std::vector<char> buffer(kReceiveBytes);
+  std::vector<char> buffer(kMonitorBytes);
   while (true) {
     const ssize_t got = recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;

@@ -27,12 +27,12 @@ Bytes Frame(NdpKind kind, const IpAddr& source, const IpAddr& target) {
   return frame;
 }
 
-bool Passes(const KernelFilter& filter, const Bytes& frame) { return filter.PassesFrame(frame.data(), frame.size()); }
+bool Admits(const KernelFilter& filter, const Bytes& frame) { return filter.PassesFrame(frame.data(), frame.size()); }
 bool Asks(const KernelFilter& filter, std::uint32_t source, std::uint32_t target) {
-  return Passes(filter, Frame(NdpKind::kSolicitation, At(source), At(target)));
+  return Admits(filter, Frame(NdpKind::kSolicitation, At(source), At(target)));
 }
 bool Tells(const KernelFilter& filter, std::uint32_t target) {
-  return Passes(filter, Frame(NdpKind::kAdvertisement, At(target ^ 1), At(target)));
+  return Admits(filter, Frame(NdpKind::kAdvertisement, At(target ^ 1), At(target)));
 }
 
 TEST_CASE("a cover of IPv6 addresses goes by their last 32 bits", "[unit]") {
@@ -83,19 +83,19 @@ TEST_CASE("neighbour discovery passes exactly when an address is in its spans, a
 TEST_CASE("other IPv6 and short frames do not pass the widest filter", "[unit]") {
   const KernelFilter all(WidestFilter());
   const Bytes sound = Frame(NdpKind::kSolicitation, At(1), At(2));
-  CHECK(Passes(all, sound));
+  CHECK(Admits(all, sound));
   const ArpFrame arp = BuildArp(ArpProbe(MacAddr({2, 0, 0, 0, 0, 1}), IpAddr::V4(5)));
   CHECK(all.PassesFrame(arp.data(), arp.size()));
   Bytes echo = sound;
   echo[54] = 128;
-  CHECK_FALSE(Passes(all, echo));
+  CHECK_FALSE(Admits(all, echo));
   for (const std::uint8_t type : {std::uint8_t{134}, std::uint8_t{137}}) {
     echo[54] = type;
-    CHECK_FALSE(Passes(all, echo));
+    CHECK_FALSE(Admits(all, echo));
   }
   Bytes udp = sound;
   udp[20] = 17;
-  CHECK_FALSE(Passes(all, udp));
+  CHECK_FALSE(Admits(all, udp));
   CHECK_FALSE(all.PassesFrame(sound.data(), 77));  // ends within the target
 }
 
@@ -119,7 +119,7 @@ TEST_CASE("whatever neighbour discovery the responder answers or reports passes 
       Bytes out(kMaxReplySize);
       const RespondResult result = Respond(table, frame, absl::ZeroDuration(), out.data());
       const bool matters = result.verdict == Verdict::kReply || result.sighting.has_value();
-      if (matters) REQUIRE(Passes(kernel, frame));
+      if (matters) REQUIRE(Admits(kernel, frame));
       mattered += matters ? 1 : 0;
     }
     if (many > 50) CHECK(mattered > 0);
