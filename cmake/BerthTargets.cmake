@@ -9,19 +9,17 @@
 #                                                tools/test, the others only with tools/test --tsan
 
 # Sets OUT to what to compile instead of `sources` and `alone`: files that include up to four `sources` each. That takes half
-# as long and less, since most of the time goes into headers and what all files instantiate alike. `alone` have names of
-# their own that others have, too. What is shipped is compiled file by file, so that each is known to include what it uses.
-# CMake's own unity builds name sources by absolute paths, and __FILE__ puts those into the object: the compiler cache would
-# not know it again in another clone.
+# as long and less, since most of the time goes into headers and what all files instantiate alike. `alone` are objects, and
+# sources with names of their own that others have, too. What is shipped is compiled file by file, so that each is known to
+# include what it uses. CMake's own unity builds name sources by absolute paths, and __FILE__ puts those into the object: the
+# compiler cache would not know it again in another clone.
 function(berth_batches OUT target sources alone)
-  set(whole ${sources})
-  list(FILTER whole INCLUDE REGEX "^[$]<")  # objects
-  list(FILTER sources EXCLUDE REGEX "^[$]<")
   list(LENGTH sources count)
   if(NOT BERTH_UNITY OR count LESS 2)
-    set(${OUT} ${sources} ${whole} ${alone} PARENT_SCOPE)
+    set(${OUT} ${sources} ${alone} PARENT_SCOPE)
     return()
   endif()
+  set(files ${alone})
   math(EXPR batches "(${count} + 3) / 4")
   foreach(batch RANGE 1 ${batches})
     set(file ${CMAKE_CURRENT_BINARY_DIR}/${target}.batches/${batch}.cc)
@@ -38,9 +36,9 @@ function(berth_batches OUT target sources alone)
       # A class of an included file must have no member of a type of that file's own; these files are included once.
       set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS -Wno-subobject-linkage)
     endif()
-    list(APPEND whole ${file})
+    list(APPEND files ${file})
   endforeach()
-  set(${OUT} ${whole} ${alone} PARENT_SCOPE)
+  set(${OUT} ${files} PARENT_SCOPE)
 endfunction()
 
 function(berth_library NAME)

@@ -7,14 +7,6 @@
 namespace berth::system {
 namespace {
 
-model::EndpointSlice SliceOf(const std::string& service, std::vector<model::Endpoint> endpoints) {
-  model::EndpointSlice slice;
-  slice.id = {"default", service + "-1"};
-  slice.service = {"default", service};
-  slice.endpoints = std::move(endpoints);
-  return slice;
-}
-
 model::Service Local(const std::string& name) {
   model::Service service = World::MakeService(name);
   service.traffic_policy = model::TrafficPolicy::kLocal;
@@ -43,8 +35,8 @@ TEST_CASE("T130 with externalTrafficPolicy Cluster an address has exactly one ho
   World world;
   Prepare(world, 3, 3);
   const auto holders = world.Holders();
-  world.cluster.Put(SliceOf("svc1", {{.node = "node1"}}));
-  world.cluster.Put(SliceOf("svc2", {}));
+  world.cluster.Put(World::MakeSlice("svc1", {{.node = "node1"}}));
+  world.cluster.Put(World::MakeSlice("svc2", {}));
   CHECK(world.WhatMoved(absl::Seconds(10)) == "");
   CHECK(world.Holders() == holders);
   for (const auto& [address, holder] : holders) {
@@ -57,18 +49,19 @@ TEST_CASE("T131 T132 with policy Local a node with a ready endpoint holds the ad
   World world;
   Prepare(world, 3, 0);
   world.AddService(Local("local"));
-  world.cluster.Put(SliceOf("local", {{.node = "node2"}, {.node = "node3", .ready = false, .serving = false}}));
+  world.cluster.Put(
+      World::MakeSlice("local", {{.node = "node2"}, {.node = "node3", .ready = false, .serving = false}}));
   world.Run(absl::Seconds(12));  // the gratuitous frames are over
   const IpAddr vip = world.AddressOf("local");
   CHECK(world.HolderOf(vip) == "node2");
   // On its way out it serves still, so nothing moves: T132.
-  world.cluster.Put(SliceOf("local", {{.node = "node2", .ready = false, .serving = true, .terminating = true},
-                                      {.node = "node3", .ready = false, .serving = false}}));
+  world.cluster.Put(World::MakeSlice("local", {{.node = "node2", .ready = false, .serving = true, .terminating = true},
+                                               {.node = "node3", .ready = false, .serving = false}}));
   CHECK(world.WhatMoved(absl::Seconds(5)) == "");
   CHECK(world.HolderOf(vip) == "node2");
   // No more: nobody holds it, though there is an endpoint.
-  world.cluster.Put(SliceOf("local", {{.node = "node2", .ready = false, .serving = false, .terminating = true},
-                                      {.node = "node3", .ready = false, .serving = false}}));
+  world.cluster.Put(World::MakeSlice("local", {{.node = "node2", .ready = false, .serving = false, .terminating = true},
+                                               {.node = "node3", .ready = false, .serving = false}}));
   world.Run(absl::Seconds(1));
   CHECK(world.Announcers(vip).empty());
 }
@@ -76,13 +69,13 @@ TEST_CASE("T131 T132 with policy Local a node with a ready endpoint holds the ad
 TEST_CASE("F7 F8 the address of a Local Service is where its endpoint is, and follows it", "[system]") {
   World world;
   Prepare(world, 3, 0);
-  world.cluster.Put(SliceOf("local", {{.node = "node3"}}));
+  world.cluster.Put(World::MakeSlice("local", {{.node = "node3"}}));
   world.AddService(Local("local"));
   world.Run(absl::Seconds(5));
   const IpAddr vip = world.AddressOf("local");
   CHECK(Answers(world, vip) == std::vector<MacAddr>{world.NodeNamed("node3").mac});
   CHECK(world.HasEvent("SetBalancer", absl::StrCat("success to add nexthops [node3] for ", vip.ToString())));
-  world.cluster.Put(SliceOf("local", {{.node = "node1"}}));
+  world.cluster.Put(World::MakeSlice("local", {{.node = "node1"}}));
   world.Run(absl::Seconds(1));
   CHECK(Answers(world, vip) == std::vector<MacAddr>{world.NodeNamed("node1").mac});
 }

@@ -30,10 +30,7 @@ TEST_CASE("T056 a sharer whose traffic policy changes keeps the address, as the 
   World world;
   Share(world);
   const absl::Time from = world.Now();
-  const auto endpoint_on = [&](const std::string& node) {
-    world.cluster.Put(
-        model::EndpointSlice{.id = {"default", "a-1"}, .service = {"default", "a"}, .endpoints = {{.node = node}}});
-  };
+  const auto endpoint_on = [&](const std::string& node) { world.cluster.Put(World::MakeSlice("a", {{.node = node}})); };
   endpoint_on(world.HolderOf(Vip()));
   model::Service a = Sharing("a", Vip(), 80);
   a.traffic_policy = model::TrafficPolicy::kLocal;

@@ -13,11 +13,9 @@ namespace {
 using Nodes = std::vector<std::string>;
 
 model::EndpointSlice Slice(const Nodes& nodes) {
-  model::EndpointSlice slice;
-  slice.id = {"default", "local-1"};
-  slice.service = {"default", "local"};
-  for (const std::string& node : nodes) slice.endpoints.push_back({.node = node});
-  return slice;
+  std::vector<model::Endpoint> endpoints;
+  for (const std::string& node : nodes) endpoints.push_back({.node = node});
+  return World::MakeSlice("local", std::move(endpoints));
 }
 
 // A Service "local" with endpoints on `nodes`, announced and at rest, and a client that asks each 10 ms. What follows

@@ -11,39 +11,31 @@ namespace {
 
 model::Node NodeObject(const std::string& name) { return {.name = name, .labels = {}, .explicit_object = true}; }
 
-model::EndpointSlice SliceOn(const std::string& service, const std::vector<std::string>& nodes) {
-  model::EndpointSlice slice;
-  slice.id = {"default", service + "-1"};
-  slice.service = {"default", service};
-  for (const std::string& node : nodes) slice.endpoints.push_back({.node = node});
-  return slice;
-}
-
 TEST_CASE("T133: with externalTrafficPolicy Local the address follows the endpoints, without a gap", "[system]") {
   World world;
   Prepare(world, 3, 0);
   model::Service service = World::MakeService("local");
   service.traffic_policy = model::TrafficPolicy::kLocal;
-  world.cluster.Put(SliceOn("local", {"node2"}));
+  world.cluster.Put(World::MakeSlice("local", {{.node = "node2"}}));
   world.AddService(service);
   world.Run(absl::Seconds(12));
   const IpAddr vip = world.AddressOf("local");
   CHECK(world.HolderOf(vip) == "node2");
   world.client.AskEvery(vip, absl::Milliseconds(10));
   const absl::Time moved = world.Now();
-  world.cluster.Put(SliceOn("local", {"node3"}));
+  world.cluster.Put(World::MakeSlice("local", {{.node = "node3"}}));
   REQUIRE(world.RunUntil([&] { return world.HolderOf(vip) == "node3"; }, absl::Seconds(1)));
   world.Run(absl::Seconds(1));
   CHECK(world.client.Unanswered(vip, moved, world.Now() - absl::Milliseconds(5)) == 0);
   CHECK(Text(world.client.double_answers()) == "");
 
-  world.cluster.Put(SliceOn("local", {}));
+  world.cluster.Put(World::MakeSlice("local", {}));
   world.Run(absl::Seconds(1));
   CHECK(world.Announcers(vip).empty());
   CHECK(world.AddressOf("local") == vip);
   CHECK(world.Explain(vip).state == model::AddressState::kUnheld);
   CHECK_FALSE(world.Explain(vip).refusals.empty());
-  world.cluster.Put(SliceOn("local", {"node1"}));
+  world.cluster.Put(World::MakeSlice("local", {{.node = "node1"}}));
   CHECK(world.RunUntil([&] { return world.HolderOf(vip) == "node1"; }, absl::Seconds(1)));
 }
 

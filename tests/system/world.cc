@@ -186,6 +186,14 @@ model::Service World::MakeService(const std::string& name) {
   return service;
 }
 
+model::EndpointSlice World::MakeSlice(const std::string& service, std::vector<model::Endpoint> endpoints) {
+  model::EndpointSlice slice;
+  slice.id = {"default", service + "-1"};
+  slice.service = {"default", service};
+  slice.endpoints = std::move(endpoints);
+  return slice;
+}
+
 void World::StartController(const std::string& name) {
   controllers[name] = std::make_unique<Controller>(loop, cluster, wire, name, options);
   REQUIRE(controllers[name]->runner.Start().ok());

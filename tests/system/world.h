@@ -142,6 +142,7 @@ class World {
   void AddNodes(int count);
   void AddPool(const std::string& name, const std::string& range);
   static model::Service MakeService(const std::string& name);  // default/NAME, opted in, port 80/TCP
+  static model::EndpointSlice MakeSlice(const std::string& service, std::vector<model::Endpoint> endpoints);
   void AddService(const std::string& name) { cluster.Put(MakeService(name)); }
   void AddService(model::Service service) { cluster.Put(std::move(service)); }
   void DeleteService(const std::string& name) { cluster.DeleteService({"default", name}); }

@@ -13,8 +13,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr absl::Duration kAnnouncedRetry = absl::Seconds(1);
-
 }  // namespace
 
 AnnouncedWriter::AnnouncedWriter(EventLoop& loop, Writes& writes, std::function<void(const json&)> on_written)
@@ -108,7 +106,7 @@ void AnnouncedWriter::OnAnswer(const model::ObjectId& service, const std::string
     LogWarn("writing a condition of a Service failed, it is tried again",
             {{"service", service.ToString()}, {"error", std::string(response.status().message())}});
   }
-  loop_.RunAfter(kAnnouncedRetry, [this, service, alive = std::weak_ptr<bool>(alive_)] {
+  loop_.RunAfter(kWriteRetry, [this, service, alive = std::weak_ptr<bool>(alive_)] {
     if (alive.expired()) return;
     busy_.erase(service);
     Sync(service);

@@ -15,7 +15,6 @@ namespace {
 using nlohmann::json;
 
 constexpr absl::Duration kStatusInterval = absl::Seconds(1);
-constexpr absl::Duration kPoolRetry = absl::Seconds(1);
 constexpr char kPath[] = "/apis/network.kubesphere.io/v1alpha2/eips/";
 
 }  // namespace
@@ -117,7 +116,7 @@ void PoolWriter::Patch(const std::string& name, bool status, std::string body) {
       LogWarn("writing an Eip failed, it is tried again",
               {{"eip", name}, {"error", std::string(response.status().message())}});
     }
-    SyncAt(name, loop_.Now() + kPoolRetry);
+    SyncAt(name, loop_.Now() + kWriteRetry);
   });
 }
 

@@ -14,8 +14,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr absl::Duration kReleaseRetry = absl::Seconds(1);
-
 }  // namespace
 
 ReleaseWriter::~ReleaseWriter() {
@@ -79,7 +77,7 @@ void ReleaseWriter::OnAnswer(const Key& key, const std::string& revision, const 
             {{"object", absl::StrCat(key.first, "/", key.second)}, {"error", std::string(status.message())}});
   }
   loop_.Cancel(entry.timer);
-  entry.timer = loop_.RunAfter(kReleaseRetry, [this, key] {
+  entry.timer = loop_.RunAfter(kWriteRetry, [this, key] {
     entries_.at(key).timer = 0;
     Sync(key);
   });

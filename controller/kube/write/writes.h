@@ -18,12 +18,15 @@
 #include <memory>
 #include <optional>
 
+#include "absl/time/time.h"
 #include "common/base/event_loop.h"
 #include "controller/kube/client/api_client.h"
 #include "controller/kube/write/write_window.h"
 #include "controller/model/objects.h"
 
 namespace berth::kube {
+
+inline constexpr absl::Duration kWriteRetry = absl::Seconds(1);  // from a write that failed to the next try
 
 class Writes {
  public:
