@@ -58,7 +58,10 @@ class FaultTest(BerthTest):
             # asks for the address to the pods of the Service that had it before, for as long as they run.
             page = self.cluster.fetch(address, timeout=1)
             return page and page.split()[0] in pods
-        wait_for("its page", own_page, 90, 0.05)
+        try:
+            wait_for("its page", own_page, 90, 0.05)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}:\n{self.path_of_pages(address)}") from error
         return address
 
     @contextlib.contextmanager

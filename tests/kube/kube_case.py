@@ -74,7 +74,7 @@ class KubeTest(unittest.TestCase):
         if not self._failed:
             return
         for name in sorted(os.listdir(self.cluster.folder)):
-            if name.endswith(".log") and not name.startswith(("audit", "etcd", "kube-proxy")):
+            if name.endswith(".log") and not name.startswith(("audit", "etcd")):
                 with open(os.path.join(self.cluster.folder, name), errors="replace") as f:
                     print(f"--- {name}, its end", "".join(line[:400] for line in f.readlines()[-15:]), sep="\n", file=sys.stderr)
 

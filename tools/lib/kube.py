@@ -205,6 +205,8 @@ class Cluster(Lab):
             node.kube_proxy.kill()
             node.kube_proxy.wait()
             node.start_kube_proxy(self.plane.kubeconfig("system:kube-proxy"))
+        for node in self.nodes:
+            node.wait_kube_proxy()
 
     def expire_watches(self):
         """Every watch is cut, and whoever goes on from a version that it has seen gets 410.

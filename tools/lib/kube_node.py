@@ -109,10 +109,12 @@ class KubeNode(Node):
         self.kube_proxy = self.spawn(program("kube-proxy"), f"--config={config}", log=self.kube_proxy_log)
 
     def wait_kube_proxy(self, timeout=180):
-        """Until kube-proxy has written its rules for the API server's own Service."""
+        """Until this kube-proxy has written rules, which it does once its watches have told it everything there is."""
         def written():
             if self.kube_proxy.poll() is not None:
                 with open(self.kube_proxy_log, errors="replace") as log:
                     raise RuntimeError(f"kube-proxy of {self.name} ended:\n{''.join(log.readlines()[-10:])}")
-            return "10.96.0.1" in self.exec("nft", "list", "map", "ip", "kube-proxy", "service-ips", check=False).stdout
+            metrics = self.exec("curl", "-sf", "http://127.0.0.1:10249/metrics", check=False).stdout.splitlines()
+            return any(line.startswith("kubeproxy_sync_proxy_rules_last_timestamp_seconds") and float(line.rsplit(" ", 1)[1]) > 0
+                       for line in metrics)
         wait_for(f"kube-proxy's rules on {self.name}", written, timeout, 0.1)
