@@ -259,7 +259,8 @@ model::PoolStatus Pools::StatusOf(const std::string& name) const {
   status.message = MessageOf(name);
   // Said of one that is not being deleted it would be believed of one that is since then, whoever came meanwhile.
   const auto shown = shown_.find(name);
-  status.hold = shown == shown_.end() || !shown->second.deleting || ctx_.ledger.UsedCount(name) != 0;
+  status.hold = shown == shown_.end() || !shown->second.deleting || ctx_.ledger.UsedCount(name) != 0 ||
+                ctx_.ledger.HasReserved(name);
   const model::Pool* pool = ctx_.ledger.FindPool(name);
   if (pool == nullptr) return status;
   status.first_ip = pool->addresses.First() ? pool->addresses.First()->ToString() : "";

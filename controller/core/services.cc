@@ -152,6 +152,7 @@ void Services::Begin() {
     if (r.phase != Phase::kWriting) continue;
     const bool called_off = writes_.count(r.op().write_id) == 0;  // its repeat
     if (called_off && r.object.revision != r.op().write_revision) {
+      Adopt(r, r.shown);  // of an earlier term memory does not count
       Reread(r);
       continue;
     }

@@ -139,9 +139,11 @@ void Services::OnWritten(std::uint64_t write_id, const absl::Status& status, con
     r.again = false;
     return;
   }
-  if (told != op.write_error) on_changed(r.object.id);
-  ctx_.Warn("writing a Service failed: its address stays reserved, the write is repeated",
-            {{"service", r.object.id.ToString()}, {"error", std::string(status.message())}});
+  if (told != op.write_error) {
+    on_changed(r.object.id);
+    ctx_.Warn("writing a Service failed: its address stays reserved, the write is repeated until it succeeds",
+              {{"service", r.object.id.ToString()}, {"error", op.write_error}});
+  }
   op.retry = ctx_.After(ctx_.options.write_retry, [this, id = r.object.id, op = op.id] {
     auto again = records_.find(id);
     if (again == records_.end() || again->second.op().id != op || again->second.phase != Phase::kWriting) return;
@@ -233,7 +235,10 @@ void Services::Unreserve(ServiceRecord& r) {
   if (r.operation == nullptr) return;
   ServiceRecord::Operation& op = *r.operation;
   const bool had = !op.reserved.empty();
-  for (const IpAddr& address : op.reserved) ctx_.ledger.MarkReserved(address, false);
+  for (const IpAddr& address : op.reserved) {
+    ctx_.ledger.MarkReserved(address, false);
+    pools_.TouchOf(address);
+  }
   op.reserved.clear();
   op.probing.clear();
   op.verified.clear();
@@ -243,9 +248,20 @@ void Services::Unreserve(ServiceRecord& r) {
 }
 
 // What the source shows now is the outcome of the write: it made the revision that is shown, or came too late for it.
+// So of what the write was about to give or to let go the source's word counts; what it was to keep is kept, whatever
+// somebody else made of the Service meanwhile.
 void Services::Reread(ServiceRecord& r) {
-  const std::vector<model::Allocation> held = std::exchange(r.object.allocations, r.shown);
-  r.restore = r.unknown = false;
+  const std::vector<model::Allocation> held = std::move(r.object.allocations);
+  std::vector<model::Allocation>& now = r.object.allocations;
+  now.clear();
+  for (const model::Allocation& a : r.shown) {
+    if (Holds(held, a.address) || Holds(r.op().target, a.address)) now.push_back(a);
+  }
+  for (const model::Allocation& a : held) {
+    if (Holds(r.op().target, a.address) && !Holds(now, a.address)) now.push_back(a);
+  }
+  r.restore = now != r.shown;
+  r.unknown = false;
   r.phase = Phase::kIdle;
   for (const model::Allocation& a : held) {
     if (Holds(r.object.allocations, a.address)) continue;

@@ -147,6 +147,7 @@ struct Namespace {
   friend bool operator==(const Namespace&, const Namespace&) = default;
 };
 
+inline constexpr char kServiceNameLabel[] = "kubernetes.io/service-name";  // of an EndpointSlice
 struct Endpoint {
   std::string node;
   bool ready = true;    // conditions.ready: absent counts as true
@@ -156,7 +157,7 @@ struct Endpoint {
 };
 struct EndpointSlice {
   ObjectId id;
-  ObjectId service;  // by label kubernetes.io/service-name
+  ObjectId service;  // by kServiceNameLabel
   Family family = Family::kIpv4;
   std::vector<Endpoint> endpoints;
   friend bool operator==(const EndpointSlice&, const EndpointSlice&) = default;

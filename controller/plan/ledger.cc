@@ -198,6 +198,16 @@ std::uint64_t Ledger::UsedCount(const std::string& pool) const {
   return it == used_count_.end() ? 0 : it->second;
 }
 
+bool Ledger::HasReserved(const std::string& pool) const {
+  const model::Pool* found = FindPool(pool);
+  if (found == nullptr) return false;
+  for (const IpRange& range : found->addresses.ranges()) {
+    const auto it = reserved_.lower_bound(range.first());
+    if (it != reserved_.end() && *it <= range.last()) return true;
+  }
+  return false;
+}
+
 void Ledger::SetExcluded(const IpRangeSet& excluded) {
   if (excluded == excluded_) return;
   IpRangeSet gone = excluded_;

@@ -71,6 +71,7 @@ class Ledger {
   bool IsConflicted(const IpAddr& a) const { return conflicted_.count(a) != 0; }
   bool IsQuarantined(const IpAddr& a) const { return quarantined_.count(a) != 0; }
   bool IsReserved(const IpAddr& a) const { return reserved_.count(a) != 0; }
+  bool HasReserved(const std::string& pool) const;  // whether any address of it is
   const std::set<IpAddr>& conflicted() const { return conflicted_; }
   // In use, or blocked for any of the four reasons.
   bool IsBlocked(const IpAddr& address) const;

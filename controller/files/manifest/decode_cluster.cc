@@ -9,7 +9,6 @@ namespace berth::files {
 namespace {
 
 constexpr char kNamespaceNameLabel[] = "kubernetes.io/metadata.name";
-constexpr char kServiceNameLabel[] = "kubernetes.io/service-name";
 
 bool IsMap(FieldReader& read, const Field& element) {
   if (element.value()->kind == Value::Kind::kMap) return true;
@@ -63,7 +62,7 @@ std::optional<model::EndpointSlice> DecodeEndpointSlice(FieldReader& read, const
   }
   slice.family = type == 1u ? Family::kIpv6 : Family::kIpv4;
   const model::Labels labels = read.StringMap(read.Map(root, "metadata"), "labels");
-  if (auto it = labels.find(kServiceNameLabel); it != labels.end()) slice.service = {id.ns, it->second};
+  if (auto it = labels.find(model::kServiceNameLabel); it != labels.end()) slice.service = {id.ns, it->second};
   slice.id = std::move(id);
   const Field endpoints = read.List(root, "endpoints");
   for (const Field& element : read.Elements(endpoints)) {

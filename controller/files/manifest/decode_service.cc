@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cstdint>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,7 +12,8 @@
 namespace berth::files {
 namespace {
 
-constexpr std::size_t kMaxPorts = 1000;
+// Kubernetes itself sets no limit but the size of an object.
+constexpr std::size_t kMaxPorts = 65536;
 constexpr absl::string_view kProtocols[] = {"TCP", "UDP", "SCTP"};
 
 void DecodeMetadata(FieldReader& read, const Field& root, model::Service& service) {
@@ -64,6 +68,7 @@ void DecodePorts(FieldReader& read, const Field& spec, model::Service& service) 
     read.Problem(list, absl::StrCat("lists more than ", kMaxPorts, " ports"));
     return;
   }
+  std::set<std::pair<std::string, std::uint16_t>> seen;
   for (const Field& element : read.Elements(list)) {
     if (element.value()->kind != Value::Kind::kMap) {
       read.Problem(element, absl::StrCat("must be a map, not ", KindWords(element.value()->kind)));
@@ -79,10 +84,8 @@ void DecodePorts(FieldReader& read, const Field& spec, model::Service& service) 
     } else if (!read.Get(element, "port").present()) {
       read.Problem(element, "has no port");
     }
-    for (const model::ServicePort& other : service.ports) {
-      if (port.port != 0 && other.port == port.port && other.protocol == port.protocol) {
-        read.Problem(element, absl::StrCat(port.protocol, " port ", port.port, " is listed twice"));
-      }
+    if (port.port != 0 && !seen.emplace(port.protocol, port.port).second) {
+      read.Problem(element, absl::StrCat(port.protocol, " port ", port.port, " is listed twice"));
     }
     service.ports.push_back(std::move(port));
   }

@@ -139,13 +139,12 @@ void BundlePublisher::OnRead(const absl::StatusOr<ApiResponse>& response) {
   if (absent) {
     request.path = place().collection;
     object["metadata"] = {{"name", place().name}, {"namespace", options_.ns}};
-  } else if (object.contains("metadata")) {
-    object["metadata"].erase("managedFields");
+  } else {
+    MapIn(object, "metadata").erase("managedFields");
   }
   object["apiVersion"] = "v1";
   object["kind"] = "ConfigMap";
-  if (!MapAt(object, "data").contains(kKey) && !object["data"].is_object()) object["data"] = json::object();
-  object["data"][kKey] = bundle_;
+  MapIn(object, "data")[kKey] = bundle_;
   request.content_type = kJson;
   request.body = Text(object);
   Write(std::move(request));

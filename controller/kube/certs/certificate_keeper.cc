@@ -31,8 +31,7 @@ TlsMaterial MaterialOf(const json& secret) {
 }
 
 void Put(json& secret, const TlsMaterial& material) {
-  json& data = secret["data"];
-  if (!data.is_object()) data = json::object();
+  json& data = MapIn(secret, "data");
   data["ca.crt"] = absl::Base64Escape(material.ca_bundle);
   data["ca.key"] = absl::Base64Escape(material.ca_key);
   data["tls.crt"] = absl::Base64Escape(material.cert);
@@ -104,8 +103,8 @@ void CertificateKeeper::OnRead(const absl::StatusOr<ApiResponse>& response) {
 }
 
 void CertificateKeeper::Write(bool exists, json secret, Renewal renewal) {
-  if (exists && secret.contains("metadata")) {
-    secret["metadata"].erase("managedFields");
+  if (exists) {
+    MapIn(secret, "metadata").erase("managedFields");
   } else {
     secret["metadata"] = {{"name", options_.secret}, {"namespace", options_.ns}};
     secret["type"] = "Opaque";

@@ -46,6 +46,8 @@ struct ApiRequest {
   absl::Duration timeout = absl::Seconds(30);  // of a watch: until its response begins
   // No byte leaves after this (loop time): it ends with Cancelled, and the server has not seen it. A leader's writes.
   absl::Time not_after = absl::InfiniteFuture();
+  // Given up at this loop time, however long it waited to leave, if `timeout`, which counts from then, is not over yet.
+  absl::Time end_by = absl::InfiniteFuture();
 };
 
 struct ApiResponse {

@@ -114,10 +114,13 @@ void CurlClient::PumpSoon() {
 }
 
 void CurlClient::Pump() {
-  const std::size_t room = options_.max_in_flight - std::min(options_.max_in_flight, in_flight_);
-  const std::size_t of_writes =
-      options_.max_writes_in_flight - std::min(options_.max_writes_in_flight, writes_in_flight_);
-  const RateLimit::Turn turn = limit_.Take(loop_.Now(), room, of_writes);
+  const auto left = [](std::size_t max, std::size_t taken) { return max - std::min(max, taken); };
+  const std::size_t assigns = InFlight(Urgency::kAssign), writes = InFlight(Urgency::kWrite);
+  const RateLimit::Turn turn =
+      limit_.Take(loop_.Now(), {.all = left(options_.max_in_flight, in_flight_),
+                                .changes = left(options_.max_changes_in_flight, assigns + writes),
+                                .assigns = left(options_.max_of_either_in_flight, assigns),
+                                .writes = left(options_.max_of_either_in_flight, writes)});
   loop_.Cancel(pump_timer_);
   pump_timer_ = 0;
   if (turn.next != absl::InfiniteFuture()) pump_timer_ = loop_.RunAt(turn.next, [this] { Pump(); });
@@ -136,7 +139,7 @@ void CurlClient::Pump() {
 void CurlClient::Count(const Running& sent, bool ended) {
   if (sent.watch) return;
   in_flight_ += ended ? -1 : 1;
-  if (sent.request.urgency == Urgency::kWrite) writes_in_flight_ += ended ? -1 : 1;
+  InFlight(sent.request.urgency) += ended ? -1 : 1;
 }
 
 void CurlClient::Send(RequestId id) {
@@ -151,6 +154,7 @@ void CurlClient::Send(RequestId id) {
   transfer.body = std::move(running.request.body);
   transfer.timeout = running.request.timeout;
   transfer.not_after = running.request.not_after;
+  transfer.end_by = running.request.end_by;
   transfer.stream = running.watch;
   transfer.silence = options_.watch_silence;
   transfer.max_bytes = running.watch ? options_.max_line_bytes : options_.max_answer_bytes;

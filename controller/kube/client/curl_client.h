@@ -13,6 +13,7 @@
 #ifndef BERTH_CONTROLLER_KUBE_CLIENT_CURL_CLIENT_H_
 #define BERTH_CONTROLLER_KUBE_CLIENT_CURL_CLIENT_H_
 
+#include <array>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -33,12 +34,15 @@ class CurlClient final : public ApiClient {
  public:
   struct Options {
     RateLimit::Options rate;
-    std::size_t max_in_flight =
-        64;  // requests sent and not answered; the lease's come on top. An HTTP/2 server takes 100
-    // Of Urgency::kWrite, above all of Services that let go. The API server gives node ports back one Service after the
-    // other: more at a time wait there, and delay what the watch tells of those that are done. Fewer take longer in
-    // all.
-    std::size_t max_writes_in_flight = 48;
+    // Requests sent and not answered; the lease's come on top. An HTTP/2 server takes 100.
+    std::size_t max_in_flight = 64;
+    // Of Urgency::kAssign, and of kWrite: above all of Services that let go. The API server gives node ports back one
+    // Service after the other: more at a time wait there, and delay what the watch tells of those that are done. Fewer
+    // take longer in all.
+    std::size_t max_of_either_in_flight = 48;
+    // Of both. An admission webhook that does not answer may let all of these hang, for seconds each and again and
+    // again: what reads, and watches, needs none of them.
+    std::size_t max_changes_in_flight = 56;
     std::size_t max_answer_bytes = std::size_t{256} << 20;
     std::size_t max_line_bytes = std::size_t{16} << 20;  // of a watch
     absl::Duration connect_timeout = absl::Seconds(5);
@@ -80,6 +84,7 @@ class CurlClient final : public ApiClient {
   void Pump();
   void Send(RequestId id);
   void Count(const Running& sent, bool ended);
+  std::size_t& InFlight(Urgency urgency) { return in_flight_of_[static_cast<std::size_t>(urgency)]; }
   void OnBegin(RequestId id);
   void OnLines(RequestId id, const std::string& lines);
   void OnDone(RequestId id, Outcome outcome);
@@ -90,7 +95,8 @@ class CurlClient final : public ApiClient {
   RateLimit limit_;
   RequestId last_ = 0;
   std::unordered_map<RequestId, Running> running_;
-  std::size_t in_flight_ = 0, writes_in_flight_ = 0;
+  std::size_t in_flight_ = 0;
+  std::array<std::size_t, kUrgencies> in_flight_of_{};  // by urgency
   bool pump_posted_ = false;
   TimerId pump_timer_ = 0;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);

@@ -30,9 +30,10 @@ struct Transfer {
   std::string content_type, body;
   absl::Duration timeout;  // from Start to the end; of a stream, to the head of its answer
   absl::Time not_after = absl::InfiniteFuture();
-  bool stream = false;        // handed on line by line
-  absl::Duration silence;     // a stream without a byte for that long is ended
-  std::size_t max_bytes = 0;  // of an answer, or of a line of a stream
+  absl::Time end_by = absl::InfiniteFuture();  // given up then at the latest
+  bool stream = false;                         // handed on line by line
+  absl::Duration silence;                      // a stream without a byte for that long is ended
+  std::size_t max_bytes = 0;                   // of an answer, or of a line of a stream
 };
 
 struct Outcome {

@@ -60,10 +60,11 @@ CurlHandle::CurlHandle(CurlShared& shared, Transfer transfer, const KubeConfig& 
     return static_cast<long>(std::max<std::int64_t>(absl::ToInt64Milliseconds(d), 1));
   };
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(shared_.options.connect_timeout));
+  const absl::Duration timeout = std::min(transfer_.timeout, transfer_.end_by - started_);
   if (transfer_.stream) {
-    deadline_ = started_ + transfer_.timeout;
+    deadline_ = started_ + timeout;
   } else {
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, milliseconds(transfer_.timeout));
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, milliseconds(timeout));
   }
   SetUrl(config);
   SetTls(config, secrets);

@@ -29,7 +29,7 @@ void RateLimit::Fill(absl::Time now) {
   filled_ = now;
 }
 
-RateLimit::Turn RateLimit::Take(absl::Time now, std::size_t room, std::size_t of_writes) {
+RateLimit::Turn RateLimit::Take(absl::Time now, Room room) {
   Turn turn;
   Fill(now);
   while (!deadlines_.empty() && deadlines_.begin()->first < now) {
@@ -40,19 +40,22 @@ RateLimit::Turn RateLimit::Take(absl::Time now, std::size_t room, std::size_t of
   for (std::size_t urgency = 0; urgency < queues_.size() && !short_of_tokens; ++urgency) {
     std::deque<RequestId>& queue = queues_[urgency];
     const bool lease = urgency == static_cast<std::size_t>(Urgency::kLease);
+    std::size_t unbounded = SIZE_MAX;
     const bool write = urgency == static_cast<std::size_t>(Urgency::kWrite);
+    const bool change = write || urgency == static_cast<std::size_t>(Urgency::kAssign);
+    std::size_t& of_kind = write ? room.writes : change ? room.assigns : unbounded;
+    std::size_t& of_changes = change ? room.changes : unbounded;
     if (now < (lease ? lease_paused_until_ : paused_until_)) continue;
     while (!queue.empty()) {
       if (!waiting_.contains(queue.front())) {
         queue.pop_front();
         continue;
       }
-      if (!lease && turn.leave.size() >= room) break;
-      if (write && of_writes == 0) break;
+      if (!lease && std::min({room.all, of_changes, of_kind}) == 0) break;
       short_of_tokens = tokens_ < 1;
       if (short_of_tokens) break;
       tokens_ -= 1;
-      if (write) --of_writes;
+      for (std::size_t* left : {&room.all, &of_changes, &of_kind}) *left -= std::min<std::size_t>(*left, 1);
       turn.leave.push_back(queue.front());
       Remove(queue.front());
       queue.pop_front();

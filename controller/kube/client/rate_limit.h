@@ -45,9 +45,16 @@ class RateLimit {
     std::vector<RequestId> late;               // their time is over; they have left the queue, and must not be sent
     absl::Time next = absl::InfiniteFuture();  // when Take may have more to say, with the same room
   };
-  // `now` never goes back. At most `room` leave, and of kWrite no more than `of_writes`, which hold up nobody behind
-  // them for want of that; the lease's always find room.
-  Turn Take(absl::Time now, std::size_t room, std::size_t of_writes = SIZE_MAX);
+  // How many may leave at a time. Writes may hang, each for seconds (an admission webhook that does not answer):
+  // whatever they leave of `all` goes to what comes after them. Want of room holds up nobody behind; the lease's always
+  // find some.
+  struct Room {
+    std::size_t all = SIZE_MAX;
+    std::size_t changes = SIZE_MAX;  // kAssign and kWrite together
+    std::size_t assigns = SIZE_MAX, writes = SIZE_MAX;
+  };
+  // `now` never goes back.
+  Turn Take(absl::Time now, Room room);
 
   std::size_t waiting() const { return waiting_.size(); }
 

@@ -85,6 +85,11 @@ void TokenGate::OnStreamOpened(StreamId stream, const push::StreamPeer& peer) {
   if (const TokenMemory::Bad* bad = memory_.FindBad(waiting.key, now)) return Refuse(stream, absl::Status(bad->why));
   const TokenMemory::Good* good = memory_.FindGood(waiting.key, now);
   if (good != nullptr && now < good->reviewed + options_.review_again) return Accept(stream, std::string(good->node));
+  if (queue_.size() >= options_.max_waiting && !reviews_.contains(waiting.key)) {
+    if (good != nullptr) return Accept(stream, std::string(good->node));
+    return Refuse(stream, absl::UnavailableError(absl::StrCat("the tokens of ", queue_.size(),
+                                                              " agents wait for their review already, dial again")));
+  }
   const auto [it, is_new] = reviews_.try_emplace(waiting.key);
   it->second.streams.insert(stream);
   if (good != nullptr) {
@@ -117,10 +122,7 @@ void TokenGate::OnAgentMessage(StreamId stream, sync::AgentMessage message) {
 void TokenGate::OnStreamClosed(StreamId stream, const std::string& reason) {
   if (const auto waiting = waiting_.find(stream); waiting != waiting_.end()) {
     loop_.Cancel(waiting->second.patience);
-    // Its review goes on: the agent will dial again.
-    if (const auto review = reviews_.find(waiting->second.key); review != reviews_.end()) {
-      review->second.streams.erase(stream);
-    }
+    Leave(stream, waiting->second.key);
     waiting_.erase(waiting);
   }
   if (passed_.erase(stream) != 0) observer_->OnStreamClosed(stream, reason);
@@ -155,7 +157,7 @@ void TokenGate::Refuse(StreamId stream, const absl::Status& why) {
   const Waiting waiting = std::move(it->second);
   loop_.Cancel(waiting.patience);
   waiting_.erase(it);
-  if (const auto review = reviews_.find(waiting.key); review != reviews_.end()) review->second.streams.erase(stream);
+  Leave(stream, waiting.key);
   port_.Close(stream, why);
   if (hooks_.on_refused) hooks_.on_refused(waiting.peer, NodeOf(waiting.held), why);
 }
@@ -174,6 +176,17 @@ void TokenGate::TrustMemory(StreamId stream) {
 }
 
 // ---- reviews
+
+// A review that has begun goes on without the stream: the agent will dial again. One that has not costs nothing to
+// forget, and whoever dials with ever new tokens must not fill memory with them.
+void TokenGate::Leave(StreamId stream, const std::string& key) {
+  const auto review = reviews_.find(key);
+  if (review == reviews_.end()) return;
+  review->second.streams.erase(stream);
+  if (review->second.tried > 0 || !review->second.streams.empty() || !review->second.trusted.empty()) return;
+  reviews_.erase(review);
+  queue_.erase(std::find(queue_.begin(), queue_.end(), key));
+}
 
 void TokenGate::Pump() {
   while (in_flight_ < options_.max_in_flight && !queue_.empty()) {

@@ -47,6 +47,7 @@ class TokenGate final : public push::AgentPort, private push::AgentPort::Observe
     absl::Duration retry = absl::Milliseconds(250);    // before the second try; twice that before the third, ...
     std::size_t max_in_flight = 16;                    // reviews at a time; more wait
     std::size_t max_remembered = 4096;                 // tokens
+    std::size_t max_waiting = 4096;                    // reviews that have not begun; with one more a stream is ended
     std::size_t max_held = 64;                         // messages of a stream that waits; with one more it is ended
   };
   struct Hooks {
@@ -91,6 +92,7 @@ class TokenGate final : public push::AgentPort, private push::AgentPort::Observe
   void OnAgentMessage(StreamId stream, sync::AgentMessage message) override;
   void OnStreamClosed(StreamId stream, const std::string& reason) override;
 
+  void Leave(StreamId stream, const std::string& key);
   void Pump();
   void Try(const std::string& key);
   void OnReviewed(const std::string& key, const absl::StatusOr<ApiResponse>& response);

@@ -185,14 +185,16 @@ void LeaseElection::Write(const std::string& holder, std::uint64_t term, bool ta
   }
   lease["apiVersion"] = kApiVersion;
   lease["kind"] = "Lease";
-  lease["metadata"].erase("managedFields");
-  lease["metadata"]["annotations"][kTermAnnotation] = absl::StrCat(term);
+  json& metadata = MapIn(lease, "metadata");
+  metadata.erase("managedFields");
+  json& annotations = MapIn(metadata, "annotations");
+  annotations[kTermAnnotation] = absl::StrCat(term);
   if (!options_.uninstall.empty() && !abandoned_) {
-    lease["metadata"]["annotations"][kUninstallAnnotation] = options_.uninstall;
+    annotations[kUninstallAnnotation] = options_.uninstall;
   } else {
-    lease["metadata"]["annotations"].erase(kUninstallAnnotation);  // of one before our time, or that failed
+    annotations.erase(kUninstallAnnotation);  // of one before our time, or that failed
   }
-  json& spec = lease["spec"];
+  json& spec = MapIn(lease, "spec");
   if (taken) {
     spec["acquireTime"] = now;
     spec["leaseTransitions"] = TransitionsOf(lease) + 1;

@@ -38,6 +38,12 @@ bool BoolAt(const json& map, const char* key) {
   return found != nullptr && found->is_boolean() && found->get<bool>();
 }
 
+json& MapIn(json& map, const char* key) {
+  json& found = map[key];
+  if (!found.is_object()) found = json::object();
+  return found;
+}
+
 model::ObjectId IdOf(const json& object) {
   const json& metadata = MapAt(object, "metadata");
   return {StringAt(metadata, "namespace"), StringAt(metadata, "name")};

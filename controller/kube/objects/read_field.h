@@ -17,6 +17,8 @@ const nlohmann::json& MapAt(const nlohmann::json& map, const char* key);
 const nlohmann::json& ListAt(const nlohmann::json& map, const char* key);
 std::string StringAt(const nlohmann::json& map, const char* key);
 bool BoolAt(const nlohmann::json& map, const char* key);
+// The map at `key` of a map, for writing: where there is none, an empty one is put there.
+nlohmann::json& MapIn(nlohmann::json& map, const char* key);
 // Of an object's metadata.
 model::ObjectId IdOf(const nlohmann::json& object);
 

@@ -140,17 +140,8 @@ json Condition(const model::ServiceWrite& write, const ServiceRest& rest, bool a
           {"lastTransitionTime", same ? rest.since : Rfc3339(now)}};
 }
 
-}  // namespace
-
-absl::StatusOr<ServiceObject> ReadService(const json& object) {
-  ServiceObject out;
+void ReadMetadata(const json& object, ServiceObject& out) {
   const json& metadata = MapAt(object, "metadata");
-  const model::ObjectId id = IdOf(object);
-  ASSIGN_OR_RETURN(const files::Documents document, ToDocument(object));
-  files::FieldReader read("", absl::StrCat("Service ", Quote(id.ToString())));
-  out.service = files::DecodeService(read, files::Field(document.roots[0]), id);
-  if (!read.ok()) return absl::InvalidArgumentError(read.problems().front());
-
   model::Service& service = out.service;
   service.revision = StringAt(metadata, "resourceVersion");
   service.deleting = !StringAt(metadata, "deletionTimestamp").empty();
@@ -173,6 +164,25 @@ absl::StatusOr<ServiceObject> ReadService(const json& object) {
     // One that holds addresses shall have both.
     service.marked = !label.empty() && finalizers.ours;
   }
+}
+
+}  // namespace
+
+absl::StatusOr<ServiceObject> ReadService(const json& object) {
+  ServiceObject out;
+  const model::ObjectId id = IdOf(object);
+  ASSIGN_OR_RETURN(const files::Documents document, ToDocument(object));
+  files::FieldReader read("", absl::StrCat("Service ", Quote(id.ToString())));
+  out.service = files::DecodeService(read, files::Field(document.roots[0]), id);
+  if (!read.ok()) return absl::InvalidArgumentError(read.problems().front());
+  ReadMetadata(object, out);
+  return out;
+}
+
+ServiceObject ReadServiceMetadata(const json& object) {
+  ServiceObject out;
+  out.service.id = IdOf(object);
+  ReadMetadata(object, out);
   return out;
 }
 

@@ -52,6 +52,9 @@ struct ServiceObject {
 // Allocations without a record (OpenELB's) name the Eip of the label, or none, and have no protocol or interface.
 // Errors: InvalidArgument naming the Service, the field and its value.
 absl::StatusOr<ServiceObject> ReadService(const nlohmann::json& object);
+// All but what its spec and annotations ask for: what is ours on it, and what a patch must know. For one that
+// ReadService cannot read.
+ServiceObject ReadServiceMetadata(const nlohmann::json& object);
 
 // The body of the patch for `write`, whose revision must be that of the object `rest` is of. `now` is wall time.
 std::string ServicePatch(const model::ServiceWrite& write, const ServiceRest& rest, absl::Time now);

@@ -47,9 +47,9 @@ KnownAgents DecodeAgents(const std::string& text) {
   return agents;
 }
 
-AgentMemory::AgentMemory(EventLoop& loop, ApiClient& client, std::string ns,
+AgentMemory::AgentMemory(EventLoop& loop, ApiClient& client, Writes& writes, std::string ns,
                          std::function<void(const absl::Status&)> on_problem)
-    : loop_(loop), client_(client), ns_(std::move(ns)), on_problem_(std::move(on_problem)) {}
+    : loop_(loop), client_(client), writes_(writes), ns_(std::move(ns)), on_problem_(std::move(on_problem)) {}
 
 AgentMemory::~AgentMemory() {
   client_.Cancel(load_);
@@ -128,24 +128,39 @@ void AgentMemory::Write() {
   if (exists_) absl::StrAppend(&request.path, "/", kName);
   const json body = exists_ ? json{{"data", data}} : json{{"metadata", {{"name", kName}}}, {"data", data}};
   request.body = body.dump();
-  client_.Do(std::move(request),
+  writes_.Do(std::move(request),
              [this, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
-               if (alive.expired()) return;
-               busy_ = false;
-               const absl::Status& status = response.status();
-               if (status.ok() || absl::IsAlreadyExists(status)) exists_ = true;
-               if (absl::IsNotFound(status)) exists_ = false;
-               if (!status.ok()) changed_ = true;
-               const bool again = absl::IsAlreadyExists(status) || absl::IsNotFound(status);  // the other way
-               on_problem_(again ? absl::OkStatus() : status);
-               if (!again && (!status.ok() || !changed_)) {
-                 for (const auto& done : std::exchange(awaiting_, {})) done(status);
-               }
-               write_timer_ = loop_.RunAfter(kInterval, [this] {
-                 write_timer_ = 0;
-                 Write();
-               });
+               if (!alive.expired()) OnWritten(response.status());
              });
+}
+
+void AgentMemory::OnWritten(const absl::Status& status) {
+  busy_ = false;
+  if (status.ok() || absl::IsAlreadyExists(status)) exists_ = true;
+  if (absl::IsNotFound(status)) exists_ = false;
+  if (std::exchange(forgotten_, false)) {
+    if (!changed_) Tell(absl::OkStatus());  // to whoever asked since: of this term nothing waits
+  } else {
+    if (!status.ok()) changed_ = true;
+    const bool again = absl::IsAlreadyExists(status) || absl::IsNotFound(status);  // the other way
+    on_problem_(again ? absl::OkStatus() : status);
+    if (!again && (!status.ok() || !changed_)) Tell(status);
+  }
+  write_timer_ = loop_.RunAfter(kInterval, [this] {
+    write_timer_ = 0;
+    Write();
+  });
+}
+
+void AgentMemory::Tell(const absl::Status& status) {
+  for (const auto& done : std::exchange(awaiting_, {})) done(status);
+}
+
+void AgentMemory::Forget() {
+  changed_ = false;
+  forgotten_ = busy_;
+  on_problem_(absl::OkStatus());
+  Tell(absl::UnavailableError("this controller leads no more, and what it was told is not on record for sure"));
 }
 
 }  // namespace berth::kube

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "common/base/event_loop.h"
 #include "controller/kube/client/api_client.h"
+#include "controller/kube/write/writes.h"
 #include "controller/model/source.h"
 
 namespace berth::kube {
@@ -27,7 +28,7 @@ class AgentMemory {
  public:
   // `on_problem` hears why it cannot be read or written, and OK once it can again.
   AgentMemory(
-      EventLoop& loop, ApiClient& client, std::string ns,
+      EventLoop& loop, ApiClient& client, Writes& writes, std::string ns,
       std::function<void(const absl::Status&)> on_problem = [](const absl::Status&) {});
   ~AgentMemory();
   AgentMemory(const AgentMemory&) = delete;
@@ -40,6 +41,8 @@ class AgentMemory {
   const KnownAgents& known() const { return known_; }
   // Writes it, at most once a second, and again until that has succeeded.
   void Remember(KnownAgents agents);
+  // Somebody else leads, or may: what is not written yet is theirs to say, and never is.
+  void Forget();
   // `done` is called once all that Remember was told is written, or with why the next attempt failed. Perhaps at once.
   void WhenWritten(model::ClusterSource::Remembered done);
 
@@ -48,14 +51,18 @@ class AgentMemory {
   void OnRead(const absl::StatusOr<ApiResponse>& response);
   void Proceed();
   void Write();
+  void OnWritten(const absl::Status& status);
+  void Tell(const absl::Status& status);
 
   EventLoop& loop_;
   ApiClient& client_;
+  Writes& writes_;
   const std::string ns_;
   const std::function<void(const absl::Status&)> on_problem_;
   KnownAgents known_;
   bool exists_ = false, changed_ = false, busy_ = false;
-  bool read_ = true;  // since the last Load
+  bool forgotten_ = false;  // the write under way is of an earlier term
+  bool read_ = true;        // since the last Load
   std::function<void()> done_, on_late_;
   std::vector<model::ClusterSource::Remembered> awaiting_;
   RequestId load_ = 0;

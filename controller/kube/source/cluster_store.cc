@@ -38,7 +38,10 @@ void ClusterStore::PutService(const json& object) {
   const model::ObjectId id = IdOf(object);
   absl::StatusOr<ServiceObject> read = ReadService(object);
   Problem(absl::StrCat("Service ", id.ToString()), read.ok() ? "" : std::string(read.status().message()));
-  if (read.ok()) PutService(*std::move(read));
+  if (read.ok()) return PutService(*std::move(read));
+  // Its content has no say in whether it goes.
+  ServiceObject unread = ReadServiceMetadata(object);
+  if (unread.service.deleting) PutService(std::move(unread));
 }
 
 void ClusterStore::PutService(ServiceObject object) {
@@ -197,12 +200,19 @@ void ClusterStore::DropNamespace(const std::string& name) {
 }
 
 void ClusterStore::PutSlice(const json& object) {
+  const std::string service = StringAt(MapAt(MapAt(object, "metadata"), "labels"), model::kServiceNameLabel);
+  const auto fetching = fetching_.find({IdOf(object).ns, service});
+  if (fetching != fetching_.end()) fetching->second = true;
+  KeepSlice(object);
+}
+
+void ClusterStore::KeepSlice(const json& object) {
   const model::ObjectId id = IdOf(object);
   absl::StatusOr<std::optional<model::EndpointSlice>> read = ReadEndpointSlice(object);
   Problem(absl::StrCat("EndpointSlice ", id.ToString()), read.ok() ? "" : std::string(read.status().message()));
   if (!read.ok()) return;
   const auto service = read->has_value() ? services_.find((*read)->service) : services_.end();
-  if (service == services_.end() || !service->second.local) return DropSlice(id);
+  if (service == services_.end() || !service->second.local) return ForgetSlice(id);
   model::EndpointSlice& slice = **read;
   const auto [it, fresh] = slices_.try_emplace(id);
   if (!fresh && it->second == slice) return;
@@ -213,6 +223,12 @@ void ClusterStore::PutSlice(const json& object) {
 }
 
 void ClusterStore::DropSlice(const model::ObjectId& id) {
+  // Of one that is not kept it is not known whose it was.
+  for (auto& [service, overtaken] : fetching_) overtaken = overtaken || service.ns == id.ns;
+  ForgetSlice(id);
+}
+
+void ClusterStore::ForgetSlice(const model::ObjectId& id) {
   const auto it = slices_.find(id);
   if (it == slices_.end()) return;
   slices_of_[it->second.service].erase(id);
@@ -231,13 +247,24 @@ void ClusterStore::ForgetSlicesOf(const model::ObjectId& service) {
 }
 
 std::vector<model::ObjectId> ClusterStore::TakeFetches() {
-  const std::set<model::ObjectId> fetches = std::exchange(fetches_, {});
-  return {fetches.begin(), fetches.end()};
+  std::vector<model::ObjectId> fetches;
+  for (const model::ObjectId& service : std::exchange(fetches_, {})) {
+    const auto [it, fresh] = fetching_.try_emplace(service, false);
+    if (fresh) fetches.push_back(service);
+    if (!fresh) it->second = true;  // what is under way was asked for another time
+  }
+  return fetches;
 }
 
-void ClusterStore::PutFetched(const model::ObjectId& service) {
+void ClusterStore::PutFetched(const model::ObjectId& service, const json& list) {
+  const auto asked = fetching_.extract(service);
   const auto it = services_.find(service);
   if (it == services_.end() || !it->second.local || it->second.fetched) return;
+  if (asked.empty() || asked.mapped()) {
+    fetches_.insert(service);
+    return;
+  }
+  for (const json& item : ListAt(list, "items")) KeepSlice(item);
   it->second.fetched = true;
   changed_services_.insert(service);
 }

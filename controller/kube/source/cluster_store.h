@@ -29,8 +29,9 @@ namespace berth::kube {
 
 class ClusterStore {
  public:
-  // Objects as the API server sends them. One that cannot be read is a problem; what was last read of it stays. An Eip
-  // of which nothing could be read ever is told once it is being deleted, without addresses.
+  // Objects as the API server sends them. One that cannot be read is a problem; what was last read of it stays. That it
+  // is being deleted is told all the same: a Service then without its spec, an Eip of which nothing could be read ever
+  // without addresses.
   void PutService(const nlohmann::json& object);
   void PutService(ServiceObject object);
   // From the answer to a write of ours: nothing when the Service has gone meanwhile, as the watch may tell first.
@@ -46,12 +47,14 @@ class ClusterStore {
   void PutSlice(const nlohmann::json& object);
   void DropSlice(const model::ObjectId& id);
 
-  // Services whose EndpointSlices have to be listed; each is named once until it needs them anew.
+  // Services whose EndpointSlices have to be listed; each is named once until PutFetched, and again if it needs them
+  // anew.
   std::vector<model::ObjectId> TakeFetches();
-  // The list is complete: every slice of `service` in it has been put.
-  void PutFetched(const model::ObjectId& service);
-  // From now on no list of its own is needed for Services that come: everything has been listed by the common one, in
-  // which slices come after all Services.
+  // What that list says. It counts only when the watch told nothing of the Service's slices since it was asked for:
+  // which of the two is newer is not known, and what is gone would be there again.
+  void PutFetched(const model::ObjectId& service, const nlohmann::json& list);
+  // All Services have been listed, and the common list of slices begins: it tells of those Services, while one that
+  // begins to need slices from now on may come when they have passed by, and gets a list of its own.
   void OnListed() { listed_ = true; }
 
   // What changed since, of at most so many Services: more are told by further calls.
@@ -80,6 +83,8 @@ class ClusterStore {
   const PoolObject* KeepPool(PoolObject object);
   bool HasContent(const std::string& pool) const;  // some version of it could be read
   void Complete(Kept& kept) const;
+  void KeepSlice(const nlohmann::json& object);
+  void ForgetSlice(const model::ObjectId& id);
   void ForgetSlicesOf(const model::ObjectId& service);
 
   std::map<model::ObjectId, Kept> services_;
@@ -94,6 +99,7 @@ class ClusterStore {
   std::set<model::ObjectId> told_slices_;
   std::set<std::string> told_pools_, told_nodes_, told_namespaces_;
   std::set<model::ObjectId> fetches_;
+  std::map<model::ObjectId, bool> fetching_;  // under way; whether the watch has told of slices since
   std::map<std::string, std::pair<std::string, std::string>> problem_of_;  // by object: its text, its Eip or ""
   model::Problems problems_;
   bool listed_ = false;

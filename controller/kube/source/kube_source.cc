@@ -54,9 +54,10 @@ KubeSource::KubeSource(EventLoop& loop, ApiClient& client, KubeSourceOptions opt
       election_(
           loop, client, options_.lease, [this](const LeaseElection::Leadership& now) { OnLeadership(now); },
           [this](const absl::Status& status) { Problem("lease", status); }),
-      memory_(loop, client, options_.lease.ns, [this](const absl::Status& status) { Problem("agents", status); }),
       events_(loop, client, options_.lease.identity, [this](const absl::Status& status) { Problem("events", status); }),
-      writes_(loop, client, [this] { return Window(); }),
+      writes_(client, [this] { return Window(); }),
+      memory_(loop, client, writes_, options_.lease.ns,
+              [this](const absl::Status& status) { Problem("agents", status); }),
       services_(loop, writes_,
                 [this](const model::ObjectId& id, const std::string& revision) { return store_.RestAt(id, revision); }),
       pools_(loop, writes_, [this](const json& object) { OnObject(Kind::kPools, object); }),
@@ -213,8 +214,10 @@ void KubeSource::JudgeBgp(Kind kind, const std::string& name, const json* object
 
 void KubeSource::OnListed(Kind kind) {
   listed_.insert(kind);
-  if (kind == Kind::kServices && followers_.count(Kind::kSlices) == 0) Watch(Kind::kSlices);
-  if (kind == Kind::kSlices) store_.OnListed();
+  if (kind == Kind::kServices && followers_.count(Kind::kSlices) == 0) {
+    store_.OnListed();
+    Watch(Kind::kSlices);
+  }
   Changed();
 }
 
@@ -224,7 +227,7 @@ void KubeSource::Fetch(const model::ObjectId& service) {
   request.verb = "list";
   request.resource = "endpointslices";
   request.path = absl::StrCat("/apis/discovery.k8s.io/v1/namespaces/", service.ns, "/endpointslices?labelSelector=",
-                              EscapeQuery(absl::StrCat("kubernetes.io/service-name=", service.name)));
+                              EscapeQuery(absl::StrCat(model::kServiceNameLabel, "=", service.name)));
   client_.Do(std::move(request),
              [this, service, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
                if (alive.expired()) return;
@@ -235,9 +238,7 @@ void KubeSource::Fetch(const model::ObjectId& service) {
                  });
                  return;
                }
-               const json list = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
-               for (const json& item : ListAt(list, "items")) store_.PutSlice(item);
-               store_.PutFetched(service);
+               store_.PutFetched(service, json::parse(response->body, nullptr, /*allow_exceptions=*/false));
                Changed();
              });
 }
@@ -313,6 +314,7 @@ void KubeSource::OnLeadership(const LeaseElection::Leadership& now) {
   if (alive_ == nullptr) return;
   releases_.Lead(now.leader);
   if (!now.leader) {
+    memory_.Forget();
     pools_.Forget();
     announced_.Forget();
   }

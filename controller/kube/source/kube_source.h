@@ -118,9 +118,9 @@ class KubeSource final : public model::ClusterSource {
   ClusterStore store_;
   BgpObjects bgp_;
   LeaseElection election_;
-  AgentMemory memory_;
   EventRecorder events_;
   Writes writes_;
+  AgentMemory memory_;
   ServiceWriter services_;
   PoolWriter pools_;
   AnnouncedWriter announced_;

@@ -51,7 +51,8 @@ Uninstall::Uninstall(EventLoop& loop, ApiClient& client, push::AgentPort& agents
       agents_(agents),
       options_(std::move(options)),
       done_(std::move(done)),
-      memory_(loop, client, options_.ns),
+      no_writes_(client, [] { return WriteWindow{absl::InfinitePast(), absl::InfinitePast()}; }),
+      memory_(loop, client, no_writes_, options_.ns),
       election_(
           loop, client, LeaseOf(options_), [this](const LeaseElection::Leadership& now) { OnLeadership(now); },
           [this](const absl::Status& status) {
@@ -206,9 +207,9 @@ void Uninstall::Clean(const Kind& kind, const json& object) {
   ApiRequest request;
   const model::ObjectId id = IdOf(object);
   if (kind.finalizer == nullptr) {
-    const absl::StatusOr<ServiceObject> service = ReadService(object);
-    if (!service.ok() || !service->service.touched()) return;
-    request.body = ForgetPatch(*service, options_.keep_addresses);
+    const ServiceObject service = ReadServiceMetadata(object);
+    if (!service.service.touched()) return;
+    request.body = ForgetPatch(service, options_.keep_addresses);
     request.path = absl::StrCat("/api/v1/namespaces/", id.ns, "/services/", id.name, "/status");
   } else {
     const Finalizers finalizers = FinalizersOf(object, kind.finalizer);

@@ -94,6 +94,7 @@ class Uninstall final : public push::AgentPort::Observer {
   push::AgentPort& agents_;
   const UninstallOptions options_;
   std::function<void(const absl::Status&)> done_;
+  Writes no_writes_;  // the agents known are read, and what is known of them stays as it is
   AgentMemory memory_;
   LeaseElection election_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

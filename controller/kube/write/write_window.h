@@ -3,8 +3,6 @@
 #ifndef BERTH_CONTROLLER_KUBE_WRITE_WRITE_WINDOW_H_
 #define BERTH_CONTROLLER_KUBE_WRITE_WRITE_WINDOW_H_
 
-#include <algorithm>
-
 #include "absl/time/time.h"
 #include "controller/kube/client/api_client.h"
 
@@ -13,10 +11,10 @@ namespace berth::kube {
 // How the Lease stands now: no patch begins later than `begin_by`, and each has ended by `end_by` (loop times).
 struct WriteWindow {
   absl::Time begin_by, end_by;
-  // Keeps a request that is made at `now` within it.
-  void Bound(ApiRequest& request, absl::Time now) const {
+  // Keeps a request within it.
+  void Bound(ApiRequest& request) const {
     request.not_after = begin_by;
-    request.timeout = std::max(absl::ZeroDuration(), end_by - now);
+    request.end_by = end_by;
   }
 };
 

@@ -5,12 +5,11 @@
 
 namespace berth::kube {
 
-Writes::Writes(EventLoop& loop, ApiClient& client, std::function<WriteWindow()> window)
-    : loop_(loop), client_(client), window_(std::move(window)) {}
+Writes::Writes(ApiClient& client, std::function<WriteWindow()> window) : client_(client), window_(std::move(window)) {}
 
 void Writes::Do(ApiRequest request, ApiClient::Done done) {
   if (request.urgency != Urgency::kAssign) request.urgency = Urgency::kWrite;
-  window_().Bound(request, loop_.Now());
+  window_().Bound(request);
   ++in_flight_;
   client_.Do(std::move(request),
              [this, done = std::move(done), alive = std::weak_ptr<bool>(alive_)](absl::StatusOr<ApiResponse> response) {

@@ -2,7 +2,7 @@
 // controller/kube/write/writes.h -- the way of all that a leader writes to objects: within its Lease, counted, and for
 // each Service one after the other.
 //
-//   Writes writes(loop, client, [&] { return WriteWindow{...}; });
+//   Writes writes(client, [&] { return WriteWindow{...}; });
 //   writes.Do(request, done);
 //   writes.DoInTurn(service, [&] { return std::optional(request); }, done);
 //
@@ -18,8 +18,6 @@
 #include <memory>
 #include <optional>
 
-#include "absl/time/time.h"
-#include "common/base/event_loop.h"
 #include "controller/kube/client/api_client.h"
 #include "controller/kube/write/write_window.h"
 #include "controller/model/objects.h"
@@ -32,7 +30,7 @@ class Writes {
  public:
   using Make = std::function<std::optional<ApiRequest>()>;
 
-  Writes(EventLoop& loop, ApiClient& client, std::function<WriteWindow()> window);
+  Writes(ApiClient& client, std::function<WriteWindow()> window);
   Writes(const Writes&) = delete;
   Writes& operator=(const Writes&) = delete;
 
@@ -54,7 +52,6 @@ class Writes {
   void BeginTurn(const model::ObjectId& service);
   bool EndTurn(const model::ObjectId& service);  // whether others wait
 
-  EventLoop& loop_;
   ApiClient& client_;
   const std::function<WriteWindow()> window_;
   std::size_t in_flight_ = 0;

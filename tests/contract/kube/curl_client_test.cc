@@ -163,6 +163,21 @@ TEST_CASE("at the rate limit the more urgent goes first, and what waits too long
   CHECK(Stats(stage)["requests"] == 3);
 }
 
+TEST_CASE("a request that waited before it left is given up at its end all the same", "[contract]") {
+  CurlClient::Options options;
+  options.rate = {.qps = 5, .burst = 1};
+  CurlStage stage({}, options);
+  stage.Put("a", "1");
+  stage.Hang("patch");
+  Call first(stage, Get("a"));  // takes the token
+  ApiRequest patch = PatchLabel("a", "2");
+  const absl::Time start = stage.loop().Now();
+  patch.end_by = start + absl::Milliseconds(400);
+  Call late(stage, patch);
+  CHECK(late.status().code() == absl::StatusCode::kUnknown);
+  CHECK(stage.loop().Now() - start < absl::Seconds(10));  // and not after `timeout`
+}
+
 TEST_CASE("answers and lines have a largest size", "[contract]") {
   CurlClient::Options options;
   options.max_answer_bytes = 5'000'000;

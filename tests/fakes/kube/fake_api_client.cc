@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -29,9 +30,10 @@ RequestId FakeApiClient::Send(ApiRequest request, bool watch, Running running) {
   running.call = std::make_shared<FakeApiServer::Call>();
   *running.call = {this, name_, id, std::move(request), watch};
   const auto call = running.call;
-  running.timeout = process_.RunAfter(call->request.timeout, [this, call] {
-    End(call->id, absl::UnknownError(absl::StrCat(Attempt(call->request), "no answer within ",
-                                                  absl::FormatDuration(call->request.timeout))));
+  const absl::Duration timeout = std::min(call->request.timeout, call->request.end_by - process_.Now());
+  running.timeout = process_.RunAfter(timeout, [this, call, timeout] {
+    End(call->id,
+        absl::UnknownError(absl::StrCat(Attempt(call->request), "no answer within ", absl::FormatDuration(timeout))));
   });
   running_.emplace(id, std::move(running));
   // The real client sends from another thread: a process that freezes right after its decision sends once it thaws.

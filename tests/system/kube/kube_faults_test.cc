@@ -180,6 +180,33 @@ TEST_CASE("answers that are lost after the write was done: the address is kept",
   CHECK(w.AllDistinct(10));
 }
 
+TEST_CASE("a Service keeps its address though its ingress was emptied, restoring it failed and it was edited meanwhile",
+          "[system]") {
+  Pair w;
+  w.AddServices(0, 2);
+  REQUIRE(w.RunUntil([&] { return w.AllDistinct(2); }));
+  const std::string address = w.IngressOf("web-1");
+  w.Delete("services", "web-0");  // a lower address is free
+  w.Run(absl::Seconds(3));
+  int tries = 0;
+  w.server.faults = [&](const Seen& seen) {
+    const bool fails = IsServicePatch(seen) && ++tries == 1;
+    return Fault{.kind = fails ? Fault::Kind::kRefuse : Fault::Kind::kNone,
+                 .code = 500,
+                 .message = "later",
+                 .delay = absl::Milliseconds(100)};
+  };
+  w.Edit("services", "web-1", {{"status", {{"loadBalancer", nullptr}}}}, /*status=*/true);
+  SECTION("before the restoring was answered") {
+    REQUIRE(w.RunUntil([&] { return tries == 1; }));
+  }
+  SECTION("before it was repeated") { w.Run(absl::Milliseconds(500)); }
+  REQUIRE(tries == 1);
+  w.Edit("services", "web-1", {{"metadata", {{"labels", {{"edited", "yes"}}}}}});
+  CHECK(w.RunUntil([&] { return w.Assigned("web-1"); }));
+  CHECK(w.IngressOf("web-1") == address);
+}
+
 TEST_CASE("both controllers are killed and come back: the same addresses, and no write", "[system]") {
   Pair w;
   w.AddServices(0, 10);

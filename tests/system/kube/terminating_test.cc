@@ -205,5 +205,49 @@ TEST_CASE("a finalizer that may not be taken off a BgpPeer is tried again, and b
   CHECK(w.Goes("bgppeers", "default", absl::Seconds(40)));
 }
 
+TEST_CASE("a Service that cannot be read any more goes when it is deleted, and its address is free", "[system]") {
+  Cluster w;
+  w.AddEip("pool", "192.168.50.50");
+  w.StartController("one");
+  w.AddService("web");
+  REQUIRE(w.RunUntil([&] { return w.Assigned("web"); }));
+  w.Edit("services", "web", {{"spec", {{"ports", {{{"port", 0}}}}}}});
+  w.Run(absl::Seconds(2));
+  REQUIRE(w.Problems().size() == 1);
+  CHECK_THAT(w.Problems()[0], Catch::Contains("default/web"));
+  CHECK(w.IngressOf("web") == "192.168.50.50");
+  w.Delete("services", "web");
+  CHECK(w.Goes("services", "web"));
+  w.AddService("next");
+  CHECK(w.RunUntil([&] { return w.IngressOf("next") == "192.168.50.50"; }));
+  CHECK(w.Problems().empty());
+}
+
+TEST_CASE("an Eip waits, too, for a Service to which an address of it is just being given", "[system]") {
+  Cluster w;
+  w.AddEip("pool", "192.168.50.50");
+  w.StartController("one");
+  w.Run(absl::Seconds(5));
+  bool landed = false;
+  w.server.faults = [](const kube::FakeApiServer::Seen& seen) {
+    return Fault{.delay = seen.resource == "services/status" ? absl::Seconds(1) : absl::ZeroDuration()};
+  };
+  SECTION("and gets it") { landed = true; }
+  SECTION("and does not get it: it goes first") {}
+  w.AddService("web");
+  w.Run(absl::Milliseconds(500));
+  REQUIRE_FALSE(w.Assigned("web"));
+  w.Delete("eips", "pool");
+  if (!landed) w.Delete("services", "web");
+  w.Run(absl::Milliseconds(400));
+  CHECK_FALSE(w.Get("eips", "pool").is_null());
+  w.Run(absl::Seconds(5));
+  CHECK(w.Assigned("web") == landed);
+  CHECK(w.Get("eips", "pool").is_null() == !landed);
+  w.server.faults = nullptr;
+  w.Delete("services", "web");
+  CHECK(w.Goes("eips", "pool"));
+}
+
 }  // namespace
 }  // namespace berth::system

@@ -297,5 +297,13 @@ TEST_CASE("an uninstallation goes on where a webhook refuses every dry run", "[s
   CHECK(w.RunUninstall(false).ok());
 }
 
+TEST_CASE("an uninstallation forgets no Service because it cannot be read", "[system]") {
+  Installed w;
+  w.Edit("services", "a", {{"spec", {{"ports", {{{"port", 0}}}}}}});
+  CHECK(w.RunUninstall(/*keep=*/false).ok());
+  CHECK(w.IngressOf("a").empty());
+  CHECK(w.Get("services", "a")["metadata"].value("finalizers", json::array()).empty());
+}
+
 }  // namespace
 }  // namespace berth::system

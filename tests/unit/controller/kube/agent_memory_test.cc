@@ -21,6 +21,7 @@ struct World {
   World() {
     api.answer = [this](const ApiRequest& r) -> absl::StatusOr<ApiResponse> {
       if (!trouble.ok()) return trouble;
+      if (r.not_after < loop.Now()) return absl::CancelledError("too late");
       if (r.verb == "get") {
         if (text.empty()) return absl::NotFoundError("no such ConfigMap");
         return ApiResponse{200, json{{"data", {{"agents.json", text}}}}.dump()};
@@ -44,7 +45,9 @@ struct World {
   absl::Status trouble;
   absl::Status problem;
   int writes = 0, done = 0, late = 0;
-  AgentMemory memory{loop, api, "ns", [this](const absl::Status& status) { problem = status; }};
+  absl::Time lease_ends = absl::InfiniteFuture();
+  Writes writing{api, [this] { return WriteWindow{lease_ends, lease_ends}; }};
+  AgentMemory memory{loop, api, writing, "ns", [this](const absl::Status& status) { problem = status; }};
 };
 
 TEST_CASE("agents are written as they are read, drained ones too", "[unit]") {
@@ -137,6 +140,59 @@ TEST_CASE("who waits for agents to be written hears of it then, or why they are 
   w.Run(absl::Seconds(2));
   REQUIRE(heard.size() == 4);
   CHECK(heard[3].ok());
+}
+
+TEST_CASE("who leads no more writes nothing over what the next leader has written", "[unit]") {
+  const bool frozen = GENERATE(false, true);  // it hears of the next one only after a write of its own was due
+  World w;
+  w.Load();
+  w.Run(absl::Milliseconds(10));
+  w.trouble = absl::UnavailableError("busy");
+  w.memory.Remember({kAgents[0]});
+  w.Run(absl::Milliseconds(500));
+  std::vector<absl::Status> heard;
+  w.memory.WhenWritten([&](const absl::Status& status) { heard.push_back(status); });
+  w.text = EncodeAgents(kAgents);  // the next one's
+  w.trouble = absl::OkStatus();
+  if (frozen) w.lease_ends = w.loop.Now();
+  if (!frozen) w.memory.Forget();
+  w.Run(absl::Seconds(5));
+  CHECK(w.text == EncodeAgents(kAgents));
+  if (frozen) w.memory.Forget();
+  REQUIRE(heard.size() == 1);
+  CHECK_FALSE(heard[0].ok());
+  CHECK(w.problem.ok());
+  SECTION("and leading again it knows that") {
+    w.lease_ends = absl::InfiniteFuture();
+    w.Load();
+    w.Run(absl::Seconds(2));
+    CHECK(w.memory.known() == kAgents);
+    w.memory.Remember({kAgents[1]});
+    w.memory.WhenWritten([&](const absl::Status& status) { heard.push_back(status); });
+    w.Run(absl::Seconds(2));
+    REQUIRE(heard.size() == 2);
+    CHECK(heard[1].ok());
+    CHECK(w.text == EncodeAgents({kAgents[1]}));
+  }
+}
+
+TEST_CASE("a write of an earlier term that is answered late holds up nobody", "[unit]") {
+  World w;
+  w.Load();
+  w.Run(absl::Milliseconds(10));
+  w.api.hold = true;
+  w.memory.Remember({kAgents[0]});
+  w.Run(absl::Milliseconds(10));
+  w.memory.Forget();
+  std::vector<absl::Status> heard;
+  w.memory.WhenWritten([&](const absl::Status& status) { heard.push_back(status); });
+  const bool more = GENERATE(false, true);
+  if (more) w.memory.Remember(kAgents);
+  w.api.Release();
+  w.Run(absl::Seconds(3));
+  REQUIRE(heard.size() == 1);
+  CHECK(heard[0].ok());
+  CHECK(w.text == EncodeAgents(more ? kAgents : KnownAgents{kAgents[0]}));
 }
 
 }  // namespace

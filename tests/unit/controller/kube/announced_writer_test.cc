@@ -54,7 +54,7 @@ struct World {
   FakeApiServer server{loop};
   ProcessLoop process{loop};
   FakeApiClient client{server, "one", process};
-  Writes writes{process, client, [] { return WriteWindow{absl::InfiniteFuture(), absl::InfiniteFuture()}; }};
+  Writes writes{client, [] { return WriteWindow{absl::InfiniteFuture(), absl::InfiniteFuture()}; }};
   AnnouncedWriter writer{process, writes, [this](const json& object) { Show(object); }};
 };
 

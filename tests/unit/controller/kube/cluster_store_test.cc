@@ -49,8 +49,7 @@ TEST_CASE("a Service that turns Local is told with its endpoints only, whatever 
   store.PutService(Web(3, "Local"));
   CHECK(store.TakeFetches() == std::vector<model::ObjectId>{kWeb});
   CHECK(store.Take().services.empty());
-  store.PutSlice(Slice("node1"));
-  store.PutFetched(kWeb);
+  store.PutFetched(kWeb, {{"items", {Slice("node1")}}});
   const model::ClusterDelta delta = store.Take();
   REQUIRE(delta.services.size() == 1);
   CHECK(delta.services[0].revision == "3");
@@ -65,7 +64,7 @@ TEST_CASE("a Service that turns Local and back while its endpoints are fetched i
   CHECK(store.Take().services.empty());
   store.PutService(Web(2, "Cluster"));
   CHECK(store.Take().services.size() == 1);
-  store.PutFetched(kWeb);
+  store.PutFetched(kWeb, {{"items", {Slice("node1")}}});
   CHECK_FALSE(store.dirty());
 }
 
@@ -82,7 +81,8 @@ TEST_CASE("more Services than are wanted at a time are told by further calls, ea
   late["metadata"]["name"] = "c";
   store.PutService(late);
   CHECK(store.TakeDelta(2).services.empty());
-  store.PutFetched({"shop", "c"});
+  CHECK(store.TakeFetches().size() == 1);
+  store.PutFetched({"shop", "c"}, json::object());
   CHECK(store.TakeDelta(2).services.size() == 1);
   CHECK_FALSE(store.dirty());
 }
@@ -159,6 +159,86 @@ TEST_CASE("an Eip that took the place of another of its name has nothing of its 
   CHECK(store.TakeDelta(100).pools.size() == 1);
   REQUIRE(store.PutPool(Eip(2, "10.0.0.1")) != nullptr);  // the answer to a write of before
   CHECK(store.PutPool(Eip(2, "10.0.0.1"))->pool.revision == "4");
+}
+
+TEST_CASE("endpoints that were asked for never take the place of what the watch told meanwhile", "[unit]") {
+  Listed store;
+  store.PutService(Web(1, "Local"));
+  REQUIRE(store.TakeFetches().size() == 1);
+  const json old = {{"items", {Slice("node1")}}};
+  SECTION("of a pod that moved") {
+    store.PutSlice(Slice("node2"));
+    store.PutFetched(kWeb, old);
+    const model::ClusterDelta delta = store.Take();
+    CHECK(delta.services.empty());
+    REQUIRE(delta.slices.size() == 1);
+    CHECK(delta.slices[0].endpoints.at(0).node == "node2");
+    CHECK(store.TakeFetches() == std::vector<model::ObjectId>{kWeb});
+    store.PutFetched(kWeb, {{"items", {Slice("node2")}}});
+    CHECK(store.Take().services.size() == 1);
+  }
+  SECTION("of a slice that is gone, though nobody knew whose it was") {
+    store.DropSlice({"shop", "web-1"});
+    store.PutFetched(kWeb, old);
+    REQUIRE(store.TakeFetches().size() == 1);
+    store.PutFetched(kWeb, {{"items", json::array()}});
+    const model::ClusterDelta delta = store.Take();
+    CHECK(delta.services.size() == 1);
+    CHECK(delta.slices.empty());
+  }
+  SECTION("of other Services: that is no reason to ask again") {
+    json other = Slice("node2");
+    other["metadata"]["name"] = "other-1";
+    other["metadata"]["labels"]["kubernetes.io/service-name"] = "other";
+    store.PutSlice(other);
+    store.DropSlice({"elsewhere", "web-1"});
+    store.PutFetched(kWeb, old);
+    CHECK(store.TakeFetches().empty());
+    CHECK(store.Take().slices.size() == 1);
+  }
+  SECTION("though the Service turned back and forth") {
+    store.PutService(Web(2, "Cluster"));
+    store.PutService(Web(3, "Local"));
+    CHECK(store.TakeFetches().empty());  // one at a time
+    store.PutFetched(kWeb, old);
+    CHECK(store.TakeFetches().size() == 1);
+    store.PutFetched(kWeb, old);
+    CHECK(store.Take().slices.size() == 1);
+  }
+}
+
+TEST_CASE("a Service that turns Local while slices are being listed has its own listed", "[unit]") {
+  ClusterStore store;
+  store.PutService(Web(1, "Cluster"));
+  store.OnListed();  // of Services: slices begin
+  store.PutSlice(Slice("node1"));
+  store.PutService(Web(2, "Local"));
+  CHECK(store.TakeDelta(100).services.empty());
+  REQUIRE(store.TakeFetches().size() == 1);
+  store.PutFetched(kWeb, {{"items", {Slice("node1")}}});
+  CHECK(store.TakeDelta(100).slices.size() == 1);
+}
+
+TEST_CASE("a Service that cannot be read is told when it is being deleted", "[unit]") {
+  ClusterStore store;
+  json web = Web(1, "Cluster");
+  web["metadata"]["finalizers"] = {"finalizer.lb.kubesphere.io/v1alpha1"};
+  const bool known = GENERATE(true, false);
+  if (known) store.PutService(web);
+  CHECK(store.TakeDelta(100).services.size() == (known ? 1 : 0));
+  web["spec"]["ports"][0]["port"] = 0;
+  web["metadata"]["resourceVersion"] = "2";
+  store.PutService(web);
+  CHECK_FALSE(store.dirty());
+  web["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z";
+  web["metadata"]["resourceVersion"] = "3";
+  store.PutService(web);
+  const model::ClusterDelta delta = store.TakeDelta(100);
+  REQUIRE(delta.services.size() == 1);
+  CHECK(delta.services[0].deleting);
+  CHECK(delta.services[0].touched());
+  CHECK(delta.services[0].revision == "3");
+  CHECK(store.problems().texts.size() == 1);
 }
 
 }  // namespace

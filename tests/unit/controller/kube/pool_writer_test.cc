@@ -66,7 +66,7 @@ struct World {
   ProcessLoop process{loop};
   FakeApiClient client{server, "one", process};
   Pruning pruning;
-  Writes writes{process, pruning, [] { return WriteWindow{absl::InfiniteFuture(), absl::InfiniteFuture()}; }};
+  Writes writes{pruning, [] { return WriteWindow{absl::InfiniteFuture(), absl::InfiniteFuture()}; }};
   PoolWriter writer{process, writes, [this](const json& object) { writer.Show(*ReadPool(object)); }};
 };
 

@@ -10,7 +10,7 @@ namespace berth::kube {
 namespace {
 
 using Ids = std::vector<RequestId>;
-constexpr std::size_t kRoom = 1000;
+constexpr RateLimit::Room kRoom{.all = 1000};
 const absl::Time kStart = absl::UnixEpoch() + absl::Hours(1);
 
 TEST_CASE("a burst leaves at once, the rest at the rate", "[unit]") {
@@ -63,10 +63,10 @@ TEST_CASE("without room only the lease leaves", "[unit]") {
   limit.Push(1, Urgency::kWrite, absl::InfiniteFuture());
   limit.Push(2, Urgency::kWrite, absl::InfiniteFuture());
   limit.Push(3, Urgency::kLease, absl::InfiniteFuture());
-  RateLimit::Turn turn = limit.Take(kStart, 0);
+  RateLimit::Turn turn = limit.Take(kStart, {.all = 0});
   CHECK(turn.leave == Ids{3});
   CHECK(turn.next == absl::InfiniteFuture());  // room is what is missing
-  CHECK(limit.Take(kStart, 1).leave == Ids{1});
+  CHECK(limit.Take(kStart, {.all = 1}).leave == Ids{1});
 }
 
 TEST_CASE("writes for which there is no room hold up nobody behind them", "[unit]") {
@@ -74,11 +74,23 @@ TEST_CASE("writes for which there is no room hold up nobody behind them", "[unit
   for (const RequestId id : {1, 2, 3}) limit.Push(id, Urgency::kWrite, absl::InfiniteFuture());
   limit.Push(4, Urgency::kAssign, absl::InfiniteFuture());
   limit.Push(5, Urgency::kEvent, absl::InfiniteFuture());
-  RateLimit::Turn turn = limit.Take(kStart, kRoom, 2);
+  RateLimit::Turn turn = limit.Take(kStart, {.writes = 2});
   CHECK(turn.leave == Ids{4, 1, 2, 5});
   CHECK(turn.next == absl::InfiniteFuture());  // room is what is missing
-  CHECK(limit.Take(kStart, kRoom, 0).leave.empty());
-  CHECK(limit.Take(kStart, kRoom, 1).leave == Ids{3});
+  CHECK(limit.Take(kStart, {.writes = 0}).leave.empty());
+  CHECK(limit.Take(kStart, {.writes = 1}).leave == Ids{3});
+}
+
+TEST_CASE("changes that hang leave room for each other and for what comes after them", "[unit]") {
+  RateLimit limit({}, kStart);
+  for (const RequestId id : {1, 2, 3, 4}) limit.Push(id, Urgency::kAssign, absl::InfiniteFuture());
+  for (const RequestId id : {5, 6, 7, 8}) limit.Push(id, Urgency::kWrite, absl::InfiniteFuture());
+  for (const RequestId id : {9, 10, 11, 12}) limit.Push(id, Urgency::kRead, absl::InfiniteFuture());
+  RateLimit::Turn turn = limit.Take(kStart, {.all = 6, .changes = 4, .assigns = 3, .writes = 3});
+  CHECK(turn.leave == Ids{1, 2, 3, 5, 9, 10});
+  CHECK(turn.next == absl::InfiniteFuture());
+  CHECK(limit.Take(kStart, {.all = 2, .changes = 0, .assigns = 0, .writes = 2}).leave == Ids{11, 12});
+  CHECK(limit.Take(kStart, kRoom).leave == Ids{4, 6, 7, 8});
 }
 
 TEST_CASE("a pause holds everything back but the lease, then the burst goes on", "[unit]") {

@@ -47,7 +47,7 @@ struct World {
 
   ManualEventLoop loop;
   ScriptedApi api{loop};
-  Writes writes{loop, api, [] { return WriteWindow{absl::InfiniteFuture(), absl::InfiniteFuture()}; }};
+  Writes writes{api, [] { return WriteWindow{absl::InfiniteFuture(), absl::InfiniteFuture()}; }};
   ServiceRest rest;
   bool changed = false;
   ServiceWriter services{loop, writes,

@@ -63,7 +63,7 @@ std::string Token(const std::string& node, absl::Duration life = absl::Hours(1))
 }
 
 struct Fixture {
-  Fixture() {
+  explicit Fixture(TokenGate::Options o = {.agent = {.ns = "openelb-system"}}) : options(std::move(o)) {
     api.answer = [this](const ApiRequest& request) { return Answer(request); };
     REQUIRE(gate.Start(core).ok());
   }
@@ -114,10 +114,11 @@ struct Fixture {
   bool revoked = false;
   std::vector<std::string> refused;
   std::vector<absl::Status> problems;
+  TokenGate::Options options;
   TokenGate gate{loop,
                  api,
                  port,
-                 {.agent = {.ns = "openelb-system"}},
+                 options,
                  {.on_refused =
                       [this](const push::StreamPeer& peer, const std::string& node, const absl::Status& why) {
                         CHECK(peer.token.empty());
@@ -367,6 +368,32 @@ TEST_CASE("nothing comes after Shutdown", "[unit]") {
   f.loop.Advance(absl::Minutes(1));
   CHECK(f.core.heard.empty());
   CHECK(f.loop.pending_timers() == 0);
+}
+
+TEST_CASE("a review that nobody waits for any more and that has not begun is forgotten", "[unit]") {
+  Fixture f({.agent = {.ns = "openelb-system"}, .max_in_flight = 1, .max_waiting = 3});
+  f.api.hold = true;
+  f.Open(1, Token("node1"));
+  for (StreamId stream = 2; stream < 100; ++stream) {  // with ever new tokens, and away at once
+    f.Open(stream, absl::StrCat("junk", stream));
+    f.port.agents->OnStreamClosed(stream, "away");
+  }
+  CHECK(f.port.closed.empty());
+  f.api.Release();
+  f.Dial(100, Token("node2"), "node2");
+  CHECK(f.Passed(100));
+  CHECK(f.api.seen.size() == 2);
+}
+
+TEST_CASE("of tokens that wait for their review there are no more than asked for", "[unit]") {
+  Fixture f({.agent = {.ns = "openelb-system"}, .max_in_flight = 1, .max_waiting = 2});
+  f.api.hold = true;
+  for (StreamId stream = 1; stream <= 3; ++stream) f.Open(stream, Token(absl::StrCat("node", stream)));
+  CHECK(f.port.closed.empty());
+  f.Open(4, Token("node4"));
+  CHECK(absl::IsUnavailable(f.port.closed[4]));
+  f.Open(5, Token("node3"));  // whose review is waited for already
+  CHECK(f.port.closed.size() == 1);
 }
 
 }  // namespace
