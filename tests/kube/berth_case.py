@@ -78,10 +78,11 @@ class Berth:
         pod = pod or self.leader()
         return pod.exec("/usr/bin/berthctl" if pod.container().image.root else f"{PROGRAMS}/berthctl", *args).stdout
 
-    def metric(self, sample, pod=None):
-        """What a sample, NAME{LABEL="VALUE"}, of the metrics of the controller that leads, or another, is."""
+    def metric(self, sample, pod=None, default=None):
+        """What a sample, NAME{LABEL="VALUE"}, of the metrics of the controller that leads, or another, is; `default` where it is missing."""
         text = self.cluster.controller_host.exec("curl", "-sSf", f"http://{(pod or self.leader()).address}:8080/metrics").stdout
-        return float(dict(line.rsplit(" ", 1) for line in text.splitlines())[sample])
+        samples = dict(line.rsplit(" ", 1) for line in text.splitlines())
+        return float(samples[sample] if default is None else samples.get(sample, default))
 
     def get(self, what):
         """`berthctl get WHAT -o json`, as a list."""
@@ -150,23 +151,29 @@ class BerthTest(KubeTest):
         broken = []
 
         def kept():
-            broken[:] = broken_promises(self.cluster, self.berth, self.orphans)
+            try:
+                broken[:] = broken_promises(self.cluster, self.berth, self.orphans)
+            except RuntimeError as error:  # of berthctl, while another begins to lead
+                broken[:] = [str(error)]
             return not broken
         try:
-            wait_for("all promises to be kept", kept, 8, 0.1)
+            wait_for("all promises to be kept", kept, 20, 0.1)
         except TimeoutError:
             self.fail("\n".join(broken))
 
     def _delete_all(self):
         """What the test made: deletions end by themselves, as the finalizers of both kinds show."""
-        for kind in ("services", "eips"):
-            items = ([core("services", self.namespace, o["metadata"]["name"]) for o in self.cluster.api.items(core("services", self.namespace))]
-                     if kind == "services" else [eip_path(name) for name in self._eips])
-            for path in items:
-                if self.cluster.api.find(path):
-                    self.cluster.api.delete(path)
-            for path in items:
-                wait_for(f"the end of {path}", lambda path=path: self.cluster.api.find(path) is None, 10, 0.02)
+        paths = [core("services", self.namespace, thing["metadata"]["name"])
+                 for thing in self.cluster.api.items(core("services", self.namespace))]
+        paths += [eip_path(name) for name in self._eips]
+        for path in paths:
+            try:
+                self.cluster.api.delete(path)
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+        for path in paths:
+            wait_for(f"the end of {path}", lambda path=path: self.cluster.api.find(path) is None, 60, 0.02)
 
     # ---- Eips -------------------------------------------------------------------------------------------------------
     def eip(self, name, address, annotations=None, **spec):
@@ -177,7 +184,7 @@ class BerthTest(KubeTest):
                             "metadata": {"name": name, "annotations": annotations or {}},
                             "spec": {"address": address, **{key: value for key, value in spec.items() if value is not None}}})
 
-    def wait_eip(self, name, timeout=5, **status):
+    def wait_eip(self, name, timeout=15, **status):
         """Waits until the status of an Eip has these fields."""
         def told():
             found = (self.cluster.api.get(eip_path(name)).get("status") or {})
@@ -217,7 +224,7 @@ class BerthTest(KubeTest):
         """The addresses that a Service has now, joined by a comma."""
         return ",".join(ingress_of(self.get_service(name)))
 
-    def wait_address(self, name, address=None, timeout=5):
+    def wait_address(self, name, address=None, timeout=15):
         """Waits until a Service has an address, or just this one ("" for none), and returns it."""
         def has():
             found = self.addresses(name)
@@ -235,7 +242,7 @@ class BerthTest(KubeTest):
         conditions = self.get_service(name)["status"].get("conditions") or []
         return next((c for c in conditions if c["type"] == "berth.io/Assigned"), {})
 
-    def wait_waiting(self, name, reason, *words, timeout=5):
+    def wait_waiting(self, name, reason, *words, timeout=15):
         """Waits until a Service says that it waits for that reason, with these words: in its condition, an Event, berthctl."""
         def told():
             condition = self.assigned(name)
@@ -259,7 +266,7 @@ class BerthTest(KubeTest):
                  if e["involvedObject"]["kind"] == kind and e["involvedObject"]["name"] == name and reason in (None, e["reason"])]
         return [e["message"] for e in sorted(found, key=lambda e: int(e["metadata"]["resourceVersion"]))]
 
-    def wait_event(self, name, reason, *words, kind="Service", timeout=5):
+    def wait_event(self, name, reason, *words, kind="Service", timeout=15):
         """Waits for an Event of that reason that has all these words, and returns its message."""
         def told():
             return next((m for m in self.events(name, kind, reason) if all(word in m for word in words)), None)
@@ -269,7 +276,7 @@ class BerthTest(KubeTest):
             raise TimeoutError(f"{error}; there are {self.events(name, kind)}") from error
 
     # ---- the LAN ----------------------------------------------------------------------------------------------------
-    def holder(self, address, timeout=5):
+    def holder(self, address, timeout=15):
         """Waits until just one node answers for an address, and returns it."""
         def one():
             macs = self.cluster.asker.who_has(address, 0.2)

@@ -270,7 +270,10 @@ class Unclassed(LifeTest):
         self.addCleanup(self.berth.upgrade, "manageUnclassed=false")
         # Nobody waits for that webhook, so neither does the controller's readiness.
         wait_for("the webhook to be trusted", lambda: all(
-            "caBundle" in hook["clientConfig"] for hook in self.cluster.get_json("mutatingwebhookconfiguration", "berth-controller")["webhooks"]))
+            "caBundle" in hook["clientConfig"] for hook in self.cluster.get_json("mutatingwebhookconfiguration", "berth-controller")["webhooks"]), 60)
+        # Until the API server itself has heard of it.
+        wait_for("the webhook to be asked", lambda: EIP in self.cluster.api.create(
+            core("services", self.namespace) + "?dryRun=All", self.service_object("asked", opted_in=False))["metadata"].get("annotations", {}), 60, 0.1)
         self.service("plain", opted_in=False)
         self.wait_address("plain", "192.168.50.50")
         notes = self.get_service("plain")["metadata"]["annotations"]

@@ -71,6 +71,9 @@ class LocalPolicy(KubeTest):
             self.addCleanup(self.cluster.client.ip, "route", "del", "192.168.50.78", check=False)
             if expected:
                 wait_for("a page", lambda: self.cluster.fetch("192.168.50.78"), 10)
+            else:
+                wait_for("the rule that drops", lambda node=node: " 192.168.50.78 " in node.exec(
+                    "nft", "list", "map", "ip", "kube-proxy", "no-endpoint-services").stdout, 10)
             self.assertEqual(self.cluster.fetch("192.168.50.78", timeout=1), expected)
 
 

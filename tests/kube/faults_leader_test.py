@@ -92,7 +92,7 @@ class KilledAtEachStep(FaultTest):
     def order(self, leader, node):
         """What the record lacks: an order whose leader was killed while it wrote may be on record or not."""
         def state():
-            found = next(agent["state"] for agent in self.berth.get("agents") if agent["node"] == node)
+            found = next((agent["state"] for agent in self.berth.get("agents") if agent["node"] == node), None)
             return found if found in ("READY", "DRAINING") else None
         order = "drain" if wait_for("the node's agent", state, 20, 0.05) == "READY" else "undrain"
         leader.exec(f"{PROGRAMS}/berthctl", order, node, check=False)  # is cut short
@@ -110,6 +110,7 @@ class BothKilled(FaultTest):
         with self.served(address):
             both = self.berth.controllers
             for pod in both:
+                self.addCleanup(pod.release)
                 pod.kill(hold=True)
             self.create("new")
             for node in self.cluster.nodes:
@@ -308,15 +309,15 @@ class CertificateExpired(FaultTest):
         context.set_alpn_protocols(["h2"])
         with self.cluster.controller_host.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
             connection.settimeout(3)
-            connection.connect((address, port))
             try:
+                connection.connect((address, port))
                 context.wrap_socket(connection, server_hostname="berth-controller").close()
-            except ssl.SSLError:
+            except OSError:  # SSLError, too
                 return False
         return True
 
     def _agents_ready(self):
-        return [agent["state"] for agent in self.berth.get("agents")] == ["READY"] * 3
+        return self._told(lambda: [agent["state"] for agent in self.berth.get("agents")] == ["READY"] * 3)
 
 
 class LeaseDeleted(FaultTest):

@@ -36,32 +36,34 @@ class SameByHand(FaultTest):
 
     def test(self):
         address = self.web_service()
-        thief = service("thief")
-        thief["metadata"] = {"name": "thief", "labels": {EIP: "pool"}, "finalizers": [SERVICE_FINALIZER]}
+        thief = service("younger")  # by its name, too, where both are of one second
+        thief["metadata"] = {"name": "younger", "labels": {EIP: "pool"}, "finalizers": [SERVICE_FINALIZER]}
         with self.served(address):
             # Berth sees the two as they are then: no controller is there that could see the one without its address before.
             for pod in self.berth.controllers:
+                self.addCleanup(pod.release)
                 pod.kill(signal.SIGTERM, hold=True)
             self.cluster.api.create(self.path(), thief)
-            self.cluster.api.patch(self.path("thief", "status"), {"status": {"loadBalancer": {"ingress": [{"ip": address}]}}})
+            self.cluster.api.patch(self.path("younger", "status"), {"status": {"loadBalancer": {"ingress": [{"ip": address}]}}})
             for pod in self.berth.controllers:
                 pod.release()
-            self.wait_event("web", "UpdateServiceStatus", address, f"the ingress of {self.namespace}/thief too", timeout=60)
-            self.assertEqual(self.wait_addresses("web", "thief")["web"], address)
-            self.wait_event("thief", "AssignIPFailed", f"tcp/80 on {address} is in use by {self.namespace}/web")
+            self.wait_event("web", "UpdateServiceStatus", address, f"the ingress of {self.namespace}/younger too", timeout=60)
+            self.assertEqual(self.wait_addresses("web", "younger")["web"], address)
+            self.wait_event("younger", "AssignIPFailed", f"tcp/80 on {address} is in use by {self.namespace}/web")
 
 
 class Emptied(FaultTest):
-    """A Service whose address somebody takes out of its status has it back and says so in an Event, and its page goes on"""
+    """A Service whose address somebody takes out of its status has it back and says so in an Event, and its page comes again"""
 
     RESTARTS = True
 
     def test(self):
         address = self.web_service()
-        with self.served(address):
-            for status in ({"loadBalancer": {"ingress": None}}, {"loadBalancer": {"ingress": [{"ip": "203.0.113.9"}]}}):
-                self.cluster.api.patch(self.path("web", "status"), {"status": status})
-                wait_for("its address", lambda: address in ingress_of(self.services()["web"]), 20, 0.02)
+        for status in ({"loadBalancer": {"ingress": None}}, {"loadBalancer": {"ingress": [{"ip": "203.0.113.9"}]}}):
+            self.cluster.api.patch(self.path("web", "status"), {"status": status})
+            wait_for("its address", lambda: address in ingress_of(self.services()["web"]), 20, 0.02)
+            # kube-proxy, which does as the status says, may have refused in between.
+            wait_for("its page", lambda: self.cluster.fetch(address, timeout=1), 20, 0.05)
             self.wait_event("web", "UpdateServiceStatus", "somebody else changed the Service's ingress: restored")
 
 
@@ -117,6 +119,7 @@ class KindDeleted(FaultTest):
         kind = self.cluster.api.get(path)
         with self.served(address):
             for pod in self.berth.controllers:
+                self.addCleanup(pod.release)
                 pod.kill(hold=True)
             self.cluster.api.patch(eip_path("pool"), {"metadata": {"finalizers": None}})
             self.cluster.kubectl("delete", "crd", "eips.network.kubesphere.io", "--timeout=30s")

@@ -30,7 +30,7 @@ class Images(FaultTest):
         wait_for("its end", lambda: not self.services(), 20, 0.02)
         wait_for("silence", lambda: not self.cluster.asker.who_has(address), 10)
         self.berth.uninstall()
-        self.assertEqual(self.berth.controllers + self.berth.agents, [])
+        wait_for("the end of its pods", lambda: not self.berth.controllers + self.berth.agents, 60, 0.1)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ class AuditLog:
                 found.append(request)
         return found
 
-    def await_request(self, since, timeout=20, **wanted):
+    def await_request(self, since, timeout=60, **wanted):
         """The first such request after `since`, at any stage unless `wanted` names one, within a millisecond of its line."""
         deadline, pending = time.monotonic() + timeout, b""
         with open(self.path, "rb") as log:
