@@ -162,10 +162,16 @@ class BerthTest(KubeTest):
             self.fail("\n".join(broken))
 
     def _delete_all(self):
-        """What the test made: deletions end by themselves, as the finalizers of both kinds show."""
-        paths = [core("services", self.namespace, thing["metadata"]["name"])
-                 for thing in self.cluster.api.items(core("services", self.namespace))]
-        paths += [eip_path(name) for name in self._eips]
+        """What the test made: deletions end by themselves, as the finalizers of both kinds show. Eips go when nobody has an address
+        of them any more, and whatever became of the Services."""
+        try:
+            self._delete(core("services", self.namespace, thing["metadata"]["name"])
+                         for thing in self.cluster.api.items(core("services", self.namespace)))
+        finally:
+            self._delete(eip_path(name) for name in self._eips)
+
+    def _delete(self, paths):
+        paths = [*paths]
         for path in paths:
             try:
                 self.cluster.api.delete(path)
