@@ -2,10 +2,14 @@
 #include "controller/plan/sharing.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 namespace berth::plan {
 namespace {
@@ -34,11 +38,10 @@ std::optional<Reason> KeyRefusal(const Claim& claim, const Claim& owner) {
 }
 
 std::optional<Reason> PortRefusal(const Claim& claim, const Claim& owner) {
+  std::set<std::pair<std::uint16_t, absl::string_view>> theirs;  // either may have very many
+  for (const model::ServicePort& port : owner.ports) theirs.emplace(port.port, port.protocol);
   for (const model::ServicePort& mine : claim.ports) {
-    const auto theirs = std::find_if(owner.ports.begin(), owner.ports.end(), [&mine](const model::ServicePort& port) {
-      return port.port == mine.port && port.protocol == mine.protocol;
-    });
-    if (theirs == owner.ports.end()) continue;
+    if (theirs.count({mine.port, mine.protocol}) == 0) continue;
     return Reason{reason::kPortConflict, absl::StrCat(absl::AsciiStrToLower(mine.protocol), "/", mine.port, " on ",
                                                       claim.allocation.address.ToString(), " is in use by ",
                                                       owner.service.ToString(), "; change the port in spec.ports of ",

@@ -4,7 +4,7 @@
 //
 //   RateLimit limit({.qps = 200, .burst = 400}, now);
 //   limit.Push(id, Urgency::kWrite, not_after);
-//   RateLimit::Turn turn = limit.Take(now, /*room=*/16);
+//   RateLimit::Turn turn = limit.Take(now, {.all = 16});
 //   for (RequestId id : turn.leave) Send(id);      // and look again at turn.next, or when there is something new
 #ifndef BERTH_CONTROLLER_KUBE_CLIENT_RATE_LIMIT_H_
 #define BERTH_CONTROLLER_KUBE_CLIENT_RATE_LIMIT_H_

@@ -208,7 +208,7 @@ void TokenGate::Try(const std::string& key) {
   request.path = kTokenReviewsPath;
   request.content_type = kJson;
   request.body = TokenReviewBody(review.token, options_.agent.audience);
-  request.urgency = Urgency::kWrite;
+  request.urgency = Urgency::kRead;  // nothing is changed: it waits for no place among writes that hang
   request.timeout = options_.timeout;
   review.request = client_.Do(std::move(request),
                               [this, key](const absl::StatusOr<ApiResponse>& response) { OnReviewed(key, response); });

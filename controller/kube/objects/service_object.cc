@@ -186,6 +186,14 @@ ServiceObject ReadServiceMetadata(const json& object) {
   return out;
 }
 
+absl::StatusOr<ServiceObject> ReadServiceOrItsEnd(const json& object) {
+  absl::StatusOr<ServiceObject> read = ReadService(object);
+  if (read.ok()) return read;
+  ServiceObject end = ReadServiceMetadata(object);
+  if (!end.service.deleting) return read;
+  return end;
+}
+
 std::string ServicePatch(const model::ServiceWrite& write, const ServiceRest& rest, absl::Time now) {
   const bool keep = !write.allocations.empty() || write.hold;
   json finalizers = rest.other_finalizers;

@@ -72,7 +72,6 @@ void AgentMemory::Read() {
   request.verb = "get";
   request.resource = "configmaps";
   request.path = absl::StrCat("/api/v1/namespaces/", ns_, "/configmaps/", kName);
-  request.urgency = Urgency::kWrite;
   load_ = client_.Do(std::move(request),
                      [this, alive = std::weak_ptr<bool>(alive_)](const absl::StatusOr<ApiResponse>& response) {
                        if (!alive.expired()) OnRead(response);
@@ -87,6 +86,7 @@ void AgentMemory::OnRead(const absl::StatusOr<ApiResponse>& response) {
     exists_ = true;
     const json object = json::parse(response->body, nullptr, /*allow_exceptions=*/false);
     known_ = DecodeAgents(StringAt(MapAt(object, "data"), kKey));
+    unsaved_ = false;
   }
   if (!read_) again_timer_ = loop_.RunAfter(kInterval, [this] { Read(); });
   if (done_) return Proceed();
@@ -103,7 +103,7 @@ void AgentMemory::Proceed() {
 void AgentMemory::Remember(KnownAgents agents) {
   const auto by_node = [](const auto& a, const auto& b) { return a.node < b.node; };
   std::sort(agents.begin(), agents.end(), by_node);
-  if (agents == known_) return;
+  if (agents == known_ && !unsaved_) return;
   known_ = std::move(agents);
   changed_ = true;
   if (write_timer_ == 0 && !busy_) Write();
@@ -138,7 +138,9 @@ void AgentMemory::OnWritten(const absl::Status& status) {
   busy_ = false;
   if (status.ok() || absl::IsAlreadyExists(status)) exists_ = true;
   if (absl::IsNotFound(status)) exists_ = false;
-  if (std::exchange(forgotten_, false)) {
+  const bool forgotten = std::exchange(forgotten_, false);
+  if (status.ok() && !forgotten) unsaved_ = false;
+  if (forgotten) {
     if (!changed_) Tell(absl::OkStatus());  // to whoever asked since: of this term nothing waits
   } else {
     if (!status.ok()) changed_ = true;
@@ -157,6 +159,7 @@ void AgentMemory::Tell(const absl::Status& status) {
 }
 
 void AgentMemory::Forget() {
+  unsaved_ = unsaved_ || changed_ || busy_;
   changed_ = false;
   forgotten_ = busy_;
   on_problem_(absl::OkStatus());

@@ -62,6 +62,7 @@ class AgentMemory {
   KnownAgents known_;
   bool exists_ = false, changed_ = false, busy_ = false;
   bool forgotten_ = false;  // the write under way is of an earlier term
+  bool unsaved_ = false;    // what is known may not be on record
   bool read_ = true;        // since the last Load
   std::function<void()> done_, on_late_;
   std::vector<model::ClusterSource::Remembered> awaiting_;

@@ -200,10 +200,12 @@ void ClusterStore::DropNamespace(const std::string& name) {
 }
 
 void ClusterStore::PutSlice(const json& object) {
-  const std::string service = StringAt(MapAt(MapAt(object, "metadata"), "labels"), model::kServiceNameLabel);
-  const auto fetching = fetching_.find({IdOf(object).ns, service});
-  if (fetching != fetching_.end()) fetching->second = true;
+  Hear(IdOf(object));
   KeepSlice(object);
+}
+
+void ClusterStore::Hear(const model::ObjectId& slice) {
+  if (!fetching_.empty()) told_of_[slice] = ++slice_news_;
 }
 
 void ClusterStore::KeepSlice(const json& object) {
@@ -223,8 +225,7 @@ void ClusterStore::KeepSlice(const json& object) {
 }
 
 void ClusterStore::DropSlice(const model::ObjectId& id) {
-  // Of one that is not kept it is not known whose it was.
-  for (auto& [service, overtaken] : fetching_) overtaken = overtaken || service.ns == id.ns;
+  Hear(id);
   ForgetSlice(id);
 }
 
@@ -249,9 +250,9 @@ void ClusterStore::ForgetSlicesOf(const model::ObjectId& service) {
 std::vector<model::ObjectId> ClusterStore::TakeFetches() {
   std::vector<model::ObjectId> fetches;
   for (const model::ObjectId& service : std::exchange(fetches_, {})) {
-    const auto [it, fresh] = fetching_.try_emplace(service, false);
+    const auto [it, fresh] = fetching_.try_emplace(service, Fetch{slice_news_});
     if (fresh) fetches.push_back(service);
-    if (!fresh) it->second = true;  // what is under way was asked for another time
+    it->second.again = !fresh;
   }
   return fetches;
 }
@@ -260,11 +261,15 @@ void ClusterStore::PutFetched(const model::ObjectId& service, const json& list) 
   const auto asked = fetching_.extract(service);
   const auto it = services_.find(service);
   if (it == services_.end() || !it->second.local || it->second.fetched) return;
-  if (asked.empty() || asked.mapped()) {
+  if (asked.empty() || asked.mapped().again) {
     fetches_.insert(service);
     return;
   }
-  for (const json& item : ListAt(list, "items")) KeepSlice(item);
+  for (const json& item : ListAt(list, "items")) {
+    const auto told = told_of_.find(IdOf(item));
+    if (told == told_of_.end() || told->second <= asked.mapped().since) KeepSlice(item);
+  }
+  if (fetching_.empty()) told_of_.clear();
   it->second.fetched = true;
   changed_services_.insert(service);
 }

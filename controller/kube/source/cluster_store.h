@@ -14,6 +14,7 @@
 #define BERTH_CONTROLLER_KUBE_SOURCE_CLUSTER_STORE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -50,9 +51,11 @@ class ClusterStore {
   // Services whose EndpointSlices have to be listed; each is named once until PutFetched, and again if it needs them
   // anew.
   std::vector<model::ObjectId> TakeFetches();
-  // What that list says. It counts only when the watch told nothing of the Service's slices since it was asked for:
-  // which of the two is newer is not known, and what is gone would be there again.
+  // What that list says, but of slices of which the watch has told since it was asked for: which of the two is newer is
+  // not known, and what is gone would be there again.
   void PutFetched(const model::ObjectId& service, const nlohmann::json& list);
+  // Whether Services are held back until their slices are known.
+  bool fetching() const { return !fetches_.empty() || !fetching_.empty(); }
   // All Services have been listed, and the common list of slices begins: it tells of those Services, while one that
   // begins to need slices from now on may come when they have passed by, and gets a list of its own.
   void OnListed() { listed_ = true; }
@@ -83,6 +86,7 @@ class ClusterStore {
   const PoolObject* KeepPool(PoolObject object);
   bool HasContent(const std::string& pool) const;  // some version of it could be read
   void Complete(Kept& kept) const;
+  void Hear(const model::ObjectId& slice);
   void KeepSlice(const nlohmann::json& object);
   void ForgetSlice(const model::ObjectId& id);
   void ForgetSlicesOf(const model::ObjectId& service);
@@ -99,7 +103,13 @@ class ClusterStore {
   std::set<model::ObjectId> told_slices_;
   std::set<std::string> told_pools_, told_nodes_, told_namespaces_;
   std::set<model::ObjectId> fetches_;
-  std::map<model::ObjectId, bool> fetching_;  // under way; whether the watch has told of slices since
+  struct Fetch {
+    std::uint64_t since;  // as of slice_news_ when it was asked for
+    bool again = false;   // asked for once more since: the Service is another one, or was not Local in between
+  };
+  std::map<model::ObjectId, Fetch> fetching_;  // under way
+  std::uint64_t slice_news_ = 0;
+  std::map<model::ObjectId, std::uint64_t> told_of_;  // by the watch, while a list is under way; when
   std::map<std::string, std::pair<std::string, std::string>> problem_of_;  // by object: its text, its Eip or ""
   model::Problems problems_;
   bool listed_ = false;

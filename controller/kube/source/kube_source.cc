@@ -63,7 +63,7 @@ KubeSource::KubeSource(EventLoop& loop, ApiClient& client, KubeSourceOptions opt
       pools_(loop, writes_, [this](const json& object) { OnObject(Kind::kPools, object); }),
       announced_(loop, writes_,
                  [this](const json& object) {
-                   absl::StatusOr<ServiceObject> written = ReadService(object);
+                   absl::StatusOr<ServiceObject> written = ReadServiceOrItsEnd(object);
                    if (!written.ok()) return;
                    store_.PutWritten(*std::move(written));
                    Changed();
@@ -265,6 +265,7 @@ void KubeSource::Flush() {
   if (!delta.empty()) observer_->OnDelta(delta);
   if (alive.expired()) return;
   if (store_.dirty()) return Changed();
+  if (!synced_ && store_.fetching()) return;  // what a Service has is not free because its endpoints are not known yet
   if (!std::exchange(synced_, true)) observer_->OnSynced();
 }
 

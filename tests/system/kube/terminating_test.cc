@@ -216,6 +216,17 @@ TEST_CASE("a Service that cannot be read any more goes when it is deleted, and i
   REQUIRE(w.Problems().size() == 1);
   CHECK_THAT(w.Problems()[0], Catch::Contains("default/web"));
   CHECK(w.IngressOf("web") == "192.168.50.50");
+  SECTION("at once") {}
+  SECTION("once somebody else lets go of it, too") {
+    w.Edit("services", "web", {{"metadata", {{"finalizers", {"theirs/one", kLbFinalizer}}}}});
+    w.Delete("services", "web");
+    w.Run(absl::Seconds(2));
+    const std::uint64_t writes = w.Writes();
+    w.Run(absl::Minutes(1));
+    CHECK(w.Writes() == writes);
+    CHECK(w.Get("services", "web")["metadata"]["finalizers"] == json{"theirs/one"});
+    w.Edit("services", "web", {{"metadata", {{"finalizers", nullptr}}}});
+  }
   w.Delete("services", "web");
   CHECK(w.Goes("services", "web"));
   w.AddService("next");

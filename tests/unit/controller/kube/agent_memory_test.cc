@@ -176,6 +176,26 @@ TEST_CASE("who leads no more writes nothing over what the next leader has writte
   }
 }
 
+TEST_CASE("what was not written when leading ended is written when the same one leads again", "[unit]") {
+  World w;
+  w.Load();
+  w.Run(absl::Milliseconds(10));
+  w.trouble = absl::UnavailableError("busy");
+  w.memory.Remember(kAgents);
+  w.Run(absl::Milliseconds(10));
+  w.memory.Forget();
+  w.trouble = absl::OkStatus();
+  w.Load();
+  w.Run(absl::Seconds(2));  // nobody has written any
+  w.memory.Remember(kAgents);
+  w.Run(absl::Seconds(2));
+  CHECK(w.text == EncodeAgents(kAgents));
+  CHECK(w.writes == 1);
+  w.memory.Remember(kAgents);
+  w.Run(absl::Seconds(2));
+  CHECK(w.writes == 1);
+}
+
 TEST_CASE("a write of an earlier term that is answered late holds up nobody", "[unit]") {
   World w;
   w.Load();

@@ -378,11 +378,11 @@ TEST_CASE("a review that nobody waits for any more and that has not begun is for
     f.Open(stream, absl::StrCat("junk", stream));
     f.port.agents->OnStreamClosed(stream, "away");
   }
-  CHECK(f.port.closed.empty());
   f.api.Release();
   f.Dial(100, Token("node2"), "node2");
   CHECK(f.Passed(100));
-  CHECK(f.api.seen.size() == 2);
+  REQUIRE(f.api.seen.size() == 2);
+  CHECK(f.api.seen[0].urgency == Urgency::kRead);  // writes that hang don't hold it up
 }
 
 TEST_CASE("of tokens that wait for their review there are no more than asked for", "[unit]") {
