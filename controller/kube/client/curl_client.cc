@@ -117,7 +117,7 @@ void CurlClient::Pump() {
   const auto left = [](std::size_t max, std::size_t taken) { return max - std::min(max, taken); };
   const std::size_t assigns = InFlight(Urgency::kAssign), writes = InFlight(Urgency::kWrite);
   const RateLimit::Turn turn =
-      limit_.Take(loop_.Now(), {.all = left(options_.max_in_flight, in_flight_),
+      limit_.Take(loop_.Now(), {.all = left(options_.max_in_flight, in_flight()),
                                 .changes = left(options_.max_changes_in_flight, assigns + writes),
                                 .assigns = left(options_.max_of_either_in_flight, assigns),
                                 .writes = left(options_.max_of_either_in_flight, writes)});
@@ -138,7 +138,6 @@ void CurlClient::Pump() {
 
 void CurlClient::Count(const Running& sent, bool ended) {
   if (sent.watch) return;
-  in_flight_ += ended ? -1 : 1;
   InFlight(sent.request.urgency) += ended ? -1 : 1;
 }
 

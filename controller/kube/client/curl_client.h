@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <unordered_map>
 
@@ -64,7 +65,9 @@ class CurlClient final : public ApiClient {
   RequestId Watch(ApiRequest request, WatchHandler handler) override;
   void Cancel(RequestId id) override;
 
-  std::size_t in_flight() const { return in_flight_; }  // sent; watches not counted
+  std::size_t in_flight() const {  // sent; watches not counted
+    return std::accumulate(in_flight_of_.begin(), in_flight_of_.end(), std::size_t{0});
+  }
   std::size_t waiting() const { return limit_.waiting(); }
 
  private:
@@ -95,7 +98,6 @@ class CurlClient final : public ApiClient {
   RateLimit limit_;
   RequestId last_ = 0;
   std::unordered_map<RequestId, Running> running_;
-  std::size_t in_flight_ = 0;
   std::array<std::size_t, kUrgencies> in_flight_of_{};  // by urgency
   bool pump_posted_ = false;
   TimerId pump_timer_ = 0;

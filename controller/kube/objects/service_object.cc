@@ -186,8 +186,7 @@ ServiceObject ReadServiceMetadata(const json& object) {
   return out;
 }
 
-absl::StatusOr<ServiceObject> ReadServiceOrItsEnd(const json& object) {
-  absl::StatusOr<ServiceObject> read = ReadService(object);
+absl::StatusOr<ServiceObject> OrItsEnd(absl::StatusOr<ServiceObject> read, const json& object) {
   if (read.ok()) return read;
   ServiceObject end = ReadServiceMetadata(object);
   if (!end.service.deleting) return read;

@@ -55,9 +55,9 @@ absl::StatusOr<ServiceObject> ReadService(const nlohmann::json& object);
 // All but what its spec and annotations ask for: what is ours on it, and what a patch must know. For one that
 // ReadService cannot read.
 ServiceObject ReadServiceMetadata(const nlohmann::json& object);
-// As ReadService; of one that it cannot read and that is being deleted, ReadServiceMetadata: its content has no say in
-// whether it goes.
-absl::StatusOr<ServiceObject> ReadServiceOrItsEnd(const nlohmann::json& object);
+// What ReadService said of `object`; of one that it could not read and that is being deleted, ReadServiceMetadata: its
+// content has no say in whether it goes.
+absl::StatusOr<ServiceObject> OrItsEnd(absl::StatusOr<ServiceObject> read, const nlohmann::json& object);
 
 // The body of the patch for `write`, whose revision must be that of the object `rest` is of. `now` is wall time.
 std::string ServicePatch(const model::ServiceWrite& write, const ServiceRest& rest, absl::Time now);

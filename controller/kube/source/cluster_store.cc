@@ -38,10 +38,8 @@ void ClusterStore::PutService(const json& object) {
   const model::ObjectId id = IdOf(object);
   absl::StatusOr<ServiceObject> read = ReadService(object);
   Problem(absl::StrCat("Service ", id.ToString()), read.ok() ? "" : std::string(read.status().message()));
-  if (read.ok()) return PutService(*std::move(read));
-  // Its content has no say in whether it goes.
-  ServiceObject unread = ReadServiceMetadata(object);
-  if (unread.service.deleting) PutService(std::move(unread));
+  read = OrItsEnd(std::move(read), object);
+  if (read.ok()) PutService(*std::move(read));
 }
 
 void ClusterStore::PutService(ServiceObject object) {

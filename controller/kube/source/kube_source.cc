@@ -63,7 +63,7 @@ KubeSource::KubeSource(EventLoop& loop, ApiClient& client, KubeSourceOptions opt
       pools_(loop, writes_, [this](const json& object) { OnObject(Kind::kPools, object); }),
       announced_(loop, writes_,
                  [this](const json& object) {
-                   absl::StatusOr<ServiceObject> written = ReadServiceOrItsEnd(object);
+                   absl::StatusOr<ServiceObject> written = OrItsEnd(ReadService(object), object);
                    if (!written.ok()) return;
                    store_.PutWritten(*std::move(written));
                    Changed();

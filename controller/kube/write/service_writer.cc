@@ -35,7 +35,8 @@ void ServiceWriter::Write(const model::ServiceWrite& write, Done done) {
   };
   writes_.DoInTurn(write.id, std::move(make), [end](const absl::StatusOr<ApiResponse>& response) {
     if (!response.ok()) return (*end)(response.status());
-    (*end)(ReadServiceOrItsEnd(nlohmann::json::parse(response->body, nullptr, /*allow_exceptions=*/false)));
+    const auto object = nlohmann::json::parse(response->body, nullptr, /*allow_exceptions=*/false);
+    (*end)(OrItsEnd(ReadService(object), object));
   });
 }
 
