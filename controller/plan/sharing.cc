@@ -41,7 +41,7 @@ std::optional<Reason> PortRefusal(const Claim& claim, const Claim& owner) {
   std::set<std::pair<std::uint16_t, absl::string_view>> theirs;  // either may have very many
   for (const model::ServicePort& port : owner.ports) theirs.emplace(port.port, port.protocol);
   for (const model::ServicePort& mine : claim.ports) {
-    if (theirs.count({mine.port, mine.protocol}) == 0) continue;
+    if (!theirs.contains({mine.port, mine.protocol})) continue;
     return Reason{reason::kPortConflict, absl::StrCat(absl::AsciiStrToLower(mine.protocol), "/", mine.port, " on ",
                                                       claim.allocation.address.ToString(), " is in use by ",
                                                       owner.service.ToString(), "; change the port in spec.ports of ",

@@ -246,6 +246,7 @@ void ClusterStore::ForgetSlicesOf(const model::ObjectId& service) {
 }
 
 std::vector<model::ObjectId> ClusterStore::TakeFetches() {
+  if (fetching_.empty()) told_of_.clear();
   std::vector<model::ObjectId> fetches;
   for (const model::ObjectId& service : std::exchange(fetches_, {})) {
     const auto [it, fresh] = fetching_.try_emplace(service, Fetch{slice_news_});
@@ -267,7 +268,6 @@ void ClusterStore::PutFetched(const model::ObjectId& service, const json& list) 
     const auto told = told_of_.find(IdOf(item));
     if (told == told_of_.end() || told->second <= asked.mapped().since) KeepSlice(item);
   }
-  if (fetching_.empty()) told_of_.clear();
   it->second.fetched = true;
   changed_services_.insert(service);
 }
