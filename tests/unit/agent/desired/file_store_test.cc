@@ -5,16 +5,15 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
-#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <sstream>
-#include <thread>
 
 #include "agent/desired/state_codec.h"
-#include "tests/fakes/manual_event_loop.h"
+#include "common/base/real_event_loop.h"
 
 namespace berth::agent {
 namespace {
@@ -65,13 +64,15 @@ StoredState Sample(std::uint64_t version = 4) {
 }
 
 // Saves and lets the writer's thread and the loop do their part.
-absl::Status SaveAndWait(FileStore& store, ManualEventLoop& loop, StoredState state) {
+absl::Status SaveAndWait(FileStore& store, RealEventLoop& loop, StoredState state) {
   std::optional<absl::Status> done;
-  store.Save(std::move(state), [&](const absl::Status& s) { done = s; });
-  for (int i = 0; i < 10000 && !done.has_value(); ++i) {
-    loop.RunUntilIdle();
-    if (!done.has_value()) std::this_thread::sleep_for(std::chrono::milliseconds(1));  // another thread's disk write
-  }
+  store.Save(std::move(state), [&](const absl::Status& s) {
+    done = s;
+    loop.Stop();
+  });
+  const TimerId limit = loop.RunAfter(absl::Seconds(10), [&loop] { loop.Stop(); });
+  loop.Run();
+  loop.Cancel(limit);
   return done.value_or(absl::DeadlineExceededError("never done"));
 }
 
@@ -100,14 +101,14 @@ TEST_CASE("a state with any byte changed or cut off is refused", "[unit]") {
 
 TEST_CASE("what one agent saves the next one loads, from a folder that need not exist", "[unit]") {
   Folder folder;
-  ManualEventLoop loop;
+  const std::unique_ptr<RealEventLoop> loop = *RealEventLoop::Create();
   const std::string below = folder.path() + "/a/b";
   {
-    FileStore store(loop, below);
+    FileStore store(*loop, below);
     CHECK(store.Load()->has_value() == false);
-    REQUIRE(SaveAndWait(store, loop, Sample()).ok());
+    REQUIRE(SaveAndWait(store, *loop, Sample()).ok());
   }
-  FileStore next(loop, below);
+  FileStore next(*loop, below);
   const auto loaded = next.Load();
   REQUIRE(loaded.ok());
   CHECK(*loaded == Sample());
@@ -115,51 +116,52 @@ TEST_CASE("what one agent saves the next one loads, from a folder that need not 
 
 TEST_CASE("a store that is closed still writes what waits, and the newest stays", "[unit]") {
   Folder folder;
-  ManualEventLoop loop;
+  const std::unique_ptr<RealEventLoop> loop = *RealEventLoop::Create();
   {
-    FileStore store(loop, folder.path());
+    FileStore store(*loop, folder.path());
     for (std::uint64_t v = 1; v <= 50; ++v) store.Save(Sample(v), {});
   }
-  loop.RunUntilIdle();
-  FileStore next(loop, folder.path());
+  loop->Post([&loop] { loop->Stop(); });
+  loop->Run();
+  FileStore next(*loop, folder.path());
   CHECK((*next.Load())->state.version == 50);
 }
 
 TEST_CASE("a corrupt file is moved aside, told, and in nobody's way", "[unit]") {
   Folder folder;
-  ManualEventLoop loop;
+  const std::unique_ptr<RealEventLoop> loop = *RealEventLoop::Create();
   folder.Write("berth-agent-state 1\nrubbish");
-  FileStore store(loop, folder.path());
+  FileStore store(*loop, folder.path());
   const auto loaded = store.Load();
   CHECK(absl::IsDataLoss(loaded.status()));
   CHECK(std::string(loaded.status().message()).find("corrupt-1") != std::string::npos);
   CHECK(fs::exists(folder.file() + ".corrupt-1"));
   CHECK(store.Load()->has_value() == false);
-  CHECK(SaveAndWait(store, loop, Sample()).ok());
+  CHECK(SaveAndWait(store, *loop, Sample()).ok());
 }
 
 TEST_CASE("a folder that cannot be written to is an error told, and nothing else", "[unit]") {
   Folder folder;
-  ManualEventLoop loop;
+  const std::unique_ptr<RealEventLoop> loop = *RealEventLoop::Create();
   std::ofstream(folder.path() + "/file") << "in the way";
-  FileStore store(loop, folder.path() + "/file/below");
-  CHECK_FALSE(SaveAndWait(store, loop, Sample()).ok());
+  FileStore store(*loop, folder.path() + "/file/below");
+  CHECK_FALSE(SaveAndWait(store, *loop, Sample()).ok());
 }
 
 TEST_CASE("two agents of one node may share the folder", "[unit]") {
   Folder folder;
-  ManualEventLoop loop;
-  FileStore older(loop, folder.path()), newer(loop, folder.path());
-  REQUIRE(SaveAndWait(older, loop, Sample(1)).ok());
-  REQUIRE(SaveAndWait(newer, loop, Sample(2)).ok());
+  const std::unique_ptr<RealEventLoop> loop = *RealEventLoop::Create();
+  FileStore older(*loop, folder.path()), newer(*loop, folder.path());
+  REQUIRE(SaveAndWait(older, *loop, Sample(1)).ok());
+  REQUIRE(SaveAndWait(newer, *loop, Sample(2)).ok());
   CHECK((*older.Load())->state.version == 2);
 }
 
 TEST_CASE("of two agents of one node the younger knows of the older for as long as that is an agent", "[unit]") {
   Folder folder;
-  ManualEventLoop loop;
-  auto older = std::make_unique<FileStore>(loop, folder.path() + "/made");
-  FileStore newer(loop, folder.path() + "/made"), third(loop, folder.path() + "/made");
+  const std::unique_ptr<RealEventLoop> loop = *RealEventLoop::Create();
+  auto older = std::make_unique<FileStore>(*loop, folder.path() + "/made");
+  FileStore newer(*loop, folder.path() + "/made"), third(*loop, folder.path() + "/made");
   CHECK(older->Sole());
   CHECK(older->Sole());
   CHECK_FALSE(newer.Sole());
@@ -168,30 +170,30 @@ TEST_CASE("of two agents of one node the younger knows of the older for as long 
   CHECK_FALSE(third.Sole());
   newer.Release();
   CHECK(third.Sole());
-  FileStore nowhere(loop, "/proc/nowhere");
+  FileStore nowhere(*loop, "/proc/nowhere");
   CHECK(nowhere.Sole());
 }
 
 TEST_CASE("what an agent killed in the middle of a write has left goes with the first write of a sole one", "[unit]") {
   Folder folder;
-  ManualEventLoop loop;
-  FileStore older(loop, folder.path()), newer(loop, folder.path());
+  const std::unique_ptr<RealEventLoop> loop = *RealEventLoop::Create();
+  FileStore older(*loop, folder.path()), newer(*loop, folder.path());
   REQUIRE(older.Sole());
   REQUIRE_FALSE(newer.Sole());
   const std::string left = folder.file() + ".tmp-a1B2c3";
   std::ofstream(left) << "half a sta";
-  REQUIRE(SaveAndWait(newer, loop, Sample(1)).ok());
+  REQUIRE(SaveAndWait(newer, *loop, Sample(1)).ok());
   CHECK(fs::exists(left));  // to the younger one it may be what the older one is writing
-  REQUIRE(SaveAndWait(older, loop, Sample(2)).ok());
+  REQUIRE(SaveAndWait(older, *loop, Sample(2)).ok());
   CHECK_FALSE(fs::exists(left));
   CHECK((*older.Load())->state.version == 2);
 }
 
 TEST_CASE("a removed state is gone with what a killed agent left of its next one", "[unit]") {
   Folder folder;
-  ManualEventLoop loop;
-  FileStore store(loop, folder.path());
-  REQUIRE(SaveAndWait(store, loop, Sample()).ok());
+  const std::unique_ptr<RealEventLoop> loop = *RealEventLoop::Create();
+  FileStore store(*loop, folder.path());
+  REQUIRE(SaveAndWait(store, *loop, Sample()).ok());
   std::ofstream(folder.file() + ".tmp-a1B2c3") << "half a sta";
   CHECK(store.Remove().ok());
   CHECK(fs::is_empty(folder.path()));
@@ -199,9 +201,9 @@ TEST_CASE("a removed state is gone with what a killed agent left of its next one
 
 TEST_CASE("a removed state is gone, twice over", "[unit]") {
   Folder folder;
-  ManualEventLoop loop;
-  FileStore store(loop, folder.path());
-  REQUIRE(SaveAndWait(store, loop, Sample()).ok());
+  const std::unique_ptr<RealEventLoop> loop = *RealEventLoop::Create();
+  FileStore store(*loop, folder.path());
+  REQUIRE(SaveAndWait(store, *loop, Sample()).ok());
   CHECK(store.Remove().ok());
   CHECK(store.Remove().ok());
   CHECK(store.Load()->has_value() == false);
